@@ -1,0 +1,275 @@
+//! Messages between region and rack: one stream in each direction, carried by `rackwright-link`.
+//!
+//! New variants are ignored by a side that does not know them (`Unknown`), so that versions may differ by one.
+
+use crate::bmc::{BmcError, BmcOrder, BmcOutcome};
+use crate::net::Mac;
+use crate::snapshot::Snapshot;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Both sides send a message at least this often, seconds.
+pub const HEARTBEAT_SECONDS: u64 = 1;
+/// A stream that was silent for this long is dead, seconds.
+pub const DEAD_AFTER_SECONDS: u64 = 3;
+
+/// From a region to a rack.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum ToRack {
+    /// First message: who answers, and all regions to dial.
+    Welcome {
+        /// The region's name.
+        region: String,
+        /// `host:port` of every region's stream service.
+        regions: Vec<String>,
+    },
+    /// Nothing new; I am alive.
+    Heartbeat,
+    /// The world has changed.
+    Snapshot {
+        /// All of it.
+        snapshot: Box<Snapshot>,
+        /// SHA-256 of the snapshot's JSON, hexadecimal; decides whether it arrived whole.
+        sha256: String,
+    },
+    /// Do this and report.
+    Task(Task),
+    /// The answer to a relayed request.
+    RelayReply(RelayReply),
+    /// Every journal entry up to this one is stored.
+    JournalAck {
+        /// Its number.
+        seq: u64,
+    },
+    /// From a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// From a rack to a region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum ToRegion {
+    /// First message. The rack's name is in its certificate.
+    Hello(RackHello),
+    /// I am alive.
+    Heartbeat {
+        /// The generation it runs.
+        generation: u64,
+        /// Numbers of the tasks it is working on; their claims are renewed.
+        tasks: Vec<i64>,
+    },
+    /// A snapshot was taken or refused.
+    SnapshotApplied {
+        /// Which.
+        generation: u64,
+        /// Why it was refused.
+        error: Option<String>,
+    },
+    /// A task ended.
+    TaskResult(TaskResult),
+    /// A request from an agent or from cloud-init.
+    Relay(Relay),
+    /// What happened, in order.
+    Journal {
+        /// Oldest first.
+        entries: Vec<JournalEntry>,
+    },
+    /// From a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a rack says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RackHello {
+    /// Software version.
+    pub version: String,
+    /// Generation of the snapshot it runs; 0 for none.
+    pub generation: u64,
+    /// Where machines reach its HTTP service, one per served interface.
+    pub addresses: Vec<RackAddress>,
+    /// Random per process start.
+    pub instance: Uuid,
+}
+
+/// An address of a rack on a machine network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RackAddress {
+    /// Interface name.
+    pub interface: String,
+    /// Address with its prefix.
+    pub network: ipnet::Ipv4Net,
+    /// Port of the HTTP service.
+    pub http_port: u16,
+}
+
+/// Something only a rack can do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// The row in the region's database.
+    pub id: i64,
+    /// Raised by each claim; the result must carry it.
+    pub claim: i64,
+    /// What.
+    pub work: TaskWork,
+}
+
+/// Kinds of task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum TaskWork {
+    /// A command to a BMC.
+    Bmc(BmcOrder),
+    /// From a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The end of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The row.
+    pub id: i64,
+    /// The claim under which it ran.
+    pub claim: i64,
+    /// How it ended.
+    pub outcome: Result<BmcOutcome, BmcError>,
+}
+
+/// An HTTP request of a machine, passed on unread: `/agent/v1/…` and `/MAAS/metadata/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Pairs request and reply on this stream.
+    pub id: u64,
+    /// `GET`, `POST`, `PUT`.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The body; text in all these protocols.
+    pub body: String,
+    /// Who asks.
+    pub peer: IpAddr,
+    /// Rack address the machine reached, `host:port`.
+    pub local: String,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayReply {
+    /// Of the request.
+    pub id: u64,
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+/// One line of a rack's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Counts up; never reused by this rack.
+    pub seq: u64,
+    /// When it happened, by the rack's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What a rack has seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "fact")]
+pub enum Fact {
+    /// A dynamic or fixed address was given.
+    Lease {
+        /// To whom.
+        mac: Mac,
+        /// Which.
+        address: Ipv4Addr,
+        /// Until when.
+        #[serde(with = "time::serde::rfc3339")]
+        expires: OffsetDateTime,
+        /// The client's own idea of its name.
+        #[serde(default)]
+        hostname: Option<String>,
+    },
+    /// A lease was given back or declined.
+    LeaseEnded {
+        /// By whom.
+        mac: Mac,
+        /// Which.
+        address: Ipv4Addr,
+        /// The client says somebody else has the address.
+        declined: bool,
+    },
+    /// A step of a network boot.
+    Boot {
+        /// Who.
+        mac: Option<Mac>,
+        /// Who.
+        uuid: Option<Uuid>,
+        /// Which step.
+        stage: BootStage,
+        /// File name, architecture, answer: one line for people.
+        detail: String,
+    },
+    /// Something an operator should hear of.
+    Warning {
+        /// Stable name, such as `dhcp.pool-empty`.
+        code: String,
+        /// One sentence: what, where, what to do.
+        message: String,
+        /// The machine at fault, if any.
+        #[serde(default)]
+        mac: Option<Mac>,
+    },
+    /// A message of cloud-init in an installed system, kept until a region takes it.
+    Report(Relay),
+    /// From a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Steps of a network boot, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum BootStage {
+    /// DHCPDISCOVER from firmware or boot loader.
+    Discover,
+    /// Address acknowledged.
+    Ack,
+    /// Boot loader fetched (TFTP or HTTP).
+    Loader,
+    /// Boot script given; the detail says what was decided.
+    Script,
+    /// Kernel fetched.
+    Kernel,
+    /// Initial RAM file system fetched.
+    Initrd,
+    /// Something asked for was not there or not allowed.
+    Refused,
+}
+
+impl BootStage {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Discover => "discover",
+            Self::Ack => "ack",
+            Self::Loader => "loader",
+            Self::Script => "script",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Refused => "refused",
+        }
+    }
+}

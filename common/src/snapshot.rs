@@ -1,0 +1,194 @@
+//! What a rack knows of the world: one value with a generation number, pushed whole by a region, checked,
+//! persisted and swapped atomically by the rack. With every region dead a rack goes on doing all that its last
+//! snapshot allows.
+
+use crate::id::{Fence, MachineId};
+use crate::net::{Hostname, Mac};
+use crate::secret::{Secret, exposed};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use uuid::Uuid;
+
+/// One rack's picture of the world.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Snapshot {
+    /// Grows with each change; a rack refuses one lower than it has.
+    pub generation: u64,
+    /// The subnets whose VLANs this rack serves.
+    pub subnets: Vec<SubnetView>,
+    /// Known machines.
+    pub hosts: Vec<HostView>,
+    /// Fixed addresses of things that are not (yet) machines.
+    pub reservations: Vec<ReservationView>,
+    /// What a machine gets that is in none of `hosts`: enlisting, or nothing when `None`.
+    pub enlist: Option<EphemeralBoot>,
+    /// Files by the name under which TFTP and HTTP serve them (`undionly.kpxe`, `shimx64.efi`, …).
+    pub boot_files: BTreeMap<String, BlobRef>,
+    /// Blobs to keep in the cache before anybody asks.
+    pub pinned: Vec<BlobRef>,
+    /// `address:port` of the HTTP service of every live rack that machines of these subnets reach.
+    pub racks: Vec<String>,
+    /// Answer router solicitations on served interfaces (saves old iPXE 13 s where no router does).
+    pub router_advertisements: bool,
+}
+
+/// A subnet as DHCP and boot need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubnetView {
+    /// The subnet's number in the region.
+    pub id: i64,
+    /// The network.
+    pub cidr: Ipv4Net,
+    /// Default route for clients.
+    #[serde(default)]
+    pub gateway: Option<Ipv4Addr>,
+    /// Name servers for clients; none means the answering rack itself.
+    #[serde(default)]
+    pub dns_servers: Vec<Ipv4Addr>,
+    /// Time servers for clients (option 42).
+    #[serde(default)]
+    pub ntp_servers: Vec<Ipv4Addr>,
+    /// Domain name for clients (option 15).
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// Interface MTU (option 26), when it differs from 1500.
+    #[serde(default)]
+    pub mtu: Option<u16>,
+    /// Whether DHCP is served here.
+    pub dhcp: bool,
+    /// Lease time of dynamic addresses, seconds.
+    pub lease_seconds: u32,
+    /// The parts of the subnet's dynamic ranges that are granted to this rack.
+    #[serde(default)]
+    pub blocks: Vec<BlockView>,
+}
+
+/// A run of dynamic addresses granted to one rack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockView {
+    /// First address.
+    pub first: Ipv4Addr,
+    /// Last address, included.
+    pub last: Ipv4Addr,
+    /// Raised when the block is granted anew.
+    pub epoch: i64,
+}
+
+/// A known machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostView {
+    /// Which.
+    pub machine: MachineId,
+    /// Its name.
+    pub hostname: Hostname,
+    /// SMBIOS system UUID, when known.
+    #[serde(default)]
+    pub uuid: Option<Uuid>,
+    /// Its network interfaces.
+    pub interfaces: Vec<HostInterface>,
+    /// What it boots when it asks.
+    pub boot: BootDecision,
+    /// Start it through shim and signed GRUB.
+    #[serde(default)]
+    pub secure_boot: bool,
+}
+
+/// An interface of a known machine, and the address it always gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostInterface {
+    /// Hardware address.
+    pub mac: Mac,
+    /// Fixed address; dynamic when `None`.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A fixed address for a MAC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservationView {
+    /// Hardware address.
+    pub mac: Mac,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Name told to the client (option 12).
+    #[serde(default)]
+    pub hostname: Option<Hostname>,
+}
+
+/// What a machine boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "boot")]
+pub enum BootDecision {
+    /// The local disk.
+    Local,
+    /// The ephemeral environment.
+    Ephemeral(EphemeralBoot),
+    /// Power off (through the boot script).
+    PowerOff,
+    /// Wait and ask again: something else decides soon.
+    Hold {
+        /// Shown on the machine's console.
+        reason: String,
+    },
+}
+
+/// How to start the ephemeral environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EphemeralBoot {
+    /// Linux kernel.
+    pub kernel: BlobRef,
+    /// Initial RAM file system.
+    pub initrd: BlobRef,
+    /// Appended to the kernel's command line (console and the like).
+    pub arguments: String,
+    /// The agent's token, bound to this machine and boot.
+    #[serde(with = "exposed")]
+    pub token: Secret<String>,
+    /// On whose behalf; none when enlisting.
+    #[serde(default)]
+    pub fence: Option<Fence>,
+}
+
+/// Content by its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Snapshot {
+    /// The machine that asks, by hardware UUID first, then by MAC.
+    pub fn host(&self, uuid: Option<Uuid>, mac: Option<Mac>) -> Option<&HostView> {
+        let by_uuid = uuid.and_then(|u| self.hosts.iter().find(|h| h.uuid == Some(u)));
+        by_uuid.or_else(|| mac.and_then(|m| self.host_by_mac(m)))
+    }
+
+    /// The machine with this interface.
+    pub fn host_by_mac(&self, mac: Mac) -> Option<&HostView> {
+        self.hosts.iter().find(|h| h.interfaces.iter().any(|i| i.mac == mac))
+    }
+
+    /// The decision for whoever asks; `None` for a stranger where enlisting is off.
+    pub fn boot_decision(&self, uuid: Option<Uuid>, mac: Option<Mac>) -> Option<BootDecision> {
+        match self.host(uuid, mac) {
+            Some(host) => Some(host.boot.clone()),
+            None => self.enlist.clone().map(BootDecision::Ephemeral),
+        }
+    }
+
+    /// Whether this blob may be served: only what the snapshot lists is.
+    pub fn lists_blob(&self, sha256: &str) -> bool {
+        let ephemeral = |boot: &BootDecision| match boot {
+            BootDecision::Ephemeral(e) => e.kernel.sha256 == sha256 || e.initrd.sha256 == sha256,
+            BootDecision::Local | BootDecision::PowerOff | BootDecision::Hold { .. } => false,
+        };
+        self.pinned.iter().chain(self.boot_files.values()).any(|b| b.sha256 == sha256)
+            || self.enlist.as_ref().is_some_and(|e| e.kernel.sha256 == sha256 || e.initrd.sha256 == sha256)
+            || self.hosts.iter().any(|h| ephemeral(&h.boot))
+    }
+}
