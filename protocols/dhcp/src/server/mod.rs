@@ -1,0 +1,223 @@
+//! The server: what to answer, and where to send it.
+
+mod boot;
+mod discover;
+mod inform;
+mod reply;
+mod request;
+mod return_address;
+
+use std::net::Ipv4Addr;
+
+use crate::client::Client;
+use crate::config::{Config, Subnet};
+use crate::lease::{Lease, LeaseState, Leases};
+use crate::mac::{ClientKey, MacAddr};
+use crate::options::{MessageType, code};
+use crate::packet::Packet;
+use crate::relay::RelayInfo;
+
+/// How a message came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Our address on the interface: what the client knows us by (option 54), and where TFTP and HTTP answer.
+    pub server: Ipv4Addr,
+    /// It was sent to all, not to us.
+    pub broadcast: bool,
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What to do.
+    pub action: Action,
+    /// Leases that changed and have to be durable before the action is done. Offers are not among them.
+    pub changes: Vec<Lease>,
+    /// Who asked.
+    pub client: Client,
+    /// It asks to boot, and is denied: nothing known of it and unknown machines do not boot, or it is told not to.
+    pub boot_denied: bool,
+}
+
+/// What to do about a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send an offer.
+    Offer(Reply),
+    /// Send an acknowledgement: of a lease, or of an INFORM when `yiaddr` is zero.
+    Ack(Reply),
+    /// Send a refusal.
+    Nak(Reply, Reason),
+    /// Send nothing.
+    Silent(Reason),
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The message.
+    pub packet: Packet,
+    /// Where it goes.
+    pub to: Destination,
+    /// The longest UDP payload that the client takes, bytes.
+    pub limit: usize,
+}
+
+/// Where a reply goes (RFC 2131 §4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// To a client that cannot answer ARP yet: a frame to `mac` with IP destination `address`, port 68.
+    Link {
+        /// The client's Ethernet address.
+        mac: MacAddr,
+        /// The address it is being given.
+        address: Ipv4Addr,
+    },
+    /// To 255.255.255.255 port 68 on the interface that the message came from.
+    Broadcast,
+    /// To the relay, port 67.
+    Relay(Ipv4Addr),
+    /// To a client that has this address, port 68.
+    Address(Ipv4Addr),
+}
+
+/// Why a message was refused or is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It is a server's message, or of a type that clients do not send.
+    NotFromClient,
+    /// Plain BOOTP.
+    Bootp,
+    /// Neither hardware address nor identifier.
+    NoClient,
+    /// No subnet is served where it comes from.
+    NoSubnet,
+    /// It is for another server.
+    OtherServer,
+    /// All addresses of the subnet's pools are held, or it has no pools.
+    PoolEmpty,
+    /// Too many clients not seen before.
+    RateLimited,
+    /// It asks for an address that another server may know.
+    NotOurs,
+    /// It asks for an address of another network.
+    WrongNetwork,
+    /// It asks for an address that another client holds, or that is fixed to another.
+    Taken,
+    /// It asks for a pool address and has a fixed one.
+    HasFixed,
+    /// It gave its address back.
+    Released,
+    /// It found its address in use by something else; the address is set aside.
+    Declined,
+    /// It names no address where it must.
+    NoAddress,
+}
+
+/// Decides what to answer.
+///
+/// `leases` holds what is offered and acknowledged from here on. `now` is seconds since the Unix epoch.
+pub fn respond(packet: &Packet, arrival: Arrival, config: &Config, leases: &mut Leases, now: u64) -> Outcome {
+    let client = Client::of(packet);
+    let mut changes = Vec::new();
+    let action = Exchange::new(packet, arrival, config, &client, now).map_or_else(
+        Action::Silent,
+        |(exchange, kind)| match kind {
+            MessageType::Discover => exchange.discover(leases),
+            MessageType::Request => exchange.request(leases, &mut changes),
+            MessageType::Decline => exchange.decline(leases, &mut changes),
+            MessageType::Release => exchange.release(leases, &mut changes),
+            MessageType::Inform => exchange.inform(),
+            MessageType::Offer | MessageType::Ack | MessageType::Nak => Action::Silent(Reason::NotFromClient),
+        },
+    );
+    let boot_denied = boot::is_denied(config, &client);
+    Outcome { action, changes, client, boot_denied }
+}
+
+/// One message and all that it is judged by.
+struct Exchange<'a> {
+    packet: &'a Packet,
+    arrival: Arrival,
+    config: &'a Config,
+    client: &'a Client,
+    key: ClientKey,
+    server_id: Ipv4Addr,
+    /// The subnet the client is on; its siblings on the link count as well.
+    subnet: &'a Subnet,
+    now: u64,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(
+        packet: &'a Packet,
+        arrival: Arrival,
+        config: &'a Config,
+        client: &'a Client,
+        now: u64,
+    ) -> Result<(Exchange<'a>, MessageType), Reason> {
+        if packet.op != 1 {
+            return Err(Reason::NotFromClient);
+        }
+        if packet.options.get(code::MESSAGE_TYPE).is_none() {
+            return Err(Reason::Bootp);
+        }
+        let kind = packet.options.message_type().ok_or(Reason::NotFromClient)?;
+        let key = packet.client_key().ok_or(Reason::NoClient)?;
+        let relay = packet.options.get(code::RELAY_INFO).map(RelayInfo::decode).unwrap_or_default();
+        let subnet = subnet(packet, arrival, config, &relay).ok_or(Reason::NoSubnet)?;
+        let server_id = relay.server_id_override.unwrap_or(arrival.server);
+        Ok((Exchange { packet, arrival, config, client, key, server_id, subnet, now }, kind))
+    }
+
+    /// The client's subnet and the others on its link.
+    fn segment(&self) -> Vec<&'a Subnet> {
+        self.config.segment_of(self.subnet).collect()
+    }
+
+    /// The subnet of the link that `address` is a client's address of.
+    fn subnet_for(&self, address: Ipv4Addr) -> Option<&'a Subnet> {
+        self.config.segment_of(self.subnet).find(|s| s.has_client_address(address))
+    }
+
+    /// The client's fixed address on this link.
+    fn fixed_address(&self) -> Option<Ipv4Addr> {
+        let mac = self.client.mac;
+        self.config
+            .segment_of(self.subnet)
+            .find_map(|s| self.config.fixed_address(mac, s))
+            .filter(|address| *address != self.arrival.server)
+    }
+
+    fn names_other_server(&self) -> bool {
+        let named = self.packet.options.address(code::SERVER_ID);
+        named.is_some_and(|id| id != self.server_id && id != self.arrival.server)
+    }
+
+    fn lease(&self, address: Ipv4Addr, state: LeaseState, seconds: u32) -> Lease {
+        Lease {
+            address,
+            client: self.key.clone(),
+            state,
+            expires: self.now.saturating_add(u64::from(seconds)),
+        }
+    }
+}
+
+/// Where the client is: what its relay says (RFC 3527, then giaddr); what its address says when it writes to us
+/// alone, as its relay is not asked then; else the link that the message came in by.
+fn subnet<'a>(
+    packet: &Packet,
+    arrival: Arrival,
+    config: &'a Config,
+    relay: &RelayInfo,
+) -> Option<&'a Subnet> {
+    if !packet.giaddr.is_unspecified() {
+        let place = relay.link_selection.unwrap_or(packet.giaddr);
+        return config.subnet_of(place);
+    }
+    if !arrival.broadcast && !packet.ciaddr.is_unspecified() {
+        return config.subnet_of(packet.ciaddr);
+    }
+    config.subnet_of(arrival.server)
+}
