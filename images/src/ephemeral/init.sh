@@ -1,0 +1,71 @@
+#!/bin/busybox sh
+# First process of the ephemeral environment: mounts, drivers, one network interface, then the agent, for ever.
+# The shell of busybox runs its own applets before it looks in PATH.
+bb=/bin/busybox
+$bb mount -t devtmpfs -o nosuid,mode=0755 devtmpfs /dev
+$bb mount -t proc -o nosuid,nodev,noexec proc /proc
+$bb mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+exec </dev/console >/dev/console 2>&1
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
+said() { echo "rackwright-init: $* [$($bb cut -d' ' -f1 /proc/uptime)]"; }
+said "kernel $($bb uname -r)"
+$bb mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
+$bb mkdir -p /run/net /run/lock /dev/pts /dev/shm
+$bb mount -t devpts -o nosuid,noexec,mode=0620,gid=5 devpts /dev/pts
+$bb mount -t tmpfs -o nosuid,nodev tmpfs /dev/shm
+
+wanted() { # value of a word on the kernel command line
+	for word in $($bb cat /proc/cmdline); do
+		case $word in "$1"=*) echo "${word#*=}"; return ;; esac
+	done
+}
+# PXE writes 01-aa-bb-cc-dd-ee-ff: hardware type, then the address.
+mac=$(wanted BOOTIF | $bb tr 'A-F-' 'a-f:')
+mac=${mac#??:}
+
+interfaces() { # Ethernet interfaces to try: the one that the machine booted from, or all
+	for path in /sys/class/net/*; do
+		[ "$($bb cat "$path/type" 2>/dev/null)" = 1 ] || continue
+		[ -z "$mac" ] || [ "$($bb cat "$path/address")" = "$mac" ] || continue
+		echo "${path##*/}"
+	done
+}
+
+/sbin/coldplug
+# The drivers of a BMC and of sensors take their time, and the network does not wait for them.
+(/sbin/modprobe -q -a ipmi_si ipmi_devintf ipmi_ssif 2>/dev/null) &
+$bb ip link set lo up
+said "drivers loaded"
+
+waited=0
+while [ -z "$(interfaces)" ]; do
+	[ $waited != 50 ] || said "waiting for network interface ${mac:-(any)}"
+	waited=$((waited + 1))
+	$bb usleep 100000
+	[ $((waited % 10)) != 0 ] || /sbin/coldplug
+done
+
+# A DHCP client on each candidate, trying for ever; the first that is answered stays, and renews its lease.
+for interface in $(interfaces); do
+	$bb ip link set "$interface" up
+	$bb udhcpc -f -i "$interface" -s /etc/udhcpc.sh -t 5 -T 1 -A 1 -O staticroutes -O ntpsrv -O search \
+		-p "/run/net/$interface.pid" >/dev/null 2>&1 &
+done
+waited=0
+while [ ! -e /run/net/bound ]; do
+	waited=$((waited + 1))
+	[ $((waited % 600)) != 0 ] || said "no DHCP answer yet on: $(interfaces | $bb tr '\n' ' ')"
+	$bb usleep 50000
+done
+bound=$($bb cat /run/net/bound)
+for pid in /run/net/*.pid; do
+	[ "$pid" = "/run/net/$bound.pid" ] || $bb kill "$($bb cat "$pid")" 2>/dev/null
+done
+said "network on $bound"
+
+# The agent is kept running. A machine that only lost its agent must not be lost to its operator.
+while :; do
+	/bin/rackwright-agent
+	said "the agent ended with status $?; starting it again"
+	$bb sleep 1
+done
