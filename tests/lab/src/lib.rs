@@ -18,6 +18,7 @@
 pub mod bmc;
 pub mod chassis;
 pub mod forward;
+pub mod interrupt;
 pub mod lab;
 pub mod machine;
 pub mod ns;

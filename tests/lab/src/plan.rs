@@ -367,7 +367,7 @@ pub(crate) fn is_name(text: &str, limit: usize) -> bool {
 fn is_mac(text: &str) -> bool {
     let parts: Vec<_> = text.split(':').collect();
     let octet = |part: &&str| part.len() == 2 && u8::from_str_radix(part, 16).is_ok();
-    parts.len() == 6 && parts.iter().all(|part| octet(&part)) && text == text.to_ascii_lowercase()
+    parts.len() == 6 && parts.iter().all(octet) && text == text.to_ascii_lowercase()
 }
 
 /// FNV-1a, 64 bits: the same name gives the same identity on every run.

@@ -1,6 +1,8 @@
 //! A machine under its BMC, driven by programs nobody here wrote: ipmitool, QEMU, SeaBIOS and iPXE.
 //! Needs root, namespaces and the packages of `cargo xtask setup`.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use rackwright_lab::{Lab, LabPlan, Machine, poll};
 use std::time::Duration;
 

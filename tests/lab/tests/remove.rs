@@ -1,5 +1,7 @@
 //! Nothing stays behind, whatever was killed.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use rackwright_lab::process::{ProcessId, SIGKILL};
 use rackwright_lab::{Lab, LabPlan, Machine, ns};
 use std::process::Command;

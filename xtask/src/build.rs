@@ -1,0 +1,49 @@
+//! Building the parts of the product, and where they end up.
+
+use anyhow::{Context, Result, ensure};
+use rackwright_lab::state::workspace;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The target of the agent: it is linked statically, so that it runs in an environment without libraries.
+const AGENT_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// `rackwright`; yields its path.
+pub fn product() -> Result<PathBuf> {
+    cargo(&["build", "--package", "rackwright"], &[])?;
+    Ok(target().join("debug/rackwright"))
+}
+
+/// `rackwright-agent`, static; yields its path.
+pub fn agent() -> Result<PathBuf> {
+    let arguments =
+        ["build", "--profile", "agent", "--target", AGENT_TARGET, "--package", "rackwright-agent"];
+    cargo(&arguments, &[("RUSTFLAGS", "-C target-feature=+crt-static")])?;
+    Ok(target().join(AGENT_TARGET).join("agent/rackwright-agent"))
+}
+
+/// The chassis program, for tests that make labs; yields its path.
+pub fn lab() -> Result<PathBuf> {
+    cargo(&["build", "--package", "rackwright-lab"], &[])?;
+    Ok(target().join("debug/rackwright-lab"))
+}
+
+/// Runs cargo in the workspace.
+pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    println!("$ cargo {}", arguments.join(" "));
+    let status = cargo_command(arguments).envs(environment.iter().copied()).status().context("cargo")?;
+    ensure!(status.success(), "cargo {}: {status}", arguments.join(" "));
+    Ok(())
+}
+
+/// cargo in the workspace, for a caller that reads its output.
+pub fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace());
+    command
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}

@@ -1,0 +1,108 @@
+//! A client for the REST API, as small as xtask needs it: HTTP/1.0, one request a connection, JSON both ways.
+//!
+//! Why not the product's own client: the demo shows that the API can be driven by anything, and xtask has to
+//! compile in seconds. Left out: TLS, redirects, streaming.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// The largest answer that is read, in bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// A server and the token to show it.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+/// An answer; the body is null when it is not JSON.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+}
+
+impl Client {
+    /// A client of the server at this address.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, token: None }
+    }
+
+    /// The same with a bearer token.
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.trim().to_owned());
+        self
+    }
+
+    /// GET; an error unless the answer is a success.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        self.request("GET", path, None)?.success(path)
+    }
+
+    /// POST; an error unless the answer is a success.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.request("POST", path, Some(body))?.success(path)
+    }
+
+    /// PATCH; an error unless the answer is a success.
+    pub fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.request("PATCH", path, Some(body))?.success(path)
+    }
+
+    /// Any request, with whatever was answered.
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address);
+        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        if let Some(token) = &self.token {
+            head += &format!("Authorization: Bearer {token}\r\n");
+        }
+        stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
+        let mut bytes = Vec::new();
+        stream.take(LIMIT).read_to_end(&mut bytes)?;
+        parse(&bytes).with_context(|| format!("{method} {path}"))
+    }
+}
+
+impl Answer {
+    fn success(self, path: &str) -> Result<Value> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        let text = |key: &str| self.body[key].as_str().unwrap_or_default();
+        bail!("{path}: {} {} {}", self.status, text("title"), text("detail"))
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context("no end of the header")?;
+    let head = std::str::from_utf8(&bytes[..end])?;
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no status")?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    ensure!(!chunked, "a chunked answer to HTTP/1.0");
+    Ok(Answer { status, body: serde_json::from_slice(&bytes[end + 4..]).unwrap_or(Value::Null) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_answer_and_a_problem() {
+        let answer = parse(b"HTTP/1.0 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").unwrap();
+        assert_eq!(answer, Answer { status: 200, body: json!({ "a": 1 }) });
+        let problem =
+            parse(b"HTTP/1.1 409 Conflict\r\n\r\n{\"title\":\"Locked\",\"detail\":\"by u\"}").unwrap();
+        assert_eq!(problem.success("/m").unwrap_err().to_string(), "/m: 409 Locked by u");
+        assert!(parse(b"HTTP/1.0 200").is_err());
+    }
+}

@@ -1,0 +1,264 @@
+//! The groups of tests, as data. A new package with integration tests is a new word here.
+
+use super::count::Count;
+use crate::packages::Need;
+use crate::setup;
+use anyhow::Result;
+use rackwright_lab::state::workspace;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Tests that need the same things.
+pub struct Group {
+    /// The word after `--only`.
+    pub name: &'static str,
+    /// What it shows.
+    pub what: &'static str,
+    /// Packages of the distribution.
+    pub needs: &'static [Need],
+    /// What is built or started first.
+    pub prepare: &'static [Prepare],
+    /// What runs, in order.
+    pub steps: &'static [Step],
+    /// The whole group has to be done by then.
+    pub limit: Duration,
+}
+
+/// What is built or started before a group; each gives its tests an environment variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prepare {
+    /// A private PostgreSQL: `DATABASE_URL`.
+    Postgres,
+    /// `rackwright`: `RACKWRIGHT_TEST_PROGRAM`.
+    Product,
+    /// The static agent: `RACKWRIGHT_TEST_AGENT`.
+    Agent,
+    /// The chassis program of labs: `RACKWRIGHT_LAB_PROGRAM`.
+    Lab,
+}
+
+/// One command.
+#[derive(Debug)]
+pub enum Step {
+    /// cargo, as one test: it passes or fails.
+    Cargo {
+        /// Name in the summary.
+        name: &'static str,
+        /// Arguments of cargo.
+        arguments: &'static [&'static str],
+    },
+    /// xtask itself, as one test.
+    Xtask {
+        /// Name in the summary.
+        name: &'static str,
+        /// Arguments of xtask.
+        arguments: &'static [&'static str],
+        /// It runs when this exists in the workspace.
+        when: &'static str,
+    },
+    /// `cargo test` with these arguments; its tests are counted.
+    Tests {
+        /// Arguments of `cargo test`.
+        arguments: &'static [&'static str],
+    },
+    /// Every integration test of the packages in these folders that have some.
+    Integration {
+        /// Folders of packages; a package is named `rackwright-<last part>`.
+        folders: &'static [&'static str],
+    },
+    /// One integration test of `rackwright-tests`, when it exists.
+    EndToEnd {
+        /// The file `tests/tests/<name>.rs`.
+        name: &'static str,
+    },
+}
+
+const MINUTE: u64 = 60;
+
+/// All groups, in the order in which they run.
+pub const GROUPS: &[Group] = &[
+    Group {
+        name: "lint",
+        what: "formatted, no warnings, .sqlx is what the code says",
+        needs: &[Need::Run],
+        prepare: &[],
+        steps: &[
+            Step::Cargo { name: "rustfmt", arguments: &["fmt", "--all", "--check"] },
+            Step::Cargo {
+                name: "clippy",
+                arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            },
+            Step::Xtask { name: "sqlx", arguments: &["sqlx", "--check"], when: ".sqlx" },
+        ],
+        limit: Duration::from_secs(20 * MINUTE),
+    },
+    Group {
+        name: "unit",
+        what: "tests beside the code; they need nothing",
+        needs: &[Need::Run],
+        prepare: &[],
+        steps: &[Step::Tests { arguments: &["--workspace", "--lib", "--bins", "--no-fail-fast"] }],
+        limit: Duration::from_secs(20 * MINUTE),
+    },
+    Group {
+        name: "protocols",
+        what: "every protocol against programs nobody here wrote",
+        needs: setup::TEST,
+        prepare: &[Prepare::Lab],
+        steps: &[Step::Integration {
+            folders: &[
+                "common",
+                "protocols/dhcp",
+                "protocols/tftp",
+                "protocols/ipmi",
+                "protocols/amt",
+                "link",
+                "rack",
+                "agent",
+            ],
+        }],
+        limit: Duration::from_secs(15 * MINUTE),
+    },
+    Group {
+        name: "db",
+        what: "the region on a real PostgreSQL",
+        needs: &[Need::Run],
+        prepare: &[Prepare::Postgres],
+        steps: &[Step::Integration { folders: &["region"] }],
+        limit: Duration::from_secs(15 * MINUTE),
+    },
+    Group {
+        name: "images",
+        what: "images and the ephemeral environment from packages",
+        needs: setup::TEST,
+        prepare: &[Prepare::Agent],
+        steps: &[Step::Integration { folders: &["images"] }],
+        limit: Duration::from_secs(15 * MINUTE),
+    },
+    Group {
+        name: "lab",
+        what: "machines, BMCs, and that nothing stays behind",
+        needs: setup::TEST,
+        prepare: &[Prepare::Lab],
+        steps: &[Step::Integration { folders: &["tests/lab"] }],
+        limit: Duration::from_secs(10 * MINUTE),
+    },
+    Group {
+        name: "e2e",
+        what: "from power-on to deployed, and what goes wrong on the way",
+        needs: setup::TEST,
+        prepare: &[Prepare::Product, Prepare::Agent, Prepare::Lab],
+        steps: &[Step::EndToEnd { name: "e2e" }],
+        limit: Duration::from_secs(30 * MINUTE),
+    },
+    Group {
+        name: "ui",
+        what: "the web pages in a browser",
+        needs: setup::TEST,
+        prepare: &[Prepare::Product, Prepare::Lab],
+        steps: &[Step::EndToEnd { name: "ui" }],
+        limit: Duration::from_secs(10 * MINUTE),
+    },
+];
+
+impl Step {
+    /// Name in the summary.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cargo { name, .. } | Self::Xtask { name, .. } | Self::EndToEnd { name } => name,
+            Self::Tests { .. } | Self::Integration { .. } => "tests",
+        }
+    }
+
+    /// Whether there is something to run.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Cargo { .. } | Self::Tests { .. } => true,
+            Self::Xtask { when, .. } => workspace().join(when).exists(),
+            Self::Integration { folders } => folders.iter().any(|folder| has_integration_tests(folder)),
+            Self::EndToEnd { name } => workspace().join(format!("tests/tests/{name}.rs")).exists(),
+        }
+    }
+
+    /// The program and its arguments.
+    pub fn command_line(&self) -> Result<(OsString, Vec<String>)> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let test = |words: &[&str]| [owned(&["test"]), owned(words)].concat();
+        Ok(match self {
+            Self::Cargo { arguments, .. } => (cargo, owned(arguments)),
+            Self::Xtask { arguments, .. } => (std::env::current_exe()?.into_os_string(), owned(arguments)),
+            Self::Tests { arguments } => (cargo, test(arguments)),
+            Self::EndToEnd { name } => (cargo, test(&["--package", "rackwright-tests", "--test", name])),
+            Self::Integration { folders } => {
+                let mut line = test(&["--no-fail-fast", "--test", "*"]);
+                for folder in folders.iter().filter(|folder| has_integration_tests(folder)) {
+                    line.extend(["--package".to_owned(), package(folder)]);
+                }
+                (cargo, line)
+            }
+        })
+    }
+
+    /// The step's count, given what its output said and how it ended. A program that ends badly without
+    /// naming a failed test has failed as a whole.
+    pub fn judge(&self, mut count: Count, success: bool) -> Count {
+        match self {
+            Self::Cargo { .. } | Self::Xtask { .. } => {
+                Count { passed: u32::from(success), failed: u32::from(!success), ignored: 0 }
+            }
+            Self::Tests { .. } | Self::Integration { .. } | Self::EndToEnd { .. } => {
+                if !success && count.failed == 0 {
+                    count.failed = 1;
+                }
+                count
+            }
+        }
+    }
+}
+
+/// The package in a folder of the workspace.
+fn package(folder: &str) -> String {
+    format!("rackwright-{}", folder.rsplit('/').next().unwrap_or(folder))
+}
+
+fn has_integration_tests(folder: &str) -> bool {
+    let tests: PathBuf = workspace().join(folder).join("tests");
+    let Ok(entries) = std::fs::read_dir(tests) else { return false };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_packages_exist() {
+        for (at, group) in GROUPS.iter().enumerate() {
+            assert!(GROUPS[..at].iter().all(|other| other.name != group.name), "{} twice", group.name);
+            for step in group.steps {
+                let Step::Integration { folders } = step else { continue };
+                for folder in *folders {
+                    let manifest = workspace().join(folder).join("Cargo.toml");
+                    let text = std::fs::read_to_string(&manifest).unwrap();
+                    let name = format!("name = \"{}\"", package(folder));
+                    assert!(text.contains(&name), "{}: {name}", manifest.display());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_that_crashes_counts_as_a_failure() {
+        let step = Step::Tests { arguments: &[] };
+        let passed = Count { passed: 3, ..Count::default() };
+        assert_eq!(step.judge(passed, true), passed);
+        assert_eq!(step.judge(passed, false).failed, 1);
+        let check = Step::Cargo { name: "rustfmt", arguments: &[] };
+        assert_eq!(check.judge(Count::default(), true).passed, 1);
+    }
+}
