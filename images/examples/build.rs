@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
+use rackwright_images::bootloaders::{self, BootLoaderRecipe};
+use rackwright_images::debian::{self, OsRecipe};
 use rackwright_images::ephemeral::{self, EphemeralRecipe};
-use rackwright_images::{Kernel, Progress};
+use rackwright_images::toolbox::{self, ToolboxRecipe};
+use rackwright_images::{Kernel, Progress, import};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +23,32 @@ fn main() {
             let recipe = EphemeralRecipe::new(kernel, agent.into(), out.into(), cache.into());
             ephemeral::build(&recipe, &mut progress).map(|b| format!("{:#?}", b.manifest.files))
         }
-        _ => panic!("usage: build ephemeral cloud|generic AGENT OUT CACHE"),
+        ["debian", out, cache] => {
+            let recipe = OsRecipe::new("debian-12", out.into(), cache.into());
+            debian::build(&recipe, &mut progress).map(|b| format!("{:#?}", b.manifest.images))
+        }
+        ["toolbox", out, cache] => {
+            let (out, cache) = (out.into(), cache.into());
+            let recipe = ToolboxRecipe {
+                out,
+                cache,
+                mirror: None,
+                release: "bookworm".into(),
+                extra_packages: vec![],
+            };
+            toolbox::build(&recipe, &mut progress).map(|b| format!("{:#?}", b.manifest.files))
+        }
+        ["bootloaders", out, cache] => {
+            let (out, cache) = (out.into(), cache.into());
+            let recipe = BootLoaderRecipe { out, cache, mirror: None, release: "bookworm".into() };
+            bootloaders::collect(&recipe, &mut progress).map(|m| format!("{:#?}", m.files))
+        }
+        ["import", source, out] => {
+            import::convert(source.as_ref(), out.as_ref(), None, &mut progress).map(|i| format!("{i:#?}"))
+        }
+        _ => panic!(
+            "usage: build ephemeral FLAVOUR AGENT OUT CACHE | debian OUT CACHE | toolbox OUT CACHE | bootloaders OUT CACHE | import FILE OUT"
+        ),
     };
     match result {
         Ok(text) => println!("{:6.1} done\n{text}", start.elapsed().as_secs_f32()),

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, io};
 use crate::progress::{Progress, ProgressFn};
 
 /// Lines of output kept for the error message.
@@ -51,12 +51,14 @@ impl Tool {
     }
 
     /// The program under `fakeroot` when the caller is not root, so that files may belong to root inside an image.
-    pub(crate) fn as_root(program: &str) -> Result<Self> {
+    /// `state` is the file in which fakeroot remembers owners from one call to the next.
+    pub(crate) fn as_root(program: &str, state: &Path) -> Result<Self> {
         if is_root() {
             return Self::new(program);
         }
         let inner = find(program).ok_or_else(|| missing(program))?;
-        Ok(Self::new("fakeroot")?.arg("--").arg(inner))
+        std::fs::OpenOptions::new().append(true).create(true).open(state).map_err(io("create", state))?;
+        Ok(Self::new("fakeroot")?.arg("-i").arg(state).arg("-s").arg(state).arg("--").arg(inner))
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -82,6 +84,12 @@ impl Tool {
     /// Bytes for its standard input.
     pub(crate) fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
+        self
+    }
+
+    /// A file as its standard input.
+    pub(crate) fn input_file(mut self, file: std::fs::File) -> Self {
+        self.command.stdin(file);
         self
     }
 

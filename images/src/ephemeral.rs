@@ -145,8 +145,8 @@ pub fn build(recipe: &EphemeralRecipe, progress: &mut ProgressFn<'_>) -> Result<
     fs::create_dir_all(&recipe.out).map_err(io("create", &recipe.out))?;
     manifest::forget(&recipe.out)?;
     let image = unpacked.image();
-    replace(&paths.0, |to| fs::copy(&image, to).map(drop).map_err(io("copy", &image)))?;
-    replace(&paths.1, |to| pack(&tree, to, recipe.compression, epoch))?;
+    manifest::replace(&paths.0, |to| fs::copy(&image, to).map(drop).map_err(io("copy", &image)))?;
+    manifest::replace(&paths.1, |to| pack(&tree, to, recipe.compression, epoch))?;
     let manifest = EphemeralManifest {
         kind: "ephemeral".to_owned(),
         flavour: recipe.kernel,
@@ -231,13 +231,4 @@ fn pack(tree: &Tree, to: &Path, compression: Compression, epoch: u32) -> Result<
         }
     };
     written.and_then(|mut file| file.flush()).map_err(io("write", to))
-}
-
-/// Writes a file under a temporary name beside its place, then puts it there.
-pub(crate) fn replace(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    make(&partial)?;
-    fs::rename(&partial, path).map_err(io("rename", path))
 }

@@ -7,17 +7,24 @@
 //! the box's own apt sources or from a mirror that the caller names.
 
 mod apt;
+pub mod bootloaders;
+mod bootstrap;
 mod command;
 pub mod cpio;
 mod deb;
+pub mod debian;
+mod disk;
 mod elf;
 pub mod ephemeral;
 mod error;
+pub mod import;
 mod kernel;
 pub mod manifest;
 mod modules;
+mod pack;
 mod progress;
 pub mod sources;
+pub mod toolbox;
 mod tools;
 
 pub use error::{Error, Result};

@@ -20,6 +20,7 @@ const PACKAGES: &[&str] = &[
     "libgcc-s1",
     "lvm2",
     "tar",
+    "usr-is-merged",
     "util-linux",
     "zstd",
 ];

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Called by mmdebstrap with the root of the toolbox, outside of it.
+set -eu
+root=$1
+# The agent binds its own over these.
+rm -f "$root/etc/hostname" "$root/etc/machine-id"
+: >"$root/etc/resolv.conf"
+: >"$root/etc/machine-id"
+rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/cache/debconf/* "$root"/var/cache/ldconfig/* "$root"/tmp/*
+# Nothing is installed in it later, and nothing is compiled.
+rm -rf "$root"/var/lib/dpkg/info "$root"/usr/share/zoneinfo/right "$root"/usr/share/perl/*/unicore "$root"/usr/share/bug "$root"/usr/share/lintian
+find "$root/var/log" -type f -delete
