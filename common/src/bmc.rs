@@ -79,7 +79,7 @@ pub struct BmcSettings {
     pub cipher_suite: Option<u8>,
     /// IPMI K_g key, hexadecimal. Empty when the BMC has none.
     #[serde(with = "exposed", skip_serializing_if = "is_empty")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, write_only))]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, write_only, default = ""))]
     pub kg: Secret<String>,
     /// Log in as an operator instead of an administrator (IPMI).
     pub operator: bool,

@@ -9,6 +9,7 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// A machine's identifier: six lower-case letters and digits, as users type it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, example = "k3x9ab"))]
 pub struct MachineId(String);
 
 impl MachineId {
@@ -60,6 +61,7 @@ impl fmt::Display for MachineId {
 /// An operation's number. Later operations have higher numbers, which fences rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OperationId(pub i64);
 
 impl fmt::Display for OperationId {

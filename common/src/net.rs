@@ -7,6 +7,7 @@ use std::str::FromStr;
 /// An Ethernet address, written `aa:bb:cc:dd:ee:ff`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, example = "52:54:00:00:00:01"))]
 pub struct Mac(pub [u8; 6]);
 
 /// The text is not a MAC address.
@@ -54,6 +55,7 @@ impl fmt::Display for Mac {
 /// One label of a host name (RFC 1123): letters, digits and inner hyphens, 63 bytes at most, lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, example = "node-1"))]
 pub struct Hostname(String);
 
 /// The text is not a host name.

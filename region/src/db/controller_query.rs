@@ -1,0 +1,93 @@
+//! Regions, racks and leases as people see them.
+
+use super::DbError;
+use crate::model::controller::{Rack, Region};
+use crate::model::network::Lease;
+use sqlx::PgConnection;
+
+/// All racks, by name. A rack is connected while a region has heard it in the last ten seconds.
+pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, name, version, addresses, running, generation, error, last_seen_at, created_at,
+                  coalesce(last_seen_at > now() - interval '10 seconds', FALSE) AS "connected!"
+           FROM rack ORDER BY name"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Rack {
+            id: r.id,
+            name: r.name,
+            version: r.version,
+            connected: r.connected,
+            addresses: serde_json::from_value(r.addresses).unwrap_or_default(),
+            running: r.running,
+            generation: r.generation,
+            error: r.error,
+            last_seen_at: r.last_seen_at.map(Into::into),
+            created_at: r.created_at.into(),
+        })
+        .collect())
+}
+
+/// All regions, by name.
+pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT name, version, stream, started_at, last_seen_at,
+                  last_seen_at > now() - interval '10 seconds' AS "connected!" FROM region ORDER BY name"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Region {
+            name: r.name,
+            version: r.version,
+            connected: r.connected,
+            stream: r.stream,
+            started_at: r.started_at.into(),
+            last_seen_at: r.last_seen_at.into(),
+        })
+        .collect())
+}
+
+/// Removes a rack that is not connected; false when there is none of that name.
+pub async fn delete_rack(conn: &mut PgConnection, name: &str) -> Result<bool, DbError> {
+    Ok(sqlx::query!("DELETE FROM rack WHERE name = $1", name).execute(conn).await?.rows_affected() == 1)
+}
+
+/// Leases that have not expired, by address; of one subnet when given.
+pub async fn leases(conn: &mut PgConnection, subnet: Option<i64>) -> Result<Vec<Lease>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT host(l.address) AS "address!", l.mac, l.hostname, i.machine_id AS "machine?", r.name AS rack, l.expires_at
+           FROM lease l JOIN rack r ON r.id = l.rack_id LEFT JOIN interface i ON i.mac = l.mac
+           WHERE l.expires_at > now()
+             AND ($1::bigint IS NULL OR l.address << (SELECT cidr FROM subnet WHERE id = $1))
+           ORDER BY l.address"#,
+        subnet
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(Lease {
+                address: r.address.parse().map_err(|_| DbError::Corrupt { what: "address" })?,
+                mac: r.mac.parse().map_err(|_| DbError::Corrupt { what: "MAC address" })?,
+                hostname: r.hostname,
+                machine: r.machine.and_then(|m| m.parse().ok()),
+                rack: r.rack,
+                expires_at: r.expires_at.into(),
+            })
+        })
+        .collect()
+}
+
+/// Whether the database takes writes.
+pub async fn is_writable(conn: &mut PgConnection) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' AS "ok!""#
+    )
+    .fetch_one(conn)
+    .await?)
+}

@@ -1,0 +1,86 @@
+//! Reading events. Writing them is in `event`.
+
+use super::DbError;
+use crate::model::event::{Event, EventQuery, Level};
+use crate::model::page::MAX_LIMIT;
+use rackwright_common::OperationId;
+use sqlx::PgConnection;
+
+struct Row {
+    id: i64,
+    at: time::OffsetDateTime,
+    kind: String,
+    level: String,
+    machine_id: Option<String>,
+    operation_id: Option<i64>,
+    actor: String,
+    message: String,
+    data: serde_json::Value,
+}
+
+impl From<Row> for Event {
+    fn from(r: Row) -> Self {
+        Self {
+            id: r.id,
+            at: r.at.into(),
+            kind: r.kind,
+            level: Level::parse(&r.level),
+            machine: r.machine_id.and_then(|id| id.parse().ok()),
+            operation: r.operation_id.map(OperationId),
+            actor: r.actor,
+            message: r.message,
+            data: r.data,
+        }
+    }
+}
+
+/// Names of `least` and the levels above it; `None` when all are wanted.
+fn levels(least: Option<Level>) -> Option<Vec<String>> {
+    let all = [Level::Debug, Level::Info, Level::Warning, Level::Error];
+    least.map(|least| all.into_iter().filter(|l| *l >= least).map(|l| l.as_str().to_owned()).collect())
+}
+
+/// Events: with `after` the oldest first, so that a reader goes forward without a gap; otherwise the newest first.
+pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Event>, DbError> {
+    let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
+    let machine = query.machine.as_ref().map(|m| m.as_str());
+    let levels = levels(query.level);
+    let rows = match query.after {
+        Some(after) => {
+            sqlx::query_as!(
+                Row,
+                "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
+                 WHERE id > $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
+                   AND ($4::text[] IS NULL OR level = ANY($4)) ORDER BY id LIMIT $5",
+                after,
+                machine,
+                query.operation,
+                levels.as_deref(),
+                limit
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        None => {
+            sqlx::query_as!(
+                Row,
+                "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
+                 WHERE id < $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
+                   AND ($4::text[] IS NULL OR level = ANY($4)) ORDER BY id DESC LIMIT $5",
+                query.before.unwrap_or(i64::MAX),
+                machine,
+                query.operation,
+                levels.as_deref(),
+                limit
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(rows.into_iter().map(Event::from).collect())
+}
+
+/// The number of the newest event; 0 when there is none.
+pub async fn last_id(conn: &mut PgConnection) -> Result<i64, DbError> {
+    Ok(sqlx::query_scalar!("SELECT coalesce(max(id), 0) AS \"id!\" FROM event").fetch_one(conn).await?)
+}

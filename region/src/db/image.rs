@@ -1,0 +1,107 @@
+//! Images and their files, for people; what the life cycle needs of them is in `world`.
+
+use super::DbError;
+use crate::model::image::{Image, ImageFile, ImagePurpose, NewImage};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+struct Row {
+    id: i64,
+    name: String,
+    version: i32,
+    kind: String,
+    title: String,
+    architecture: String,
+    manifest: serde_json::Value,
+    created_at: time::OffsetDateTime,
+    files: Json<Vec<ImageFile>>,
+}
+
+impl TryFrom<Row> for Image {
+    type Error = DbError;
+
+    fn try_from(r: Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: r.id,
+            name: r.name,
+            version: r.version,
+            kind: ImagePurpose::parse(&r.kind).ok_or(DbError::Corrupt { what: "image kind" })?,
+            title: r.title,
+            architecture: r.architecture,
+            manifest: r.manifest,
+            files: r.files.0,
+            created_at: r.created_at.into(),
+        })
+    }
+}
+
+/// Images by name, newest version first. `name` and `version` narrow it down.
+pub async fn list(
+    conn: &mut PgConnection,
+    name: Option<&str>,
+    version: Option<i32>,
+) -> Result<Vec<Image>, DbError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT i.id, i.name, i.version, i.kind, i.title, i.architecture, i.manifest, i.created_at,
+                  coalesce((SELECT jsonb_agg(jsonb_build_object('name', f.name, 'sha256', f.sha256, 'size', f.size,
+                                                     'uncompressed_size', f.uncompressed_size) ORDER BY f.name)
+                            FROM image_file f WHERE f.image_id = i.id), '[]') AS "files!: Json<Vec<ImageFile>>"
+           FROM image i WHERE ($1::text IS NULL OR i.name = $1) AND ($2::int IS NULL OR i.version = $2)
+           ORDER BY i.name, i.version DESC"#,
+        name,
+        version
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Image::try_from).collect()
+}
+
+/// Registers the next version of an image.
+pub async fn insert(conn: &mut PgConnection, new: &NewImage) -> Result<(i64, i32), DbError> {
+    // Two registrations of one name at a time would draw the same version.
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('image:' || $1)) IS NULL AS done", new.name)
+        .fetch_one(&mut *conn)
+        .await?;
+    let row = sqlx::query!(
+        "INSERT INTO image (name, version, kind, title, architecture, manifest)
+         VALUES ($1, 1 + coalesce((SELECT max(version) FROM image WHERE name = $1), 0), $2, $3, $4, $5)
+         RETURNING id, version",
+        new.name,
+        new.kind.as_str(),
+        new.title,
+        new.architecture,
+        serde_json::Value::Object(new.manifest.clone())
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    for file in &new.files {
+        sqlx::query!(
+            "INSERT INTO image_file (image_id, name, sha256, size, uncompressed_size) VALUES ($1, $2, $3, $4, $5)",
+            row.id,
+            file.name,
+            file.sha256,
+            file.size,
+            file.uncompressed_size
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok((row.id, row.version))
+}
+
+/// Host names of machines that are being installed with this image.
+pub async fn installing(conn: &mut PgConnection, id: i64) -> Result<Vec<String>, DbError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT hostname FROM machine WHERE image_id = $1 AND status = 'deploying' ORDER BY hostname",
+        id
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// Removes a version.
+pub async fn delete(conn: &mut PgConnection, id: i64) -> Result<(), DbError> {
+    sqlx::query!("DELETE FROM image WHERE id = $1", id).execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Operations as lists and pages show them, and the results of scripts.
+
+use super::DbError;
+use crate::model::operation::{LogChunk, Operation, WorkItem};
+use crate::model::script::{ScriptRun, ScriptRunQuery};
+use rackwright_common::{MachineId, OperationId};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// Which operations; `None` lets all through.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    /// Only this one.
+    pub id: Option<OperationId>,
+    /// On this machine.
+    pub machine: Option<&'a MachineId>,
+    /// With this status.
+    pub status: Option<&'a str>,
+    /// Of this kind.
+    pub kind: Option<&'a str>,
+    /// Older than this one.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+struct Row {
+    id: i64,
+    kind: String,
+    machine_id: String,
+    hostname: String,
+    status: String,
+    step: String,
+    message: String,
+    error: Option<String>,
+    attempt: i32,
+    percent: Option<f32>,
+    deadline: OffsetDateTime,
+    requested_by: String,
+    created_at: OffsetDateTime,
+    step_since: OffsetDateTime,
+    finished_at: Option<OffsetDateTime>,
+    total: i64,
+}
+
+impl TryFrom<Row> for Operation {
+    type Error = DbError;
+
+    fn try_from(r: Row) -> Result<Self, DbError> {
+        Ok(Self {
+            id: OperationId(r.id),
+            kind: r.kind,
+            machine: r.machine_id.parse().map_err(|_| DbError::Corrupt { what: "machine id" })?,
+            hostname: r.hostname,
+            status: r.status,
+            step: r.step,
+            message: r.message,
+            error: r.error,
+            attempt: r.attempt,
+            percent: r.percent,
+            deadline: r.deadline.into(),
+            requested_by: r.requested_by,
+            created_at: r.created_at.into(),
+            step_since: r.step_since.into(),
+            finished_at: r.finished_at.map(Into::into),
+        })
+    }
+}
+
+/// Operations, newest first, and how many the filter lets through over all pages. The percentage counts finished
+/// items whole and the present one by what the agent says of it.
+pub async fn list(conn: &mut PgConnection, f: &Filter<'_>) -> Result<(Vec<Operation>, i64), DbError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"WITH fit AS MATERIALIZED (
+             SELECT o.* FROM operation o WHERE ($1::bigint IS NULL OR o.id = $1) AND ($2::text IS NULL OR o.machine_id = $2)
+               AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.kind = $4))
+           SELECT o.id, o.kind, o.machine_id, m.hostname, o.status, o.step, o.message, o.error, o.attempt,
+                  CASE WHEN o.status = 'done' THEN 100::real ELSE (
+                    SELECT (sum(CASE w.status WHEN 'done' THEN 100 WHEN 'given' THEN coalesce(w.percent, 0) ELSE 0 END)
+                            / nullif(count(*), 0))::real FROM work_item w WHERE w.operation_id = o.id) END AS percent,
+                  o.deadline, o.requested_by, o.created_at, o.step_since, o.finished_at, (SELECT count(*) FROM fit) AS "total!"
+           FROM fit o JOIN machine m ON m.id = o.machine_id
+           WHERE $5::bigint IS NULL OR o.id < $5 ORDER BY o.id DESC LIMIT $6"#,
+        f.id.map(|id| id.0),
+        f.machine.map(MachineId::as_str),
+        f.status,
+        f.kind,
+        f.before,
+        f.limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let total = rows.first().map_or(0, |r| r.total);
+    let operations: Result<Vec<_>, _> = rows.into_iter().map(Operation::try_from).collect();
+    Ok((operations?, total))
+}
+
+/// One operation.
+pub async fn get(conn: &mut PgConnection, id: OperationId) -> Result<Operation, DbError> {
+    let filter = Filter { id: Some(id), limit: 1, ..Filter::default() };
+    list(conn, &filter).await?.0.pop().ok_or(DbError::NotFound)
+}
+
+/// The work items of an operation, in order.
+pub async fn items(conn: &mut PgConnection, id: OperationId) -> Result<Vec<WorkItem>, DbError> {
+    let rows = sqlx::query!(
+        "SELECT w.id, w.kind, coalesce(r.name || CASE WHEN r.target = '' THEN '' ELSE ' (' || r.target || ')' END,
+                                       w.payload ->> 'name') AS subject,
+                w.status, w.percent, w.message, w.error, w.given_at, w.finished_at, w.duration_ms
+         FROM work_item w LEFT JOIN script_run r ON r.work_item_id = w.id WHERE w.operation_id = $1 ORDER BY w.ordinal",
+        id.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| WorkItem {
+            id: r.id,
+            kind: r.kind,
+            subject: r.subject,
+            status: r.status,
+            percent: r.percent,
+            message: r.message,
+            error: r.error,
+            given_at: r.given_at.map(Into::into),
+            finished_at: r.finished_at.map(Into::into),
+            duration_ms: r.duration_ms,
+        })
+        .collect())
+}
+
+/// Log of an operation's work after a position, in the order in which it arrived. The position counts microseconds
+/// of arrival, so a reader may go on from the last one it has seen.
+pub async fn log(
+    conn: &mut PgConnection,
+    id: OperationId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<LogChunk>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT (extract(epoch FROM l.at) * 1000000)::bigint AS "position!", l.work_item_id, l.at, l.text
+           FROM work_log l JOIN work_item w ON w.id = l.work_item_id
+           WHERE w.operation_id = $1 AND (extract(epoch FROM l.at) * 1000000)::bigint > $2
+           ORDER BY l.at, w.ordinal, l.seq LIMIT $3"#,
+        id.0,
+        after,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| LogChunk { position: r.position, item: r.work_item_id, at: r.at.into(), text: r.text })
+        .collect())
+}
+
+/// Operations under way.
+pub async fn count_running(conn: &mut PgConnection) -> Result<i64, DbError> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM operation WHERE status = 'running'"#)
+        .fetch_one(conn)
+        .await?)
+}
+
+struct RunRow {
+    id: i64,
+    operation_id: i64,
+    name: String,
+    script_type: String,
+    hardware_type: String,
+    target: String,
+    status: String,
+    exit_code: Option<i32>,
+    results: serde_json::Value,
+    suppressed: bool,
+    started_at: Option<OffsetDateTime>,
+    ended_at: Option<OffsetDateTime>,
+    stdout: Option<String>,
+    stderr: Option<String>,
+}
+
+impl RunRow {
+    fn of(self, machine: &MachineId) -> ScriptRun {
+        ScriptRun {
+            id: self.id,
+            machine: machine.clone(),
+            operation: OperationId(self.operation_id),
+            name: self.name,
+            script_type: self.script_type,
+            hardware_type: self.hardware_type,
+            target: self.target,
+            status: self.status,
+            exit_code: self.exit_code,
+            results: self.results,
+            suppressed: self.suppressed,
+            started_at: self.started_at.map(Into::into),
+            ended_at: self.ended_at.map(Into::into),
+            stdout: self.stdout,
+            stderr: self.stderr,
+        }
+    }
+}
+
+/// Script runs of a machine, newest first, without output; the last thousand.
+pub async fn runs(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    query: &ScriptRunQuery,
+) -> Result<Vec<ScriptRun>, DbError> {
+    let rows = sqlx::query_as!(
+        RunRow,
+        r#"SELECT id, operation_id, name, script_type, hardware_type, target, status, exit_code, results, suppressed,
+                  started_at, ended_at, NULL::text AS stdout, NULL::text AS stderr
+           FROM script_run r WHERE machine_id = $1 AND ($2::text IS NULL OR name = $2)
+             AND ($3::bigint IS NULL OR operation_id = $3)
+             AND (NOT $4 OR NOT EXISTS (SELECT 1 FROM script_run n WHERE n.machine_id = $1 AND n.name = r.name
+                                          AND n.target = r.target AND n.id > r.id))
+           ORDER BY id DESC LIMIT 1000"#,
+        machine.as_str(),
+        query.name,
+        query.operation,
+        query.latest
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| r.of(machine)).collect())
+}
+
+/// One run with its output.
+pub async fn run(conn: &mut PgConnection, machine: &MachineId, id: i64) -> Result<ScriptRun, DbError> {
+    let row = sqlx::query_as!(
+        RunRow,
+        r#"SELECT id, operation_id, name, script_type, hardware_type, target, status, exit_code, results, suppressed,
+                  started_at, ended_at, stdout AS "stdout?", stderr AS "stderr?"
+           FROM script_run WHERE machine_id = $1 AND id = $2"#,
+        machine.as_str(),
+        id
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.of(machine))
+}

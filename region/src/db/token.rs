@@ -1,0 +1,75 @@
+//! API tokens. Only their SHA-256 is stored: they hold 256 random bits, so nothing slower is needed.
+
+use super::DbError;
+use crate::model::user::Token;
+use sqlx::PgConnection;
+
+/// The user that a token speaks for, unless it has expired. Notes the use, once a minute at most.
+pub async fn find_user(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<i64>, DbError> {
+    let row = sqlx::query!(
+        "SELECT id, user_id, (last_used_at IS NULL OR last_used_at < now() - interval '1 minute') AS \"note!\"
+         FROM token WHERE hash = $1 AND (expires_at IS NULL OR expires_at > now())",
+        hash
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    if row.note {
+        sqlx::query!("UPDATE token SET last_used_at = now() WHERE id = $1", row.id).execute(conn).await?;
+    }
+    Ok(Some(row.user_id))
+}
+
+/// The tokens of a user.
+pub async fn list(conn: &mut PgConnection, user_id: i64) -> Result<Vec<Token>, DbError> {
+    let rows = sqlx::query!(
+        "SELECT id, name, created_at, expires_at, last_used_at FROM token WHERE user_id = $1 ORDER BY name",
+        user_id
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| Token {
+            id: r.id,
+            name: r.name,
+            created_at: r.created_at.into(),
+            expires_at: r.expires_at.map(Into::into),
+            last_used_at: r.last_used_at.map(Into::into),
+        })
+        .collect())
+}
+
+/// Stores a token.
+pub async fn insert(
+    conn: &mut PgConnection,
+    user_id: i64,
+    name: &str,
+    hash: &[u8],
+    days: Option<u16>,
+) -> Result<Token, DbError> {
+    let r = sqlx::query!(
+        "INSERT INTO token (user_id, name, hash, expires_at)
+         VALUES ($1, $2, $3, now() + make_interval(days => $4)) RETURNING id, created_at, expires_at",
+        user_id,
+        name,
+        hash,
+        days.map(i32::from)
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Token {
+        id: r.id,
+        name: name.to_owned(),
+        created_at: r.created_at.into(),
+        expires_at: r.expires_at.map(Into::into),
+        last_used_at: None,
+    })
+}
+
+/// Removes a token of a user.
+pub async fn delete(conn: &mut PgConnection, user_id: i64, id: i64) -> Result<bool, DbError> {
+    let done =
+        sqlx::query!("DELETE FROM token WHERE user_id = $1 AND id = $2", user_id, id).execute(conn).await?;
+    Ok(done.rows_affected() == 1)
+}

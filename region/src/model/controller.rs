@@ -1,0 +1,83 @@
+//! Regions and racks as users see them.
+
+use super::Timestamp;
+use rackwright_common::link::RackAddress;
+use serde::{Deserialize, Serialize};
+
+/// A rack controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Rack {
+    /// Number.
+    pub id: i64,
+    /// Name; the one in its certificate.
+    pub name: String,
+    /// Software version.
+    pub version: String,
+    /// A region hears it.
+    pub connected: bool,
+    /// Where machines reach it.
+    #[schema(value_type = Vec<Object>)]
+    pub addresses: Vec<RackAddress>,
+    /// The generation of the snapshot it runs.
+    pub running: i64,
+    /// The newest generation made for it.
+    pub generation: i64,
+    /// Why it refused a snapshot.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Last heard.
+    #[serde(default)]
+    pub last_seen_at: Option<Timestamp>,
+    /// Enrolled.
+    pub created_at: Timestamp,
+}
+
+/// A region controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Region {
+    /// Name.
+    pub name: String,
+    /// Software version.
+    pub version: String,
+    /// Lives.
+    pub connected: bool,
+    /// `host:port` where racks dial it.
+    pub stream: String,
+    /// Since when it runs.
+    pub started_at: Timestamp,
+    /// Last sign of life.
+    pub last_seen_at: Timestamp,
+}
+
+/// For which rack a token is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRackToken {
+    /// The name the rack will have.
+    pub name: String,
+}
+
+/// What `rackwright rack enroll` takes; good for a short time and for one rack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RackToken {
+    /// Region addresses, fingerprint of the CA, and a one-time secret.
+    pub token: String,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// What a site has and how it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SiteStatus {
+    /// Version of the region that answers.
+    pub version: String,
+    /// Machines by status.
+    #[schema(value_type = Object)]
+    pub machines: std::collections::BTreeMap<String, i64>,
+    /// Operations under way.
+    pub operations_running: i64,
+    /// Regions.
+    pub regions: Vec<Region>,
+    /// Racks.
+    pub racks: Vec<Rack>,
+}

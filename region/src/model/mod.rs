@@ -1,0 +1,21 @@
+//! What users see: the types that the application layer returns, that the API sends and that the command line and
+//! the web pages read. Rows of the database stay in `db`; secrets have no place here.
+
+pub mod action;
+pub mod controller;
+pub mod event;
+pub mod image;
+pub mod machine;
+pub mod network;
+pub mod operation;
+pub mod page;
+pub mod problem;
+pub mod role;
+pub mod script;
+pub mod setting;
+pub mod timestamp;
+pub mod user;
+
+pub use page::{Page, PageQuery};
+pub use role::Role;
+pub use timestamp::Timestamp;

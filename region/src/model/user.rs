@@ -1,0 +1,150 @@
+//! Users, their tokens, SSH keys and sessions.
+
+use super::{Role, Timestamp};
+use rackwright_common::Secret;
+use rackwright_common::secret::exposed;
+use serde::{Deserialize, Serialize};
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct User {
+    /// Number.
+    pub id: i64,
+    /// Login name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// May not log in.
+    pub disabled: bool,
+    /// Logs in with a password too, not only with tokens.
+    pub has_password: bool,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// A user to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// Login name: a lower-case letter, then letters, digits, dot, hyphen, underscore.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Password, 12 characters at least; none for a user that has tokens only.
+    #[serde(default, with = "optional_secret", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, write_only)]
+    pub password: Option<Secret<String>>,
+}
+
+/// Changes to a user; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserPatch {
+    /// New role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// May not log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    /// New password.
+    #[serde(default, with = "optional_secret", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, write_only)]
+    pub password: Option<Secret<String>>,
+}
+
+/// Name and password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Login name.
+    pub name: String,
+    /// Password.
+    #[serde(with = "exposed")]
+    #[schema(value_type = String, write_only)]
+    pub password: Secret<String>,
+}
+
+/// Who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Session {
+    /// The user.
+    pub user: User,
+    /// Send it as `X-CSRF-Token` with every change; absent with a bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<String>,
+    /// Until when; absent with a bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An API token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Token {
+    /// Number.
+    pub id: i64,
+    /// What it is for.
+    pub name: String,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Until when; for ever when absent.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Last used, to about a minute.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A token to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What it is for, 1 to 100 characters.
+    pub name: String,
+    /// Days until it expires; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u16>,
+}
+
+/// A token that was just made. Its secret is shown this once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CreatedToken {
+    /// The token.
+    pub token: Token,
+    /// `rwt_…`; send it as `Authorization: Bearer`.
+    #[serde(with = "exposed")]
+    #[schema(value_type = String, read_only)]
+    pub secret: Secret<String>,
+}
+
+/// An SSH key of a user; it gets onto the machines they deploy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SshKey {
+    /// Number.
+    pub id: i64,
+    /// One `authorized_keys` line.
+    pub public_key: String,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// An SSH key to add.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSshKey {
+    /// One `authorized_keys` line.
+    pub public_key: String,
+}
+
+/// Serde for a secret that may be absent.
+mod optional_secret {
+    use rackwright_common::Secret;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(secret: &Option<Secret<String>>, s: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Secret<String>>, D::Error> {
+        Ok(Option::<String>::deserialize(d)?.map(Secret::new))
+    }
+}
