@@ -15,6 +15,8 @@ pub mod client;
 pub mod command;
 pub mod crypto;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod secret;
 pub mod server;
 pub mod sim;

@@ -1,6 +1,8 @@
 //! The client against OpenIPMI's `ipmi_sim`, a BMC nobody here wrote. It speaks suite 3 only and forgets UEFI and persistent
 //! boot flags; those are tested against our own BMC.
 
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;

@@ -340,6 +340,12 @@ impl Server {
         ack.into_iter().collect()
     }
 
+    /// A genuine packet with any content: what a hostile or broken BMC could send.
+    #[cfg(test)]
+    pub(crate) fn seal_anything(&mut self, kind: u8, plain: &[u8]) -> Option<Vec<u8>> {
+        self.sessions.values_mut().find_map(|session| session.seal(self.entropy.as_mut(), kind, plain))
+    }
+
     /// Console data to send, and to whom. Call after [`Server::receive`], after [`Server::serial_input`], and every 50 ms
     /// or so while [`Server::has_console`].
     pub fn poll(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {

@@ -47,7 +47,7 @@ impl Sensor {
     }
 
     /// The full sensor record (§43.1).
-    pub(super) fn record(&self, id: u16) -> Vec<u8> {
+    pub(crate) fn record(&self, id: u16) -> Vec<u8> {
         let entity = if self.sensor_type == 0x01 { 3 } else { 7 };
         // Owner, number, entity, initialisation, capabilities, types, masks (all thresholds readable: upper critical).
         let mut body = vec![0x20, 0, self.number, entity, 1, 0x7f, 0x68, self.sensor_type, 0x01];

@@ -6,8 +6,8 @@
 //! refuse 0xd5        # power and boot commands are refused with this code (default 0xd5)
 //! stuck-off          # says on, stays off
 //! vanish 200         # does not answer for 200 s from the moment the file was written
-//! drop 3             # every third datagram is lost
-//! duplicate 2        # every second datagram comes twice
+//! drop 3             # one datagram in three is lost
+//! duplicate 2        # one datagram in two comes twice
 //! ```
 
 use std::path::PathBuf;

@@ -135,11 +135,13 @@ impl Simulator {
         self.pump_serial()
     }
 
-    /// Counts a datagram: whether it is the one in `every` that the fault hits.
+    /// Counts a datagram: whether it is the one in `every` that the fault hits. Scattered, but the same in every run: plain
+    /// counting would hit the answer to each request and never the request.
     fn is_nth(&mut self, every: Option<u64>) -> bool {
         let Some(every) = every else { return false };
         self.datagrams += 1;
-        self.datagrams.is_multiple_of(every)
+        let scattered = self.datagrams.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+        (scattered.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33).is_multiple_of(every)
     }
 
     fn send(&mut self, to: SocketAddr, datagram: Vec<u8>) -> io::Result<()> {
