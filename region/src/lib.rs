@@ -1,1 +1,9 @@
-//! Placeholder.
+//! The region controller: REST API, life cycle of the machines, and the racks' picture of the world.
+//!
+//! Regions are equal and hold nothing that is not in PostgreSQL or in the image store, so that any of them may
+//! die at any moment. `api → app → db`, `lifecycle → racks, db`. Only `db` holds SQL; only `api` knows HTTP.
+
+pub mod db;
+pub mod lifecycle;
+pub mod model;
+pub mod secrets;

@@ -1,0 +1,47 @@
+//! What can go wrong in the database, by meaning.
+
+/// A database error. Constraint violations carry the constraint's name, so that `app` can say which field is at
+/// fault; nothing else of the database's text reaches a client.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// A constraint refused the change.
+    #[error("the change violates `{constraint}`")]
+    Constraint {
+        /// The constraint's name.
+        constraint: String,
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// There is no such row.
+    #[error("no such row")]
+    NotFound,
+    /// The row was changed by somebody else since it was read: nothing was written.
+    #[error("lost the race: somebody else changed it")]
+    Stale,
+    /// The migrations could not be applied.
+    #[error("the database schema cannot be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this version does not understand.
+    #[error("a stored {what} makes no sense")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+    },
+    /// The connection or the server.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::RowNotFound => Self::NotFound,
+            sqlx::Error::Database(db) => match db.constraint() {
+                Some(name) => Self::Constraint { constraint: name.to_owned(), source: error },
+                None => Self::Unavailable(error),
+            },
+            _ => Self::Unavailable(error),
+        }
+    }
+}

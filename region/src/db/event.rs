@@ -1,0 +1,42 @@
+//! Events: what happened, appended in the same transaction as the change itself.
+
+use super::DbError;
+use rackwright_common::{MachineId, OperationId};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// A new event.
+#[derive(Debug, Clone)]
+pub struct NewEvent<'a> {
+    /// Stable name, such as `machine.status`.
+    pub kind: &'a str,
+    /// `debug`, `info`, `warning`, `error`.
+    pub level: &'a str,
+    /// About which machine.
+    pub machine: Option<&'a MachineId>,
+    /// During which operation.
+    pub operation: Option<OperationId>,
+    /// User name, `rackwright`, or `rack:NAME`.
+    pub actor: &'a str,
+    /// One sentence.
+    pub message: &'a str,
+    /// For programs.
+    pub data: Value,
+}
+
+/// Appends an event.
+pub async fn append(conn: &mut PgConnection, event: &NewEvent<'_>) -> Result<(), DbError> {
+    sqlx::query!(
+        "INSERT INTO event (kind, level, machine_id, operation_id, actor, message, data) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        event.kind,
+        event.level,
+        event.machine.map(MachineId::as_str),
+        event.operation.map(|o| o.0),
+        event.actor,
+        event.message.replace('\0', "\u{fffd}"),
+        event.data,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

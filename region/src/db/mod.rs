@@ -1,0 +1,56 @@
+//! The database: free functions over a connection, one file per noun. Only this folder holds SQL.
+
+pub mod agent_boot;
+pub mod bmc;
+pub mod boot_trace;
+pub mod controller_query;
+pub mod error;
+pub mod event;
+pub mod event_query;
+pub mod fabric;
+pub mod idempotency;
+pub mod image;
+pub mod interface;
+pub mod ip_range;
+pub mod lease;
+pub mod machine;
+pub mod machine_edit;
+pub mod machine_query;
+pub mod operation;
+pub mod operation_query;
+pub mod pool;
+pub mod rack;
+pub mod rack_task;
+pub mod reservation;
+pub mod script;
+pub mod script_run;
+pub mod session;
+pub mod setting;
+pub mod ssh_key;
+pub mod subnet;
+pub mod token;
+pub mod user;
+pub mod vlan;
+pub mod wakeups;
+pub mod work_item;
+pub mod world;
+pub mod zone;
+
+pub use error::DbError;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use std::time::Duration;
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// Connects and brings the schema up to date. Safe to be called by several regions at once.
+pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DbError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect(url)
+        .await?;
+    MIGRATOR.run(&pool).await?;
+    Ok(pool)
+}

@@ -1,0 +1,233 @@
+//! Operations: claimed for ten seconds at a time, each claim under a higher epoch.
+
+use super::DbError;
+use rackwright_common::id::Fence;
+use rackwright_common::{MachineId, OperationId};
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// How long a claim holds without renewal, seconds, by the database's clock.
+pub const CLAIM_SECONDS: f64 = 10.0;
+
+/// An operation as its worker sees it.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// Number.
+    pub id: OperationId,
+    /// `commission`, `deploy`, …
+    pub kind: String,
+    /// On which machine.
+    pub machine: MachineId,
+    /// Where it is.
+    pub step: String,
+    /// What the step remembers.
+    pub state: Value,
+    /// What was asked.
+    pub params: Value,
+    /// Tries of this step.
+    pub attempt: i32,
+    /// Since when it is in this step.
+    pub step_since: OffsetDateTime,
+    /// Of this claim.
+    pub epoch: i64,
+    /// Who wants it to end.
+    pub abort_requested_by: Option<String>,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// The database's time at the claim; all comparisons use it.
+    pub now: OffsetDateTime,
+    /// When it fails for having taken too long.
+    pub deadline: OffsetDateTime,
+}
+
+impl Operation {
+    /// The fence that its commands carry.
+    pub fn fence(&self) -> Fence {
+        Fence { operation: self.id, epoch: self.epoch }
+    }
+}
+
+/// A new operation's row.
+#[derive(Debug)]
+pub struct NewOperation<'a> {
+    /// Kind.
+    pub kind: &'a str,
+    /// Machine.
+    pub machine: &'a MachineId,
+    /// First step.
+    pub step: &'a str,
+    /// What was asked.
+    pub params: &'a Value,
+    /// Seconds until it fails for having taken too long.
+    pub deadline_seconds: f64,
+    /// Who asks.
+    pub requested_by: &'a str,
+}
+
+/// Writes a new operation; `operation_one_running_per_machine` is violated when one is running.
+pub async fn create(conn: &mut PgConnection, new: &NewOperation<'_>) -> Result<OperationId, DbError> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO operation (kind, machine_id, step, params, deadline, requested_by)
+         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5), $6) RETURNING id",
+        new.kind,
+        new.machine.as_str(),
+        new.step,
+        new.params,
+        new.deadline_seconds,
+        new.requested_by,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(OperationId(id))
+}
+
+/// Claims one operation that is due, if there is one.
+pub async fn claim_due(conn: &mut PgConnection, owner: &str) -> Result<Option<Operation>, DbError> {
+    let row = sqlx::query!(
+        "UPDATE operation SET owner = $1, epoch = epoch + 1, claimed_until = now() + make_interval(secs => $2)
+         WHERE id = (SELECT id FROM operation
+                     WHERE status = 'running' AND (next_attempt_at <= now() OR abort_requested_by IS NOT NULL OR deadline <= now())
+                       AND (claimed_until IS NULL OR claimed_until < now())
+                     ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+         RETURNING id, kind, machine_id, step, state, params, attempt, step_since, epoch, abort_requested_by,
+                   requested_by, deadline, now() AS \"now!\"",
+        owner,
+        CLAIM_SECONDS,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|r| {
+        Ok(Operation {
+            id: OperationId(r.id),
+            kind: r.kind,
+            machine: r.machine_id.parse().map_err(|_| DbError::Corrupt { what: "machine id" })?,
+            step: r.step,
+            state: r.state,
+            params: r.params,
+            attempt: r.attempt,
+            step_since: r.step_since,
+            epoch: r.epoch,
+            abort_requested_by: r.abort_requested_by,
+            requested_by: r.requested_by,
+            now: r.now,
+            deadline: r.deadline,
+        })
+    })
+    .transpose()
+}
+
+/// Seconds until the next operation is due; `None` when none is running.
+pub async fn seconds_until_due(conn: &mut PgConnection) -> Result<Option<f64>, DbError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT extract(epoch FROM min(greatest(next_attempt_at, claimed_until)) - now())::float8
+         FROM operation WHERE status = 'running'"
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// The compare-and-set that every worker's write begins with: locks the row and fails with [`DbError::Stale`]
+/// when the claim is no longer ours. Everything else in the transaction is rolled back by the caller then.
+pub async fn hold(conn: &mut PgConnection, operation: &Operation) -> Result<(), DbError> {
+    let ours = sqlx::query_scalar!(
+        "SELECT epoch = $2 AND status = 'running' AS \"ours!\" FROM operation WHERE id = $1 FOR UPDATE",
+        operation.id.0,
+        operation.epoch,
+    )
+    .fetch_optional(conn)
+    .await?;
+    if ours == Some(true) { Ok(()) } else { Err(DbError::Stale) }
+}
+
+/// Where an operation goes next.
+#[derive(Debug)]
+pub struct NextStep<'a> {
+    /// The step; the present one to stay.
+    pub step: &'a str,
+    /// Merged into what it remembers; what others told it meanwhile stays.
+    pub state: &'a Value,
+    /// Tries of that step.
+    pub attempt: i32,
+    /// Seconds until it is looked at again.
+    pub again_in: f64,
+    /// What it waits for.
+    pub message: &'a str,
+}
+
+/// Gives the claim back and says when to look again. Call after [`hold`] in one transaction.
+pub async fn put_back(conn: &mut PgConnection, operation: &Operation, next: &NextStep<'_>) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE operation SET step = $2, state = state || $3, attempt = $4, message = $6, claimed_until = NULL,
+                next_attempt_at = now() + make_interval(secs => $5),
+                step_since = CASE WHEN step = $2 AND attempt = $4 THEN step_since ELSE now() END
+         WHERE id = $1",
+        operation.id.0,
+        next.step,
+        next.state,
+        next.attempt,
+        next.again_in,
+        next.message,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends it: `done`, `failed` or `aborted`. Call after [`hold`] in one transaction.
+pub async fn finish(conn: &mut PgConnection, id: OperationId, status: &str, error: Option<&str>) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE operation SET status = $2, error = $3, message = '', claimed_until = NULL, finished_at = now() WHERE id = $1",
+        id.0,
+        status,
+        error,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Something that a running operation may wait for has happened: look at once. A claim held at this moment is
+/// not disturbed; its owner puts the operation back with a time of its own, so the mark is kept in `state`.
+pub async fn poke(conn: &mut PgConnection, id: OperationId) -> Result<(), DbError> {
+    sqlx::query!("UPDATE operation SET next_attempt_at = now() WHERE id = $1 AND status = 'running'", id.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Merges `patch` into the state of a running operation and wakes its worker.
+pub async fn tell(conn: &mut PgConnection, id: OperationId, patch: &Value) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "UPDATE operation SET state = state || $2, next_attempt_at = now() WHERE id = $1 AND status = 'running'",
+        id.0,
+        patch,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The running operation of a machine.
+pub async fn find_running(conn: &mut PgConnection, machine: &MachineId) -> Result<Option<OperationId>, DbError> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM operation WHERE machine_id = $1 AND status = 'running'",
+        machine.as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(OperationId))
+}
+
+/// Asks the running operation of a machine to end; its number, or `None` when nothing runs.
+pub async fn request_abort(conn: &mut PgConnection, machine: &MachineId, by: &str) -> Result<Option<OperationId>, DbError> {
+    let id = sqlx::query_scalar!(
+        "UPDATE operation SET abort_requested_by = coalesce(abort_requested_by, $2)
+         WHERE machine_id = $1 AND status = 'running' RETURNING id",
+        machine.as_str(),
+        by,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(OperationId))
+}
