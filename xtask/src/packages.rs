@@ -14,6 +14,8 @@ pub enum Need {
     Lab,
     /// The tests only.
     Test,
+    /// The tests of the web pages only.
+    Browser,
     /// The benchmarks only.
     Bench,
 }
@@ -89,7 +91,12 @@ pub const PACKAGES: &[Package] = &[
     package("socat", "/usr/bin/socat", Need::Test, "small servers in namespaces"),
     package("tcpdump", "/usr/bin/tcpdump", Need::Test, "what was on the wire"),
     package("jq", "/usr/bin/jq", Need::Test, "a JSON parser nobody here wrote"),
-    package("chromium", "/usr/bin/chromium", Need::Test, "opens the web pages"),
-    package("dnsmasq-base", "/usr/sbin/dnsmasq", Need::Bench, "the floor to measure against"),
+    package("chromium", "/usr/bin/chromium", Need::Browser, "opens the web pages"),
+    package(
+        "dnsmasq-base",
+        "/usr/sbin/dnsmasq",
+        Need::Test,
+        "a DHCP server nobody here wrote; the floor to measure against",
+    ),
     package("nginx", "/usr/sbin/nginx", Need::Bench, "the floor to measure against"),
 ];

@@ -13,12 +13,14 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// What each command needs.
 pub const DEMO: &[Need] = &[Need::Run, Need::Images, Need::Lab];
-/// The tests.
+/// The tests without a browser.
 pub const TEST: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test];
+/// The tests with a browser.
+pub const BROWSER: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser];
 /// The benchmarks.
-pub const BENCH: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Bench];
+pub const BENCH: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Bench];
 /// Everything.
-pub const ALL: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Bench];
+pub const ALL: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Bench];
 
 /// `setup [--check] [--for demo|test|bench]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
@@ -26,7 +28,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let needs = match arguments.option("--for")?.as_deref() {
         None => ALL,
         Some("demo") => DEMO,
-        Some("test") => TEST,
+        Some("test") => BROWSER,
         Some("bench") => BENCH,
         Some(other) => bail!("--for {other}: demo, test or bench"),
     };

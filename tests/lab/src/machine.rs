@@ -17,9 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// First index of the order that counts after the first boot; above every index of the command line.
-const LATER: usize = 100;
-
 /// What a machine's folder says about it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Description {
@@ -150,7 +147,7 @@ impl MachineHandle {
                 Ok(Some(Ok(Qmp::connect(&wiring.qmp)?)))
             })??;
         if first != BootOrder::NetworkFirst {
-            self.set_order(&mut qmp, BootOrder::NetworkFirst, LATER)?;
+            self.set_order(&mut qmp, BootOrder::NetworkFirst)?;
         }
         Ok(())
     }
@@ -167,9 +164,9 @@ impl MachineHandle {
     /// Resets it, as the reset line does. `first` is the order of the next boot. An error when it is off.
     pub fn reset(&self, first: BootOrder) -> Result<()> {
         let mut qmp = self.qmp()?;
-        self.set_order(&mut qmp, first, 2 * LATER)?;
+        self.set_order(&mut qmp, first)?;
         qmp.reset()?;
-        self.set_order(&mut qmp, BootOrder::NetworkFirst, LATER)
+        self.set_order(&mut qmp, BootOrder::NetworkFirst)
     }
 
     /// Presses the power button: the guest may shut down.
@@ -223,10 +220,18 @@ impl MachineHandle {
         }
     }
 
-    fn set_order(&self, qmp: &mut Qmp, order: BootOrder, base: usize) -> Result<()> {
+    /// The order of boot devices from the guest's next reset on. QEMU refuses an index that any device has,
+    /// the same device included, so all of them go above what is in use.
+    fn set_order(&self, qmp: &mut Qmp, order: BootOrder) -> Result<()> {
+        let path = |id: &str| format!("/machine/peripheral/{id}");
+        let mut highest = 0;
+        for (id, _) in qemu::indexes(self.plan(), order, 0) {
+            let index = qmp.call("qom-get", json!({ "path": path(&id), "property": "bootindex" }))?;
+            highest = highest.max(index.as_u64().unwrap_or(0));
+        }
+        let base = usize::try_from(highest)? + 1;
         for (id, index) in qemu::indexes(self.plan(), order, base) {
-            let path = format!("/machine/peripheral/{id}");
-            qmp.call("qom-set", json!({ "path": path, "property": "bootindex", "value": index }))?;
+            qmp.call("qom-set", json!({ "path": path(&id), "property": "bootindex", "value": index }))?;
         }
         Ok(())
     }

@@ -208,14 +208,15 @@ impl Machine {
         Self::new(name, Firmware::Uefi)
     }
 
-    /// The same with the firmware of choice.
+    /// The same with the firmware of choice; with Secure Boot the firmware's own network boot is used, since
+    /// the packaged iPXE is not signed.
     #[must_use]
     pub fn new(name: &str, firmware: Firmware) -> Self {
         let hash = fingerprint(name);
         Self {
             name: name.to_owned(),
             firmware,
-            rom: Rom::Ipxe,
+            rom: if firmware == Firmware::UefiSecureBoot { Rom::None } else { Rom::Ipxe },
             cpus: 1,
             memory_mib: 1024,
             disks: vec![Disk { gib: 8, serial: format!("DISK-{:08X}", hash >> 32), bus: Bus::Virtio }],

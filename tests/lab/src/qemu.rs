@@ -40,7 +40,8 @@ pub struct Wiring {
     pub kcs_port: Option<u16>,
 }
 
-/// Where the serial console is served; one client at a time.
+/// Where the serial console is served; one client at a time. A client that does not read stops the guest as
+/// soon as the socket is full, which for single bytes is after some hundred.
 #[derive(Clone, Debug)]
 pub enum Console {
     /// A unix socket.

@@ -45,7 +45,12 @@ impl Qmp {
     /// Resets the machine and waits until that has happened: the reply only says that it was asked for.
     pub fn reset(&mut self) -> Result<()> {
         self.send("system_reset", json!({}))?;
-        while self.line()?["event"] != "RESET" {}
+        let (mut answered, mut happened) = (false, false);
+        while !(answered && happened) {
+            let line = self.line()?;
+            answered |= line.get("return").is_some();
+            happened |= line["event"] == "RESET";
+        }
         Ok(())
     }
 

@@ -155,7 +155,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "ui",
         what: "the web pages in a browser",
-        needs: setup::TEST,
+        needs: setup::BROWSER,
         prepare: &[Prepare::Product, Prepare::Lab],
         steps: &[Step::EndToEnd { name: "ui" }],
         limit: Duration::from_secs(10 * MINUTE),
