@@ -1,0 +1,190 @@
+//! DHCP: sockets, durability and reports around the core in `rackwright-dhcp`.
+//!
+//! A listener per interface hands datagrams to one worker. The worker asks the core, writes changed leases to disk
+//! (one `fdatasync` for all that came in meanwhile), and only then sends what depends on them. So a lease that a client
+//! has heard of survives `kill -9`; an offer does not, but the core makes the same one again.
+//!
+//! Left out: DHCPv6, the conflict probe before an offer, RFC 3074 (each rack answers what it can).
+
+mod interface;
+mod lease_file;
+mod report;
+mod socket;
+mod view;
+mod worker;
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rackwright_common::clock::{Clock, SystemClock};
+use rackwright_common::link::Fact;
+use rackwright_common::snapshot::Snapshot;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use lease_file::LeaseFileError;
+
+use crate::state::{Journal, World};
+
+/// What the server has to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhcpConfig {
+    /// Interfaces to serve.
+    pub interfaces: Vec<String>,
+    /// Folder of the lease file; made when missing.
+    pub lease_directory: PathBuf,
+    /// Port of this rack's HTTP service, for boot URLs.
+    pub http_port: u16,
+}
+
+/// What the server needs of the rack.
+pub trait DhcpWorld: Send + Sync + 'static {
+    /// The snapshot in force. A new one is a new `Arc`.
+    fn snapshot(&self) -> Arc<Snapshot>;
+
+    /// Takes note of what happened, for the regions. Must not block.
+    fn record(&self, fact: Fact);
+
+    /// The time.
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+}
+
+/// The rack's own picture of the world and its journal.
+#[derive(Clone)]
+pub struct RackWorld {
+    /// Where snapshots come into force.
+    pub world: Arc<World>,
+    /// Where facts go.
+    pub journal: Journal,
+}
+
+impl DhcpWorld for RackWorld {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.world.snapshot()
+    }
+
+    fn record(&self, fact: Fact) {
+        self.journal.append(fact);
+    }
+}
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum DhcpError {
+    /// The interface does not exist, or has no IPv4 address.
+    #[error(
+        "DHCP: interface `{0}` is missing or has no IPv4 address: name one that machines are on (see `ip -4 address`)"
+    )]
+    Interface(String),
+    /// Listening failed.
+    #[error("DHCP: cannot listen on port 67 of `{interface}`: {}", cure(source))]
+    Listen {
+        /// Which.
+        interface: String,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The addresses of interfaces could not be read.
+    #[error("DHCP: cannot read the interfaces' addresses")]
+    Interfaces(#[source] std::io::Error),
+    /// Leases cannot be read or kept.
+    #[error("DHCP: the lease file cannot be used")]
+    Leases(#[from] LeaseFileError),
+    /// A listener ended.
+    #[error("DHCP: the listener ended")]
+    Ended,
+}
+
+fn cure(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => "another DHCP server runs here; stop it (`ss -lunp sport = :67` names it)",
+        ErrorKind::PermissionDenied => "run as root, or with CAP_NET_BIND_SERVICE and CAP_NET_RAW",
+        _ => "is the interface still there?",
+    }
+}
+
+/// Datagrams waiting for the worker; more are dropped, and clients ask again.
+const QUEUE: usize = 1024;
+
+/// How often an interface that went away is looked for.
+const COME_BACK_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves until cancelled. What is missing at the start is an error; an interface that goes away later is waited for.
+pub async fn run<W: DhcpWorld>(
+    config: DhcpConfig,
+    world: Arc<W>,
+    cancel: CancellationToken,
+) -> Result<(), DhcpError> {
+    let mut interfaces = interface::read(&config.interfaces)?;
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            ended = serve(&config, &world, &interfaces) => ended?,
+        }
+        interfaces = tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            found = wait_for_interfaces(&config.interfaces) => found,
+        };
+    }
+}
+
+async fn wait_for_interfaces(names: &[String]) -> Vec<interface::Interface> {
+    loop {
+        match interface::read(names) {
+            Ok(interfaces) => return interfaces,
+            Err(error) => tracing::warn!(%error, "DHCP waits"),
+        }
+        tokio::time::sleep(COME_BACK_EVERY).await;
+    }
+}
+
+/// Serves until an interface is made anew, which its sockets do not survive.
+async fn serve<W: DhcpWorld>(
+    config: &DhcpConfig,
+    world: &Arc<W>,
+    interfaces: &[interface::Interface],
+) -> Result<(), DhcpError> {
+    let (leases, file) = lease_file::open(&config.lease_directory).await?;
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let mut sockets = Vec::new();
+    let mut listeners = JoinSet::new();
+    for (number, interface) in interfaces.iter().enumerate() {
+        let listen = |source| DhcpError::Listen { interface: interface.name.clone(), source };
+        let socket = Arc::new(socket::Socket::open(interface).map_err(listen)?);
+        listeners.spawn(listen_on(number, socket.clone(), sender.clone()));
+        sockets.push(socket);
+        tracing::info!(interface = interface.name, addresses = ?interface.addresses, "DHCP is served");
+    }
+    drop(sender);
+    let worker =
+        worker::Worker::new(config.clone(), world.clone(), interfaces.to_vec(), sockets, leases, file);
+    tokio::select! {
+        ended = worker.run(receiver) => ended,
+        _ = listeners.join_next() => Err(DhcpError::Ended),
+    }
+}
+
+/// Moves datagrams from a socket to the worker. An error of one datagram is not the end: a link may go and come.
+async fn listen_on(number: usize, socket: Arc<socket::Socket>, queue: mpsc::Sender<worker::Arrived>) {
+    loop {
+        match socket.receive().await {
+            Ok(datagram) => match queue.try_send(worker::Arrived { interface: number, datagram }) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    tracing::warn!("DHCP: too much at once, one request dropped")
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => return,
+            },
+            Err(error) => {
+                tracing::warn!(interface = socket.interface_name(), %error, "DHCP: receiving failed");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}

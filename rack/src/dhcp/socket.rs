@@ -1,0 +1,115 @@
+//! One interface's UDP socket, and its packet socket for clients that have no address yet.
+//!
+//! A client without an address cannot answer ARP, so the kernel would never send it an ordinary datagram. Such replies
+//! are whole Ethernet frames. The packet socket has protocol 0, which makes it receive nothing.
+
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendto, setsockopt, sockopt};
+use rackwright_dhcp::Destination;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::interface::Interface;
+
+const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+
+/// A datagram and where it was sent to.
+#[derive(Debug)]
+pub(super) struct Datagram {
+    /// UDP payload.
+    pub(super) bytes: Vec<u8>,
+    /// Destination in the IP header.
+    pub(super) destination: Ipv4Addr,
+    /// The address of ours that the kernel would answer with.
+    pub(super) local: Ipv4Addr,
+}
+
+/// The two sockets of an interface.
+#[derive(Debug)]
+pub(super) struct Socket {
+    interface: Interface,
+    udp: UdpSocket,
+    packet: Option<socket2::Socket>,
+}
+
+impl Socket {
+    /// Opens both; the packet socket only where there is Ethernet. The port is ours alone on this interface, so that
+    /// another DHCP server is an error at the start and not a riddle later.
+    pub(super) fn open(interface: &Interface) -> io::Result<Socket> {
+        let udp = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+        udp.set_broadcast(true)?;
+        udp.set_nonblocking(true)?;
+        udp.bind_device(Some(interface.name.as_bytes()))?;
+        setsockopt(&udp, sockopt::Ipv4PacketInfo, &true)?;
+        udp.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, SERVER_PORT)).into())?;
+        let packet = match interface.link {
+            Some(_) => {
+                let packet = socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::RAW, None)?;
+                packet.set_nonblocking(true)?;
+                Some(packet)
+            }
+            None => None,
+        };
+        Ok(Socket { interface: interface.clone(), udp: UdpSocket::from_std(udp.into())?, packet })
+    }
+
+    /// The interface's name.
+    pub(super) fn interface_name(&self) -> &str {
+        &self.interface.name
+    }
+
+    /// The next datagram.
+    pub(super) async fn receive(&self) -> io::Result<Datagram> {
+        self.udp.async_io(Interest::READABLE, || receive_now(&self.udp)).await
+    }
+
+    /// Sends a reply from `server`. Sending never waits: a full queue loses the reply, and the client asks again.
+    pub(super) fn send(&self, payload: &[u8], to: Destination, server: Ipv4Addr) -> io::Result<()> {
+        match to {
+            Destination::Link { mac, address } => self.send_frame(payload, mac.0, address, server),
+            Destination::Broadcast => self.send_frame(payload, [0xff; 6], Ipv4Addr::BROADCAST, server),
+            Destination::Relay(relay) => self.send_datagram(payload, relay, SERVER_PORT),
+            Destination::Address(client) => self.send_datagram(payload, client, CLIENT_PORT),
+        }
+    }
+
+    fn send_datagram(&self, payload: &[u8], to: Ipv4Addr, port: u16) -> io::Result<()> {
+        self.udp.try_send_to(payload, SocketAddrV4::new(to, port).into()).map(drop)
+    }
+
+    fn send_frame(&self, payload: &[u8], mac: [u8; 6], to: Ipv4Addr, server: Ipv4Addr) -> io::Result<()> {
+        let (Some(packet), Some(link), Some(own)) =
+            (&self.packet, &self.interface.link, self.interface.mac())
+        else {
+            return self.send_datagram(payload, Ipv4Addr::BROADCAST, CLIENT_PORT);
+        };
+        let builder = etherparse::PacketBuilder::ethernet2(own, mac)
+            .ipv4(server.octets(), to.octets(), 64)
+            .udp(SERVER_PORT, CLIENT_PORT);
+        let mut frame = Vec::with_capacity(builder.size(payload.len()));
+        builder.write(&mut frame, payload).map_err(io::Error::other)?;
+        sendto(packet.as_raw_fd(), &frame, link, MsgFlags::empty())?;
+        Ok(())
+    }
+}
+
+fn receive_now(udp: &UdpSocket) -> io::Result<Datagram> {
+    let mut bytes = vec![0; 2048];
+    let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let message = recvmsg::<SockaddrIn>(udp.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
+    let length = message.bytes;
+    let info = message.cmsgs()?.find_map(|c| match c {
+        ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
+        _ => None,
+    });
+    let address = |a: nix::libc::in_addr| Ipv4Addr::from(u32::from_be(a.s_addr));
+    let info = info.ok_or_else(|| io::Error::other("no destination with the datagram"))?;
+    let (destination, local) = (address(info.ipi_addr), address(info.ipi_spec_dst));
+    bytes.truncate(length);
+    Ok(Datagram { bytes, destination, local })
+}

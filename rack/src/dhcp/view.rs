@@ -1,0 +1,100 @@
+//! The core's configuration, made from the snapshot and the box's own addresses.
+
+use std::net::Ipv4Addr;
+
+use rackwright_common::snapshot::{Snapshot, SubnetView};
+use rackwright_dhcp::{Boot, BootFile, Config, Host, HostBoot, Limits, MacAddr, Pool, Subnet};
+
+use super::interface::Interface;
+
+/// Numbers of segments that are not on an interface of this box begin here.
+const RELAYED: u64 = 1 << 32;
+
+/// Makes the configuration. Subnets that one interface has addresses in are one link.
+pub(super) fn config(snapshot: &Snapshot, interfaces: &[Interface], http_port: u16) -> Config {
+    let served = snapshot.subnets.iter().filter(|s| s.dhcp);
+    let subnets = served.map(|view| subnet(view, interfaces)).collect();
+    Config::new(subnets, hosts(snapshot), boot(snapshot, http_port), Limits::default())
+}
+
+fn subnet(view: &SubnetView, interfaces: &[Interface]) -> Subnet {
+    let own = |interface: &Interface| {
+        interface.addresses.iter().map(|net| net.addr()).find(|address| view.cidr.contains(address))
+    };
+    let place = interfaces.iter().enumerate().find_map(|(n, i)| own(i).map(|address| (n as u64, address)));
+    // Behind a relay, the first address of the box that serves anything is as good as another.
+    let server =
+        place.map(|(_, address)| address).or_else(|| Some(interfaces.first()?.addresses.first()?.addr()));
+    let dns_servers =
+        if view.dns_servers.is_empty() { server.into_iter().collect() } else { view.dns_servers.clone() };
+    Subnet {
+        network: view.cidr.trunc(),
+        segment: place.map_or(RELAYED.wrapping_add(view.id as u64), |(number, _)| number),
+        routers: view.gateway.into_iter().collect(),
+        dns_servers,
+        ntp_servers: view.ntp_servers.clone(),
+        domain: view.domain.clone(),
+        mtu: view.mtu,
+        pools: view.blocks.iter().map(|block| Pool { first: block.first, last: block.last }).collect(),
+        lease_seconds: view.lease_seconds.max(60),
+        authoritative: true,
+    }
+}
+
+/// Reservations first: a machine with the same MAC comes later and wins.
+fn hosts(snapshot: &Snapshot) -> Vec<Host> {
+    let stranger = if snapshot.enlist.is_some() { HostBoot::Network } else { HostBoot::Never };
+    let reserved = snapshot.reservations.iter().map(|r| Host {
+        mac: MacAddr(r.mac.0),
+        uuid: None,
+        addresses: vec![r.address],
+        hostname: r.hostname.as_ref().map(ToString::to_string),
+        boot: stranger,
+    });
+    let machines = snapshot.hosts.iter().flat_map(|host| {
+        host.interfaces.iter().map(|interface| Host {
+            mac: MacAddr(interface.mac.0),
+            uuid: host.uuid.map(uuid::Uuid::into_bytes),
+            addresses: interface.address.into_iter().collect(),
+            hostname: Some(host.hostname.to_string()),
+            boot: if host.secure_boot { HostBoot::Secure } else { HostBoot::Network },
+        })
+    });
+    reserved.chain(machines).collect()
+}
+
+/// The client table of DESIGN §6. A known machine always gets a loader: what it then boots is the script's decision.
+fn boot(snapshot: &Snapshot, http_port: u16) -> Boot {
+    let url = |file: &str| format!("http://{{server}}:{http_port}/boot/{file}");
+    let tftp = |arch, file: &str, secure: Option<&str>| BootFile {
+        arch,
+        file: file.to_owned(),
+        secure: secure.map(str::to_owned),
+    };
+    Boot {
+        loaders: vec![
+            tftp(0, "undionly.kpxe", None),
+            tftp(7, "snponly.efi", Some("shimx64.efi")),
+            tftp(9, "snponly.efi", Some("shimx64.efi")),
+            tftp(11, "snponly-arm64.efi", None),
+            BootFile { arch: 16, file: url("snponly.efi"), secure: Some(url("shimx64.efi")) },
+            BootFile { arch: 19, file: url("snponly-arm64.efi"), secure: None },
+        ],
+        ipxe_script: Some(format!("http://{{server}}:{http_port}/boot/ipxe?mac={{mac}}&uuid={{uuid}}")),
+        unknown: snapshot.enlist.is_some(),
+    }
+}
+
+/// The address of ours that a client on this interface knows us by: the one the kernel would answer with, when a
+/// served subnet has it, else the first that one has.
+pub(super) fn server_address(config: &Config, interface: &Interface, local: Ipv4Addr) -> Ipv4Addr {
+    let serves = |address: &Ipv4Addr| config.subnet_of(*address).is_some();
+    let own = interface.addresses.iter().map(|net| net.addr());
+    Some(local)
+        .filter(|a| interface.has(*a) && serves(a))
+        .or_else(|| own.into_iter().find(serves))
+        .unwrap_or(local)
+}
+
+#[cfg(test)]
+mod tests;

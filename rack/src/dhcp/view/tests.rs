@@ -1,0 +1,80 @@
+use rackwright_common::snapshot::{BlockView, HostInterface, HostView, ReservationView};
+use rackwright_common::{Mac, snapshot};
+
+use super::*;
+
+fn subnet_view(id: i64, cidr: &str) -> SubnetView {
+    SubnetView {
+        id,
+        cidr: cidr.parse().unwrap(),
+        gateway: None,
+        dns_servers: vec![],
+        ntp_servers: vec![],
+        domain: None,
+        mtu: None,
+        dhcp: true,
+        lease_seconds: 600,
+        blocks: vec![],
+    }
+}
+
+fn interface(name: &str, addresses: &[&str]) -> Interface {
+    let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    Interface { name: name.into(), addresses, link: None }
+}
+
+fn address(text: &str) -> Ipv4Addr {
+    text.parse().unwrap()
+}
+
+const MACHINE: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+#[test]
+fn subnets_of_one_interface_are_one_link_and_others_stand_alone() {
+    let interfaces =
+        [interface("eth1", &["10.1.0.1/24", "10.2.0.1/24"]), interface("eth2", &["10.3.0.1/24"])];
+    let subnets = [(1, "10.1.0.0/24"), (2, "10.2.0.0/24"), (3, "10.3.0.0/24"), (4, "10.4.0.0/24")];
+    let mut views: Vec<SubnetView> = subnets.iter().map(|(id, cidr)| subnet_view(*id, cidr)).collect();
+    views.push(SubnetView { dhcp: false, ..subnet_view(5, "10.5.0.0/24") });
+    let config = config(&Snapshot { subnets: views, ..Snapshot::default() }, &interfaces, 5248);
+    let segments: Vec<u64> = config.subnets().iter().map(|s| s.segment).collect();
+    assert_eq!(segments, [0, 0, 1, RELAYED + 4]);
+    let dns: Vec<_> = config.subnets().iter().map(|s| s.dns_servers[0]).collect();
+    let expected = ["10.1.0.1", "10.2.0.1", "10.3.0.1", "10.1.0.1"].map(address);
+    assert_eq!(dns, expected, "without name servers the rack itself is one");
+}
+
+#[test]
+fn a_machine_wins_over_a_reservation_of_its_mac_and_keeps_both_addresses() {
+    let host = HostView {
+        machine: "abc123".parse().unwrap(),
+        hostname: "node-1".parse().unwrap(),
+        uuid: Some(uuid::Uuid::from_u128(7)),
+        interfaces: vec![HostInterface { mac: MACHINE, address: Some(address("10.1.0.20")) }],
+        boot: snapshot::BootDecision::Local,
+        secure_boot: true,
+    };
+    let reserved = ReservationView { mac: MACHINE, address: address("10.3.0.9"), hostname: None };
+    let subnets = vec![subnet_view(1, "10.1.0.0/24"), subnet_view(3, "10.3.0.0/24")];
+    let snapshot =
+        Snapshot { subnets, hosts: vec![host], reservations: vec![reserved], ..Snapshot::default() };
+    let config = config(&snapshot, &[interface("eth1", &["10.1.0.1/24"])], 5248);
+    let mac = Some(MacAddr(MACHINE.0));
+    assert_eq!(config.fixed_address(mac, &config.subnets()[0]), Some(address("10.1.0.20")));
+    assert_eq!(config.fixed_address(mac, &config.subnets()[1]), Some(address("10.3.0.9")));
+    assert_eq!(config.host_boot(None, mac), Some(HostBoot::Secure));
+    assert_eq!(config.host_boot(Some(*uuid::Uuid::from_u128(7).as_bytes()), None), Some(HostBoot::Secure));
+    assert!(!config.boot.unknown, "nothing to enlist with");
+}
+
+#[test]
+fn blocks_are_pools_and_the_server_is_known_by_an_address_of_a_served_subnet() {
+    let block = BlockView { first: address("10.1.0.100"), last: address("10.1.0.199"), epoch: 1 };
+    let view = SubnetView { blocks: vec![block], ..subnet_view(1, "10.1.0.0/24") };
+    let eth1 = interface("eth1", &["192.0.2.1/24", "10.1.0.1/24"]);
+    let config =
+        config(&Snapshot { subnets: vec![view], ..Snapshot::default() }, std::slice::from_ref(&eth1), 5248);
+    assert!(config.subnets()[0].is_dynamic(address("10.1.0.150")));
+    assert_eq!(server_address(&config, &eth1, address("192.0.2.1")), address("10.1.0.1"));
+    assert_eq!(server_address(&config, &eth1, address("10.1.0.1")), address("10.1.0.1"));
+}

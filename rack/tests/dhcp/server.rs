@@ -1,0 +1,138 @@
+//! The server as a process of its own: this test binary again, inside the server's namespace.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rackwright_common::link::Fact;
+use rackwright_common::snapshot::{BlockView, Snapshot, SubnetView};
+use rackwright_rack::dhcp::{self, DhcpConfig, DhcpWorld};
+use tokio_util::sync::CancellationToken;
+
+use crate::link::{Link, wait, wait_for_port_67};
+
+const FOLDER: &str = "RWDHCP_SERVE";
+
+/// The network on the server's link, with ten addresses to give out, and the one behind the relay.
+pub fn snapshot() -> Snapshot {
+    let block = |first: &str, last: &str| BlockView {
+        first: first.parse().unwrap(),
+        last: last.parse().unwrap(),
+        epoch: 1,
+    };
+    let near = SubnetView {
+        id: 1,
+        cidr: "10.77.0.0/24".parse().unwrap(),
+        gateway: Some("10.77.0.254".parse().unwrap()),
+        dns_servers: vec![],
+        ntp_servers: vec!["10.77.0.3".parse().unwrap()],
+        domain: Some("lab.example".into()),
+        mtu: Some(1400),
+        dhcp: true,
+        lease_seconds: 600,
+        blocks: vec![block("10.77.0.100", "10.77.0.109")],
+    };
+    let far = SubnetView {
+        id: 2,
+        cidr: "10.88.0.0/24".parse().unwrap(),
+        gateway: Some("10.88.0.1".parse().unwrap()),
+        blocks: vec![block("10.88.0.50", "10.88.0.59")],
+        ..near.clone()
+    };
+    Snapshot { generation: 1, subnets: vec![near, far], ..Snapshot::default() }
+}
+
+/// A running server.
+pub struct Server<'a> {
+    link: &'a Link,
+    child: Child,
+}
+
+fn command(link: &Link, world: &Snapshot) -> Command {
+    std::fs::write(link.folder.join("snapshot.json"), serde_json::to_vec(world).unwrap()).unwrap();
+    let mut command = Command::new("ip");
+    command
+        .args(["netns", "exec", &link.server_namespace])
+        .arg(std::env::current_exe().unwrap())
+        .args(["serve", "--exact", "--nocapture"])
+        .env(FOLDER, &link.folder)
+        .stdout(Stdio::null());
+    command
+}
+
+impl Server<'_> {
+    pub fn start<'a>(link: &'a Link, world: &Snapshot) -> Server<'a> {
+        let child = command(link, world).spawn().unwrap();
+        wait_for_port_67(&child);
+        Server { link, child }
+    }
+
+    /// A server that cannot start: what it says.
+    pub fn fails(link: &Link, world: &Snapshot) -> String {
+        let output = command(link, world).stderr(Stdio::piped()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    pub fn kill_and_start_again(self) -> Self {
+        let world = std::fs::read(self.link.folder.join("snapshot.json")).unwrap();
+        self.restart_with(&serde_json::from_slice(&world).unwrap())
+    }
+
+    pub fn restart_with(self, world: &Snapshot) -> Self {
+        let link = self.link;
+        drop(self);
+        Server::start(link, world)
+    }
+
+    /// Waits for a fact like that.
+    pub fn fact(&self, what: &str, is_it: impl Fn(&Fact) -> bool) {
+        wait(what, 10, || {
+            let text = std::fs::read_to_string(self.link.folder.join("facts.jsonl")).unwrap_or_default();
+            let facts = text.lines().filter_map(|line| serde_json::from_str::<Fact>(line).ok());
+            if facts.into_iter().any(|fact| is_it(&fact)) { Ok(()) } else { Err(text) }
+        });
+    }
+}
+
+impl Drop for Server<'_> {
+    /// SIGKILL: the server never gets to say goodbye.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+struct World {
+    snapshot: Arc<Snapshot>,
+    facts: PathBuf,
+}
+
+impl DhcpWorld for World {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    fn record(&self, fact: Fact) {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.facts).unwrap();
+        writeln!(file, "{}", serde_json::to_string(&fact).unwrap()).unwrap();
+    }
+}
+
+/// Serves for ever when this process is a [`Server`]'s.
+pub fn serve_if_asked() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
+    let snapshot = serde_json::from_slice(&std::fs::read(folder.join("snapshot.json")).unwrap()).unwrap();
+    let world = World { snapshot: Arc::new(snapshot), facts: folder.join("facts.jsonl") };
+    let config = DhcpConfig {
+        interfaces: vec!["eth0".into()],
+        lease_directory: folder.join("leases"),
+        http_port: 5248,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Err(error) = runtime.block_on(dhcp::run(config, Arc::new(world), CancellationToken::new())) {
+        panic!("{error}");
+    }
+}
