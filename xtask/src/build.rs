@@ -28,6 +28,12 @@ pub fn lab() -> Result<PathBuf> {
     Ok(target().join("debug/rackwright-lab"))
 }
 
+/// `rackwright-bmc-sim`; yields its path.
+pub fn bmc_simulator() -> Result<PathBuf> {
+    cargo(&["build", "--package", "rackwright-ipmi", "--bin", "rackwright-bmc-sim"], &[])?;
+    Ok(target().join("debug/rackwright-bmc-sim"))
+}
+
 /// Runs cargo in the workspace.
 pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     println!("$ cargo {}", arguments.join(" "));

@@ -12,16 +12,17 @@ use std::process::{Command, ExitCode};
 /// Dispatches to the verb.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let prefix = arguments.option("--prefix")?.unwrap_or_else(|| "lab".to_owned());
-    let verb = arguments.required("up, down, status, power, console, ssh or exec")?;
+    let verb = arguments.required("up, down, status, power, fault, console, ssh or exec")?;
     match verb.as_str() {
         "up" => up(&prefix, arguments),
         "down" => down(&prefix, arguments),
         "status" => status(&prefix, arguments),
         "power" => power(&prefix, arguments),
+        "fault" => fault(&prefix, arguments),
         "console" => console(&prefix, arguments),
         "ssh" => ssh(&prefix, arguments),
         "exec" => exec(&prefix, arguments),
-        other => bail!("lab {other}: up, down, status, power, console, ssh or exec"),
+        other => bail!("lab {other}: up, down, status, power, fault, console, ssh or exec"),
     }
 }
 
@@ -109,6 +110,13 @@ fn power(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
     };
     let operations: Vec<String> = operations.iter().map(|word| (*word).to_owned()).collect();
     print!("{}", chassis::run(machine.folder(), &operations)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fault(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
+    let name = arguments.required("the machine's name")?;
+    let faults = arguments.rest().join(" ");
+    Lab::open(prefix)?.bmc(&name)?.set_faults(&faults)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND
   lab up [--prefix P] [--plan FILE]         make a lab: isolated network, machines, BMCs
   lab down|status [--prefix P] [--json]
   lab power NAME on|off|cycle|reset|status  by the machine's BMC
+  lab fault NAME [FAULT]                    what the BMC does wrong (rackwright-bmc-sim only); none: nothing
   lab console NAME                          what the machine writes; typed text goes to it
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab

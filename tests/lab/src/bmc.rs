@@ -96,6 +96,17 @@ impl BmcHandle {
         }
     }
 
+    /// Replaces the faults of a simulator that has been given `{faults}`, one a line; see
+    /// `rackwright-bmc-sim --help`. Empty: none.
+    pub fn set_faults(&self, faults: &str) -> Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        write_private(&self.faults(), faults.as_bytes())
+    }
+
+    fn faults(&self) -> PathBuf {
+        self.folder.join("faults")
+    }
+
     /// Whether a socket of the site namespace is bound to the address.
     fn is_bound(&self) -> Result<bool> {
         let mut command = ns::command(&self.namespace, "ss");
@@ -137,11 +148,20 @@ impl BmcHandle {
     fn program(&self, program: &Path, args: &[String]) -> Result<Command> {
         let secret = self.folder.join("password");
         write_private(&secret, self.bmc.password.0.as_bytes())?;
+        if !self.faults().exists() {
+            self.set_faults("")?;
+        }
         let state = self.folder.join("state");
+        let console = match self.machine.console() {
+            Console::Unix(socket) => format!("unix:{}", socket.display()),
+            Console::Tcp(port) => format!("tcp:127.0.0.1:{port}"),
+        };
         let filled = |text: &String| {
             text.replace("{address}", &self.bmc.address.to_string())
                 .replace("{user}", &self.bmc.user)
                 .replace("{password_file}", &secret.to_string_lossy())
+                .replace("{faults}", &self.faults().to_string_lossy())
+                .replace("{console}", &console)
                 .replace("{state}", &state.to_string_lossy())
                 .replace("{chassis}", &self.chassis_command())
                 .replace("{chassis_program}", &self.chassis.to_string_lossy())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The VLAN on which BMCs have their addresses.
 pub const BMC_VLAN: &str = "bmc";
@@ -177,9 +177,10 @@ pub enum BmcKind {
     Program {
         /// The executable.
         program: PathBuf,
-        /// Its arguments. `{address}`, `{user}`, `{password_file}`, `{state}` (a folder for the program's own
-        /// use), `{chassis}` (command line of the chassis program), `{chassis_program}`, `{chassis_state}`
-        /// and `{uuid}` are filled in.
+        /// Its arguments. `{address}`, `{user}`, `{password_file}`, `{faults}` (a file, see
+        /// [`crate::bmc::BmcHandle::set_faults`]), `{console}` (`unix:PATH` of the serial port), `{chassis}`
+        /// (command line of the chassis program), `{chassis_program}`, `{chassis_state}`, `{state}` (a folder
+        /// for the program's own use) and `{uuid}` are filled in.
         args: Vec<String>,
     },
 }
@@ -234,13 +235,36 @@ impl Machine {
     /// The machine with an `ipmi_sim` BMC at `10.78.0.<last>`, user `admin`, serial over LAN, nothing in band.
     #[must_use]
     pub fn with_ipmi_sim(mut self, last: u8) -> Self {
+        self.bmc = Some(Bmc { kind: BmcKind::IpmiSim { sol: true, in_band: false }, ..Bmc::at(last) });
+        self
+    }
+
+    /// The machine with a `rackwright-bmc-sim` BMC (its executable is `program`) at `10.78.0.<last>`: cipher
+    /// suites 3 and 17, serial over LAN, faults on demand.
+    #[must_use]
+    pub fn with_rackwright_sim(mut self, last: u8, program: &Path) -> Self {
+        let args = "--listen {address}:623 --user {user} --level administrator --password-file {password_file} \
+                    --guid {uuid} --sol {console} --faults {faults} -- {chassis_program} chassis {chassis_state}";
         self.bmc = Some(Bmc {
-            kind: BmcKind::IpmiSim { sol: true, in_band: false },
+            kind: BmcKind::Program {
+                program: program.to_owned(),
+                args: args.split_whitespace().map(str::to_owned).collect(),
+            },
+            ..Bmc::at(last)
+        });
+        self
+    }
+}
+
+impl Bmc {
+    /// An `ipmi_sim` at `10.78.0.<last>` with user `admin`.
+    fn at(last: u8) -> Self {
+        Self {
+            kind: BmcKind::IpmiSim { sol: false, in_band: false },
             address: Ipv4Addr::new(10, 78, 0, last),
             user: "admin".to_owned(),
             password: Password("lab-secret".to_owned()),
-        });
-        self
+        }
     }
 }
 

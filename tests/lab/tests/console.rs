@@ -1,7 +1,5 @@
 //! The console: typed text reaches the machine, and what a guest does to its own power is seen outside.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use rackwright_lab::qemu::{BootOrder, Console};
 use rackwright_lab::{BmcKind, Lab, LabPlan, Machine, poll};
 use std::io::Write;

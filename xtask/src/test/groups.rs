@@ -34,7 +34,7 @@ pub enum Prepare {
     Product,
     /// The static agent: `RACKWRIGHT_TEST_AGENT`.
     Agent,
-    /// The chassis program of labs: `RACKWRIGHT_LAB_PROGRAM`.
+    /// The chassis program of labs: `RACKWRIGHT_LAB_PROGRAM`; our BMC simulator: `RACKWRIGHT_TEST_BMC_SIM`.
     Lab,
 }
 

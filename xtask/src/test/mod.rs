@@ -127,6 +127,8 @@ fn prepare(group: &Group) -> Result<Prepared> {
             Prepare::Lab => {
                 let program = build::lab()?.display().to_string();
                 prepared.environment.insert("RACKWRIGHT_LAB_PROGRAM", program);
+                let program = build::bmc_simulator()?.display().to_string();
+                prepared.environment.insert("RACKWRIGHT_TEST_BMC_SIM", program);
             }
         }
     }
