@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use crate::command::Tool;
 use crate::error::{Error, Result, io};
@@ -123,22 +125,32 @@ impl Apt {
             .collect()
     }
 
-    /// When the archive last changed, in seconds since 1970: the newest release file among the lists. Time stamps of
-    /// what is built come from here (or from `SOURCE_DATE_EPOCH`), so that a second build gives the same bytes.
+    /// When the archive last changed, in seconds since 1970: the newest date that its release files carry. Time stamps
+    /// of what is built come from here (or from `SOURCE_DATE_EPOCH`), so that a second build gives the same bytes.
     pub(crate) fn epoch(&self) -> u64 {
-        if let Some(epoch) = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|v| v.parse().ok()) {
+        if let Some(epoch) = named_epoch() {
             return epoch;
         }
         let Ok(entries) = fs::read_dir(self.folder.join("lists")) else { return 0 };
         entries
             .filter_map(std::result::Result::ok)
             .filter(|e| e.file_name().to_string_lossy().ends_with("Release"))
-            .filter_map(|e| e.metadata().ok()?.modified().ok())
-            .filter_map(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok())
-            .map(|d| d.as_secs())
+            .filter_map(|e| release_date(&fs::read_to_string(e.path()).ok()?))
             .max()
             .unwrap_or(0)
     }
+}
+
+/// `SOURCE_DATE_EPOCH` of the environment.
+pub(crate) fn named_epoch() -> Option<u64> {
+    std::env::var("SOURCE_DATE_EPOCH").ok()?.parse().ok()
+}
+
+/// The `Date:` field of a release file, in seconds since 1970.
+fn release_date(text: &str) -> Option<u64> {
+    let date = text.lines().find_map(|line| line.strip_prefix("Date:"))?.trim().replace("UTC", "+0000");
+    let date = OffsetDateTime::parse(&date, &Rfc2822).ok()?;
+    u64::try_from(date.unix_timestamp()).ok()
 }
 
 /// Name → version, for manifests.
@@ -208,5 +220,12 @@ mod tests {
         assert_eq!(packages[0].version, "1:1.35.0-4+b1");
         assert_eq!(packages[1].file, "dmsetup_2%3a1.02.185-2_amd64.deb");
         assert!(packages_of("").is_err());
+    }
+
+    #[test]
+    fn release_files_carry_their_date() {
+        let text = "Origin: Debian\nDate: Sat, 11 Jan 2025 09:12:34 UTC\n";
+        assert_eq!(release_date(text), Some(1_736_586_754));
+        assert_eq!(release_date("Date: never\n"), None);
     }
 }

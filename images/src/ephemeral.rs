@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::apt::{Apt, versions};
+use crate::apt::{Apt, named_epoch, versions};
 use crate::cpio::Tree;
 use crate::error::{Error, Result, io};
 use crate::kernel::{Kernel, Unpacked};
@@ -121,7 +121,6 @@ pub fn build(recipe: &EphemeralRecipe, progress: &mut ProgressFn<'_>) -> Result<
     let (agent_sha256, _) = manifest::hash_file(&recipe.agent)?;
     let mut packages = versions(&needed);
     packages.extend(versions(&kernel));
-    let epoch = u32::try_from(apt.epoch()).unwrap_or(u32::MAX);
     let inputs = inputs_of(recipe, &packages, &agent_sha256);
     let paths = (recipe.out.join("vmlinuz"), recipe.out.join("initrd"));
     if let Some(manifest) = manifest::find_unchanged(&recipe.out, &inputs) {
@@ -142,11 +141,14 @@ pub fn build(recipe: &EphemeralRecipe, progress: &mut ProgressFn<'_>) -> Result<
     tree.copy("usr/bin/rackwright-agent", 0o755, &recipe.agent);
 
     progress(Progress::Step("packing the initramfs"));
+    let epoch = named_epoch().map_or_else(|| unpacked.packaged_at(), Ok)?;
     fs::create_dir_all(&recipe.out).map_err(io("create", &recipe.out))?;
     manifest::forget(&recipe.out)?;
     let image = unpacked.image();
     manifest::replace(&paths.0, |to| fs::copy(&image, to).map(drop).map_err(io("copy", &image)))?;
-    manifest::replace(&paths.1, |to| pack(&tree, to, recipe.compression, epoch))?;
+    manifest::replace(&paths.1, |to| {
+        pack(&tree, to, recipe.compression, u32::try_from(epoch).unwrap_or(u32::MAX))
+    })?;
     let manifest = EphemeralManifest {
         kind: "ephemeral".to_owned(),
         flavour: recipe.kernel,

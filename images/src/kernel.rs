@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,14 @@ impl Unpacked {
     /// The kernel image.
     pub(crate) fn image(&self) -> PathBuf {
         self.root.join("boot").join(format!("vmlinuz-{}", self.version))
+    }
+
+    /// When the kernel was packaged, in seconds since 1970: the time stamp of its image in the package. It depends on
+    /// nothing but the package, so it is the one for all files of the initramfs.
+    pub(crate) fn packaged_at(&self) -> Result<u64> {
+        let image = self.image();
+        let modified = fs::metadata(&image).and_then(|m| m.modified()).map_err(io("read", &image))?;
+        Ok(modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()))
     }
 
     fn folder(&self) -> PathBuf {

@@ -192,12 +192,6 @@ const HARDWARE: &[&str] = &[
     "i2c_piix4",
     "drivetemp",
     "button",
-    // what a person may want to rescue
-    "xfs",
-    "btrfs",
-    "raid1",
-    "raid10",
-    "raid456",
 ];
 
 /// Every module wanted for the flavour, by the kernel's name (underscores).

@@ -64,8 +64,10 @@ done
 said "network on $bound"
 
 # The agent is kept running. A machine that only lost its agent must not be lost to its operator.
+pause=1
 while :; do
 	/bin/rackwright-agent
-	said "the agent ended with status $?; starting it again"
-	$bb sleep 1
+	said "the agent ended with status $?; starting it again in $pause s"
+	$bb sleep $pause
+	[ $pause -ge 16 ] || pause=$((pause * 2))
 done
