@@ -199,3 +199,21 @@ fn another_dhcp_server_on_the_interface_is_an_error_that_names_the_cure() {
     let message = Server::fails(&link, &snapshot());
     assert!(message.contains("another DHCP server runs here; stop it"), "{message}");
 }
+
+#[test]
+fn with_the_disk_full_known_machines_are_served_and_others_when_there_is_room_again() {
+    let link = Link::new();
+    let mut world = snapshot();
+    world.hosts = vec![known("02:00:00:77:00:01", Some("10.77.0.20"))];
+    let server = Server::start_with_full_disk(&link, &world);
+    link.set_client_mac("02:00:00:77:00:01");
+    assert_eq!(value(&link.udhcpc(&[]), "ip"), "10.77.0.20");
+    link.set_client_mac("02:00:00:77:00:02");
+    assert_eq!(link.udhcpc_fails(), "no lease, failing", "a lease that is not durable is not given");
+    server.fact("the warning", |fact| {
+        matches!(fact, Fact::Warning { code, message, .. }
+            if code == "dhcp.lease-file" && message.contains("No space left on device"))
+    });
+    server.free_disk();
+    assert!(value(&link.udhcpc(&[]), "ip").starts_with("10.77.0.10"));
+}

@@ -17,6 +17,8 @@ const STEP_AGAIN: i64 = 3;
 const TROUBLE_AGAIN: i64 = 60;
 /// Two UUIDs behind one MAC within this time are two machines, not a board that was replaced.
 const SAME_MAC: i64 = 900;
+/// Refusals told in one second at most: strangers are without number, and their refusals without limit.
+const REFUSALS: u32 = 20;
 /// Different things remembered; more, and all are forgotten.
 const REMEMBERED: usize = 8192;
 
@@ -32,6 +34,8 @@ enum Told {
 pub(super) struct Reporter {
     told: HashMap<Told, OffsetDateTime>,
     machines: HashMap<Mac, (Uuid, OffsetDateTime)>,
+    /// The second, and the refusals told in it.
+    refusals: (i64, u32),
 }
 
 impl Reporter {
@@ -52,7 +56,10 @@ impl Reporter {
         }
         if let Some((stage, detail)) = step(outcome) {
             let mac = outcome.client.mac.map(|m| Mac(m.0));
-            if self.is_news(Told::Step(mac, stage.as_str(), outcome.client.boot), STEP_AGAIN, at) {
+            let told = Told::Step(mac, stage.as_str(), outcome.client.boot);
+            if self.is_news(told, STEP_AGAIN, at)
+                && (stage != BootStage::Refused || self.may_tell_refusal(at))
+            {
                 record(Fact::Boot { mac, uuid: outcome.client.uuid.map(Uuid::from_bytes), stage, detail });
             }
         }
@@ -83,6 +90,15 @@ impl Reporter {
             );
             record(Fact::Warning { code: "dhcp.lease-file".into(), message, mac: None });
         }
+    }
+
+    fn may_tell_refusal(&mut self, at: OffsetDateTime) -> bool {
+        let second = at.unix_timestamp();
+        if self.refusals.0 != second {
+            self.refusals = (second, 0);
+        }
+        self.refusals.1 += 1;
+        self.refusals.1 <= REFUSALS
     }
 
     /// Says when two machines, by their UUIDs, use one MAC.

@@ -10,7 +10,7 @@ use rackwright_common::snapshot::{BlockView, Snapshot, SubnetView};
 use rackwright_rack::dhcp::{self, DhcpConfig, DhcpWorld};
 use tokio_util::sync::CancellationToken;
 
-use crate::link::{Link, wait, wait_for_port_67};
+use crate::link::{Link, run, wait, wait_for_port_67};
 
 const FOLDER: &str = "RWDHCP_SERVE";
 
@@ -66,6 +66,31 @@ impl Server<'_> {
         let child = command(link, world).spawn().unwrap();
         wait_for_port_67(&child);
         Server { link, child }
+    }
+
+    /// A server whose lease folder is on a file system without a free byte; [`Server::free_disk`] makes room.
+    pub fn start_with_full_disk<'a>(link: &'a Link, world: &Snapshot) -> Server<'a> {
+        let folder = link.folder.join("leases");
+        std::fs::create_dir_all(&folder).unwrap();
+        let served = command(link, world);
+        let mut command = Command::new("ip");
+        // `ip netns exec` gives its program mounts of its own, which end with it.
+        command.args(["netns", "exec", &link.server_namespace, "sh", "-c"]).arg(format!(
+            "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero >{0}/filler && exec \"$0\" serve --exact",
+            folder.display()
+        ));
+        command.arg(std::env::current_exe().unwrap());
+        command
+            .envs(served.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        wait_for_port_67(&child);
+        Server { link, child }
+    }
+
+    pub fn free_disk(&self) {
+        let filler = self.link.folder.join("leases/filler");
+        run(&format!("nsenter -t {} -m rm {}", self.child.id(), filler.display()));
     }
 
     /// A server that cannot start: what it says.

@@ -100,3 +100,11 @@ fn two_machines_with_one_mac_are_told_but_not_a_replaced_board() {
     assert_eq!(codes(&site.facts(MessageType::Discover, 1, 1, 20)), [] as [&str; 0], "told already");
     assert_eq!(codes(&site.facts(MessageType::Discover, 1, 3, 5000)), [] as [&str; 0], "another board");
 }
+
+#[test]
+fn a_flood_of_strangers_does_not_fill_the_journal() {
+    let mut site = Site::new();
+    let facts: Vec<Fact> = (0..=255).flat_map(|n| site.facts(MessageType::Discover, n, n, 0)).collect();
+    assert_eq!(codes(&facts), ["dhcp.pool-empty"]);
+    assert_eq!(facts.len(), 1 + 20);
+}
