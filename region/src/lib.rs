@@ -4,6 +4,10 @@
 //! die at any moment. `api → app → db`, `lifecycle → racks, db`. Only `db` holds SQL; only `api` knows HTTP.
 
 pub mod db;
+pub mod images;
+pub mod inband;
 pub mod lifecycle;
 pub mod model;
+pub mod network;
+pub mod racks;
 pub mod secrets;

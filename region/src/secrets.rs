@@ -68,8 +68,12 @@ impl MasterKey {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key: [u8; 32] = rand::random();
-                let mut file =
-                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+                let mut file = std::fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(failed)?;
                 writeln!(file, "{}", hex::encode(key)).and_then(|()| file.sync_all()).map_err(failed)?;
                 Ok(Self::from_bytes(key))
             }
@@ -122,9 +126,10 @@ impl MasterKey {
         let (name, _) = text.rsplit_once('.')?;
         let claimed = match name.split('.').collect::<Vec<_>>()[..] {
             ["rwe1"] => AgentToken::Enlist,
-            ["rwa1", operation, epoch] => {
-                AgentToken::Operation { operation: OperationId(operation.parse().ok()?), epoch: epoch.parse().ok()? }
-            }
+            ["rwa1", operation, epoch] => AgentToken::Operation {
+                operation: OperationId(operation.parse().ok()?),
+                epoch: epoch.parse().ok()?,
+            },
             _ => return None,
         };
         let genuine = self.agent_token(claimed);
@@ -186,7 +191,10 @@ mod tests {
         let token = key().agent_token(claim);
         assert_eq!(key().check_agent_token(token.expose()), Some(claim));
         assert_eq!(key().check_agent_token(&token.expose().replace("rwa1.12.3", "rwa1.13.3")), None);
-        assert_eq!(key().check_agent_token(key().agent_token(AgentToken::Enlist).expose()), Some(AgentToken::Enlist));
+        assert_eq!(
+            key().check_agent_token(key().agent_token(AgentToken::Enlist).expose()),
+            Some(AgentToken::Enlist)
+        );
         for text in ["", ".", "rwe1", "rwe1.", "rwa1.1.x.y", "rwa1.99999999999999999999.1.x"] {
             assert_eq!(key().check_agent_token(text), None, "{text}");
         }

@@ -18,7 +18,12 @@ pub struct AgentBoot {
 }
 
 /// Records a hello; a repeat changes nothing.
-pub async fn hello(conn: &mut PgConnection, machine: &MachineId, operation: OperationId, hello: &Hello) -> Result<bool, DbError> {
+pub async fn hello(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    operation: OperationId,
+    hello: &Hello,
+) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "INSERT INTO agent_boot (boot_id, machine_id, operation_id, version, uptime_ms) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (boot_id) DO UPDATE SET last_seen_at = now(), operation_id = $3

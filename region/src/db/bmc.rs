@@ -65,7 +65,13 @@ pub async fn put(conn: &mut PgConnection, machine: &MachineId, bmc: &Bmc) -> Res
 }
 
 /// Keeps what the BMC's last command said; `None` when it went well.
-pub async fn set_error(conn: &mut PgConnection, machine: &MachineId, error: Option<&str>) -> Result<(), DbError> {
-    sqlx::query!("UPDATE bmc SET error = $2 WHERE machine_id = $1", machine.as_str(), error).execute(conn).await?;
+pub async fn set_error(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    error: Option<&str>,
+) -> Result<(), DbError> {
+    sqlx::query!("UPDATE bmc SET error = $2 WHERE machine_id = $1", machine.as_str(), error)
+        .execute(conn)
+        .await?;
     Ok(())
 }

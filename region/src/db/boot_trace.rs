@@ -30,19 +30,29 @@ impl Trace {
     /// What to look at, in a clause.
     pub fn advice(&self) -> &'static str {
         match self.stage {
-            None => "check that it is really on, that its firmware boots from the network first, its cable, and that its switch port is in a VLAN that a rack serves",
+            None => {
+                "check that it is really on, that its firmware boots from the network first, its cable, and that its switch port is in a VLAN that a rack serves"
+            }
             Some(BootStage::Discover) => "check that no other DHCP server answers and that replies reach it",
             Some(BootStage::Ack) => "check that its firmware can reach the rack's TFTP and HTTP ports",
-            Some(BootStage::Loader) => "check that the boot loader fits its architecture and its Secure Boot setting",
+            Some(BootStage::Loader) => {
+                "check that the boot loader fits its architecture and its Secure Boot setting"
+            }
             Some(BootStage::Script | BootStage::Kernel) => "check that it can reach the rack's HTTP port",
-            Some(BootStage::Initrd) => "look at its console: the kernel may lack a driver, or the machine memory",
+            Some(BootStage::Initrd) => {
+                "look at its console: the kernel may lack a driver, or the machine memory"
+            }
             Some(BootStage::Refused) => "check its firmware's boot settings",
         }
     }
 }
 
 /// The last boot event of a machine since an operation began.
-pub async fn since(conn: &mut PgConnection, machine: &MachineId, operation: OperationId) -> Result<Trace, DbError> {
+pub async fn since(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    operation: OperationId,
+) -> Result<Trace, DbError> {
     let row = sqlx::query!(
         "SELECT e.data->>'stage' AS stage, e.message FROM event e, operation o
          WHERE o.id = $2 AND e.machine_id = $1 AND e.kind = 'machine.boot' AND e.at >= o.created_at ORDER BY e.id DESC LIMIT 1",

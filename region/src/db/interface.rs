@@ -36,7 +36,10 @@ pub struct Interface {
 }
 
 /// The interfaces of a machine, the booted one first.
-pub async fn list_of_machine(conn: &mut PgConnection, machine: &MachineId) -> Result<Vec<Interface>, DbError> {
+pub async fn list_of_machine(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+) -> Result<Vec<Interface>, DbError> {
     let rows = sqlx::query!(
         "SELECT i.id, i.mac, i.name, i.boot, i.mode, i.subnet_id, host(i.address) AS address, text(s.cidr) AS cidr, host(s.gateway) AS gateway,
                 (SELECT array_agg(host(d)) FROM unnest(s.dns_servers) d) AS dns, s.domain AS \"domain?\"
@@ -66,7 +69,12 @@ pub async fn list_of_machine(conn: &mut PgConnection, machine: &MachineId) -> Re
 
 /// Makes sure that the machine has an interface with this address; one that another machine claims stays there.
 /// Returns the machine that has it.
-pub async fn ensure(conn: &mut PgConnection, machine: &MachineId, mac: Mac, boot: bool) -> Result<MachineId, DbError> {
+pub async fn ensure(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    mac: Mac,
+    boot: bool,
+) -> Result<MachineId, DbError> {
     sqlx::query!(
         "INSERT INTO interface (machine_id, mac, boot) VALUES ($1, $2, $3)
          ON CONFLICT (mac) DO UPDATE SET boot = interface.boot OR ($3 AND interface.machine_id = $1)",
@@ -76,7 +84,9 @@ pub async fn ensure(conn: &mut PgConnection, machine: &MachineId, mac: Mac, boot
     )
     .execute(&mut *conn)
     .await?;
-    let owner = sqlx::query_scalar!("SELECT machine_id FROM interface WHERE mac = $1", mac.to_string()).fetch_one(conn).await?;
+    let owner = sqlx::query_scalar!("SELECT machine_id FROM interface WHERE mac = $1", mac.to_string())
+        .fetch_one(conn)
+        .await?;
     owner.parse().map_err(|_| DbError::Corrupt { what: "machine id" })
 }
 
@@ -97,9 +107,19 @@ pub async fn describe(conn: &mut PgConnection, machine: &MachineId, found: &Foun
 }
 
 /// Gives an interface its fixed address; `interface_address_unique` is violated when somebody else was faster.
-pub async fn set_address(conn: &mut PgConnection, id: i64, subnet: i64, address: Ipv4Addr) -> Result<(), DbError> {
-    sqlx::query!("UPDATE interface SET subnet_id = $2, address = $3::text::inet WHERE id = $1", id, subnet, address.to_string())
-        .execute(conn)
-        .await?;
+pub async fn set_address(
+    conn: &mut PgConnection,
+    id: i64,
+    subnet: i64,
+    address: Ipv4Addr,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE interface SET subnet_id = $2, address = $3::text::inet WHERE id = $1",
+        id,
+        subnet,
+        address.to_string()
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -46,9 +46,13 @@ pub async fn put(conn: &mut PgConnection, lease: &Lease<'_>) -> Result<(), DbErr
 
 /// Ends a lease.
 pub async fn end(conn: &mut PgConnection, mac: Mac, address: Ipv4Addr) -> Result<(), DbError> {
-    sqlx::query!("DELETE FROM lease WHERE address = $1::text::inet AND mac = $2", address.to_string(), mac.to_string())
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "DELETE FROM lease WHERE address = $1::text::inet AND mac = $2",
+        address.to_string(),
+        mac.to_string()
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -76,7 +80,12 @@ pub async fn blocks(conn: &mut PgConnection, rack: i64) -> Result<Vec<Block>, Db
     rows.into_iter()
         .map(|r| {
             let address = |text: &str| text.parse().map_err(|_| DbError::Corrupt { what: "lease block" });
-            Ok(Block { subnet: r.subnet_id, first: address(&r.first)?, last: address(&r.last)?, epoch: r.epoch })
+            Ok(Block {
+                subnet: r.subnet_id,
+                first: address(&r.first)?,
+                last: address(&r.last)?,
+                epoch: r.epoch,
+            })
         })
         .collect()
 }
@@ -96,15 +105,24 @@ pub async fn grant(conn: &mut PgConnection, rack: i64, subnet: i64) -> Result<bo
     )
     .fetch_all(&mut *conn)
     .await?;
-    let number = |text: &str| text.parse::<Ipv4Addr>().map(u32::from).map_err(|_| DbError::Corrupt { what: "range" });
-    let taken = taken.iter().map(|t| Ok((number(&t.first)?, number(&t.last)?))).collect::<Result<Vec<_>, DbError>>()?;
+    let number =
+        |text: &str| text.parse::<Ipv4Addr>().map(u32::from).map_err(|_| DbError::Corrupt { what: "range" });
+    let taken = taken
+        .iter()
+        .map(|t| Ok((number(&t.first)?, number(&t.last)?)))
+        .collect::<Result<Vec<_>, DbError>>()?;
     for range in ranges {
         let (mut first, end) = (number(&range.first)?, number(&range.last)?);
         while first <= end {
             match taken.iter().find(|(f, l)| (*f..=*l).contains(&first)) {
                 Some((_, last)) => first = last.saturating_add(1),
                 None => {
-                    let before_next = taken.iter().map(|(f, _)| *f).filter(|f| *f > first).min().map_or(end, |f| end.min(f - 1));
+                    let before_next = taken
+                        .iter()
+                        .map(|(f, _)| *f)
+                        .filter(|f| *f > first)
+                        .min()
+                        .map_or(end, |f| end.min(f - 1));
                     let last = before_next.min(first.saturating_add(BLOCK_ADDRESSES - 1));
                     insert_block(conn, rack, subnet, first, last).await?;
                     return Ok(true);
@@ -115,7 +133,13 @@ pub async fn grant(conn: &mut PgConnection, rack: i64, subnet: i64) -> Result<bo
     Ok(false)
 }
 
-async fn insert_block(conn: &mut PgConnection, rack: i64, subnet: i64, first: u32, last: u32) -> Result<(), DbError> {
+async fn insert_block(
+    conn: &mut PgConnection,
+    rack: i64,
+    subnet: i64,
+    first: u32,
+    last: u32,
+) -> Result<(), DbError> {
     sqlx::query!(
         "INSERT INTO lease_block (subnet_id, rack_id, first, last) VALUES ($1, $2, $3::text::inet, $4::text::inet)",
         subnet,

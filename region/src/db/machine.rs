@@ -85,7 +85,9 @@ pub async fn get(conn: &mut PgConnection, id: &MachineId) -> Result<Machine, DbE
 
 /// Locks the machine's row for the rest of the transaction.
 pub async fn lock(conn: &mut PgConnection, id: &MachineId) -> Result<(), DbError> {
-    sqlx::query_scalar!("SELECT 1 AS \"one!\" FROM machine WHERE id = $1 FOR UPDATE", id.as_str()).fetch_one(conn).await?;
+    sqlx::query_scalar!("SELECT 1 AS \"one!\" FROM machine WHERE id = $1 FOR UPDATE", id.as_str())
+        .fetch_one(conn)
+        .await?;
     Ok(())
 }
 
@@ -136,7 +138,12 @@ pub async fn create(conn: &mut PgConnection, new: &NewMachine<'_>) -> Result<(),
 }
 
 /// Writes a status and its reason; remembers the resting status it leaves.
-pub async fn set_status(conn: &mut PgConnection, id: &MachineId, status: Status, message: &str) -> Result<(), DbError> {
+pub async fn set_status(
+    conn: &mut PgConnection,
+    id: &MachineId,
+    status: Status,
+    message: &str,
+) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE machine SET status = $2, status_message = $3, status_since = CASE WHEN status = $2 THEN status_since ELSE now() END,
                 resting_status = CASE WHEN $4 THEN resting_status ELSE $2 END, version = version + 1, updated_at = now()
@@ -185,14 +192,21 @@ pub async fn set_power(conn: &mut PgConnection, id: &MachineId, power: &str) -> 
 
 /// It showed a sign of life, and so it is on.
 pub async fn seen_alive(conn: &mut PgConnection, id: &MachineId) -> Result<(), DbError> {
-    sqlx::query!("UPDATE machine SET last_seen_at = now(), power_state = 'on', power_seen_at = now() WHERE id = $1", id.as_str())
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "UPDATE machine SET last_seen_at = now(), power_state = 'on', power_seen_at = now() WHERE id = $1",
+        id.as_str()
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
 /// Stores the hardware and what lists show of it.
-pub async fn set_inventory(conn: &mut PgConnection, id: &MachineId, inventory: &Inventory) -> Result<(), DbError> {
+pub async fn set_inventory(
+    conn: &mut PgConnection,
+    id: &MachineId,
+    inventory: &Inventory,
+) -> Result<(), DbError> {
     let json = serde_json::to_value(inventory).map_err(|_| DbError::Corrupt { what: "inventory" })?;
     let storage: u64 = inventory.disks.iter().map(|d| d.size_bytes).sum();
     sqlx::query!(
@@ -220,7 +234,9 @@ pub async fn set_inventory(conn: &mut PgConnection, id: &MachineId, inventory: &
 
 /// It has been commissioned.
 pub async fn set_commissioned(conn: &mut PgConnection, id: &MachineId) -> Result<(), DbError> {
-    sqlx::query!("UPDATE machine SET commissioned_at = now() WHERE id = $1", id.as_str()).execute(conn).await?;
+    sqlx::query!("UPDATE machine SET commissioned_at = now() WHERE id = $1", id.as_str())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -240,7 +256,11 @@ pub struct Deployment<'a> {
 }
 
 /// Stores what the machine is to become.
-pub async fn set_deployment(conn: &mut PgConnection, id: &MachineId, d: &Deployment<'_>) -> Result<(), DbError> {
+pub async fn set_deployment(
+    conn: &mut PgConnection,
+    id: &MachineId,
+    d: &Deployment<'_>,
+) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE machine SET image_id = $2, user_data = $3, ssh_keys = $4, storage_layout = $5, metadata_operation_id = $6,
                 version = version + 1, updated_at = now() WHERE id = $1",
@@ -272,4 +292,19 @@ pub async fn clear_deployment(conn: &mut PgConnection, id: &MachineId) -> Result
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The system UUID on record.
+pub async fn system_uuid(conn: &mut PgConnection, id: &MachineId) -> Result<Option<Uuid>, DbError> {
+    Ok(sqlx::query_scalar!("SELECT system_uuid FROM machine WHERE id = $1", id.as_str())
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Image row and layout of the deployment.
+pub async fn deployment(conn: &mut PgConnection, id: &MachineId) -> Result<Option<(i64, Value)>, DbError> {
+    let row = sqlx::query!("SELECT image_id, storage_layout FROM machine WHERE id = $1", id.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok(row.image_id.map(|image| (image, row.storage_layout)))
 }

@@ -1,5 +1,6 @@
 //! The database: free functions over a connection, one file per noun. Only this folder holds SQL.
 
+pub mod address;
 pub mod agent_boot;
 pub mod bmc;
 pub mod boot_trace;

@@ -156,7 +156,11 @@ pub struct NextStep<'a> {
 }
 
 /// Gives the claim back and says when to look again. Call after [`hold`] in one transaction.
-pub async fn put_back(conn: &mut PgConnection, operation: &Operation, next: &NextStep<'_>) -> Result<(), DbError> {
+pub async fn put_back(
+    conn: &mut PgConnection,
+    operation: &Operation,
+    next: &NextStep<'_>,
+) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE operation SET step = $2, state = state || $3, attempt = $4, message = $6, claimed_until = NULL,
                 next_attempt_at = now() + make_interval(secs => $5),
@@ -175,7 +179,12 @@ pub async fn put_back(conn: &mut PgConnection, operation: &Operation, next: &Nex
 }
 
 /// Ends it: `done`, `failed` or `aborted`. Call after [`hold`] in one transaction.
-pub async fn finish(conn: &mut PgConnection, id: OperationId, status: &str, error: Option<&str>) -> Result<(), DbError> {
+pub async fn finish(
+    conn: &mut PgConnection,
+    id: OperationId,
+    status: &str,
+    error: Option<&str>,
+) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE operation SET status = $2, error = $3, message = '', claimed_until = NULL, finished_at = now() WHERE id = $1",
         id.0,
@@ -209,7 +218,10 @@ pub async fn tell(conn: &mut PgConnection, id: OperationId, patch: &Value) -> Re
 }
 
 /// The running operation of a machine.
-pub async fn find_running(conn: &mut PgConnection, machine: &MachineId) -> Result<Option<OperationId>, DbError> {
+pub async fn find_running(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+) -> Result<Option<OperationId>, DbError> {
     let id = sqlx::query_scalar!(
         "SELECT id FROM operation WHERE machine_id = $1 AND status = 'running'",
         machine.as_str()
@@ -220,7 +232,11 @@ pub async fn find_running(conn: &mut PgConnection, machine: &MachineId) -> Resul
 }
 
 /// Asks the running operation of a machine to end; its number, or `None` when nothing runs.
-pub async fn request_abort(conn: &mut PgConnection, machine: &MachineId, by: &str) -> Result<Option<OperationId>, DbError> {
+pub async fn request_abort(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    by: &str,
+) -> Result<Option<OperationId>, DbError> {
     let id = sqlx::query_scalar!(
         "UPDATE operation SET abort_requested_by = coalesce(abort_requested_by, $2)
          WHERE machine_id = $1 AND status = 'running' RETURNING id",
@@ -230,4 +246,30 @@ pub async fn request_abort(conn: &mut PgConnection, machine: &MachineId, by: &st
     .fetch_optional(conn)
     .await?;
     Ok(id.map(OperationId))
+}
+
+/// The boot that an operation's agent tokens are bound to.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// The machine.
+    pub machine: MachineId,
+    /// The operation has not ended.
+    pub running: bool,
+    /// Its epoch when the boot was decided.
+    pub epoch: Option<i64>,
+}
+
+/// Which boot an operation's tokens are good for.
+pub async fn boot_of(conn: &mut PgConnection, id: OperationId) -> Result<Option<Boot>, DbError> {
+    let row = sqlx::query!(
+        "SELECT machine_id, status = 'running' AS \"running!\", (state->>'boot_epoch')::bigint AS epoch FROM operation WHERE id = $1",
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|r| {
+        let machine = r.machine_id.parse().map_err(|_| DbError::Corrupt { what: "machine id" })?;
+        Ok(Boot { machine, running: r.running, epoch: r.epoch })
+    })
+    .transpose()
 }

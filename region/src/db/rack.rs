@@ -29,7 +29,8 @@ pub struct Rack {
 
 /// A rack says hello: its row is made or refreshed.
 pub async fn hello(conn: &mut PgConnection, name: &str, hello: &RackHello) -> Result<i64, DbError> {
-    let addresses = serde_json::to_value(&hello.addresses).map_err(|_| DbError::Corrupt { what: "rack address" })?;
+    let addresses =
+        serde_json::to_value(&hello.addresses).map_err(|_| DbError::Corrupt { what: "rack address" })?;
     Ok(sqlx::query_scalar!(
         "INSERT INTO rack (name, version, addresses, running, last_seen_at) VALUES ($1, $2, $3, $4, now())
          ON CONFLICT (name) DO UPDATE SET version = $2, addresses = $3, running = $4, last_seen_at = now() RETURNING id",
@@ -55,7 +56,12 @@ pub async fn seen(conn: &mut PgConnection, id: i64, running: u64) -> Result<(), 
 }
 
 /// It took or refused a snapshot.
-pub async fn applied(conn: &mut PgConnection, id: i64, running: u64, error: Option<&str>) -> Result<(), DbError> {
+pub async fn applied(
+    conn: &mut PgConnection,
+    id: i64,
+    running: u64,
+    error: Option<&str>,
+) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE rack SET last_seen_at = now(), error = $3, running = CASE WHEN $3::text IS NULL THEN $2 ELSE running END WHERE id = $1",
         id,
@@ -81,7 +87,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
             Ok(Rack {
                 id: r.id,
                 name: r.name,
-                addresses: serde_json::from_value(r.addresses).map_err(|_| DbError::Corrupt { what: "rack address" })?,
+                addresses: serde_json::from_value(r.addresses)
+                    .map_err(|_| DbError::Corrupt { what: "rack address" })?,
                 generation: r.generation,
                 content_hash: r.content_hash,
                 running: r.running,
@@ -110,7 +117,9 @@ pub async fn next_generation(conn: &mut PgConnection, id: i64, content_hash: &st
 
 /// Up to which journal entry of this rack everything is stored. Locks the row for the rest of the transaction.
 pub async fn lock_journal(conn: &mut PgConnection, id: i64) -> Result<i64, DbError> {
-    Ok(sqlx::query_scalar!("SELECT journal_seq FROM rack WHERE id = $1 FOR UPDATE", id).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar!("SELECT journal_seq FROM rack WHERE id = $1 FOR UPDATE", id)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// Everything up to `seq` is stored.
@@ -120,7 +129,13 @@ pub async fn set_journal(conn: &mut PgConnection, id: i64, seq: i64) -> Result<(
 }
 
 /// This region is alive.
-pub async fn region_alive(conn: &mut PgConnection, name: &str, version: &str, instance: Uuid, stream: &str) -> Result<(), DbError> {
+pub async fn region_alive(
+    conn: &mut PgConnection,
+    name: &str,
+    version: &str,
+    instance: Uuid,
+    stream: &str,
+) -> Result<(), DbError> {
     sqlx::query!(
         "INSERT INTO region (name, version, instance, stream) VALUES ($1, $2, $3, $4)
          ON CONFLICT (name) DO UPDATE SET version = $2, stream = $4, last_seen_at = now(), instance = $3,
@@ -137,5 +152,9 @@ pub async fn region_alive(conn: &mut PgConnection, name: &str, version: &str, in
 
 /// Where the regions' stream services are.
 pub async fn region_streams(conn: &mut PgConnection) -> Result<Vec<String>, DbError> {
-    Ok(sqlx::query_scalar!("SELECT stream FROM region WHERE last_seen_at > now() - interval '1 day' ORDER BY name").fetch_all(conn).await?)
+    Ok(sqlx::query_scalar!(
+        "SELECT stream FROM region WHERE last_seen_at > now() - interval '1 day' ORDER BY name"
+    )
+    .fetch_all(conn)
+    .await?)
 }

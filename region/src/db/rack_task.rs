@@ -84,7 +84,9 @@ pub async fn state(conn: &mut PgConnection, machine: &MachineId, key: &str) -> R
             let result = r.result.and_then(|v| serde_json::from_value(v).ok());
             TaskState::Done(result.ok_or(DbError::Corrupt { what: "task result" })?)
         }
-        Some(r) if r.expired => TaskState::Done(Err(BmcError::Unreachable("no rack took the command in time; is a rack connected?".into()))),
+        Some(r) if r.expired => TaskState::Done(Err(BmcError::Unreachable(
+            "no rack took the command in time; is a rack connected?".into(),
+        ))),
         Some(_) => TaskState::Open,
     })
 }
@@ -110,7 +112,8 @@ pub async fn claim(conn: &mut PgConnection, rack: i64, limit: i64) -> Result<Vec
                 claim: r.claim,
                 machine: r.machine_id.parse().map_err(|_| DbError::Corrupt { what: "machine id" })?,
                 fence: r.operation_id.map(|o| Fence { operation: OperationId(o), epoch: r.epoch }),
-                action: serde_json::from_value(r.action).map_err(|_| DbError::Corrupt { what: "BMC action" })?,
+                action: serde_json::from_value(r.action)
+                    .map_err(|_| DbError::Corrupt { what: "BMC action" })?,
             })
         })
         .collect()
@@ -155,8 +158,11 @@ pub async fn finish(
 
 /// Gives up the commands of an operation that no rack has begun.
 pub async fn cancel_pending(conn: &mut PgConnection, operation: OperationId) -> Result<(), DbError> {
-    sqlx::query!("UPDATE rack_task SET expires_at = now() WHERE operation_id = $1 AND status = 'pending'", operation.0)
-        .execute(conn)
-        .await?;
+    sqlx::query!(
+        "UPDATE rack_task SET expires_at = now() WHERE operation_id = $1 AND status = 'pending'",
+        operation.0
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -29,21 +29,11 @@ pub async fn scripts(conn: &mut PgConnection, names: &[String]) -> Result<Vec<Sc
     .await?)
 }
 
-/// The newest versions of all scripts of a type that carry no `noauto` tag.
-pub async fn default_scripts(conn: &mut PgConnection, script_type: &str) -> Result<Vec<Script>, DbError> {
-    Ok(sqlx::query_as!(
-        Script,
-        "SELECT id, name, body, metadata FROM (SELECT DISTINCT ON (name) id, name, body, metadata FROM script ORDER BY name, version DESC) s
-         WHERE metadata->>'script_type' = $1 AND NOT coalesce(metadata->'tags' ? 'noauto', FALSE) ORDER BY name",
-        script_type
-    )
-    .fetch_all(conn)
-    .await?)
-}
-
 /// A script by its row.
 pub async fn script(conn: &mut PgConnection, id: i64) -> Result<Script, DbError> {
-    Ok(sqlx::query_as!(Script, "SELECT id, name, body, metadata FROM script WHERE id = $1", id).fetch_one(conn).await?)
+    Ok(sqlx::query_as!(Script, "SELECT id, name, body, metadata FROM script WHERE id = $1", id)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// A run to be made.
@@ -127,7 +117,10 @@ pub async fn ended(conn: &mut PgConnection, item: i64, end: &Ended<'_>) -> Resul
 }
 
 /// The scripts of an operation that did not pass, with their targets.
-pub async fn failures(conn: &mut PgConnection, operation: OperationId) -> Result<Vec<(String, String)>, DbError> {
+pub async fn failures(
+    conn: &mut PgConnection,
+    operation: OperationId,
+) -> Result<Vec<(String, String)>, DbError> {
     let rows = sqlx::query!(
         "SELECT name, target FROM script_run WHERE operation_id = $1 AND status IN ('failed', 'timed-out') AND NOT suppressed ORDER BY id",
         operation.0

@@ -1,7 +1,7 @@
 //! Sessions of the web pages. Only the hash of a session's token is stored.
 
 use super::DbError;
-use crate::model::Timestamp;
+use crate::model::{Role, Timestamp};
 use sqlx::PgConnection;
 
 /// A session that has not expired.
@@ -9,6 +9,10 @@ use sqlx::PgConnection;
 pub struct Session {
     /// Whose.
     pub user_id: i64,
+    /// Their name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
     /// Has to come with every change.
     pub csrf: String,
     /// Until when.
@@ -39,15 +43,20 @@ pub async fn insert(
     Ok(expires_at.into())
 }
 
-/// The session with this token.
+/// The session with this token, unless it has expired or its user is disabled.
 pub async fn find(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<Session>, DbError> {
     let row = sqlx::query!(
-        "SELECT user_id, csrf, expires_at FROM session WHERE token_hash = $1 AND expires_at > now()",
+        r#"SELECT s.user_id, u.name, u.role, s.csrf, s.expires_at FROM session s JOIN "user" u ON u.id = s.user_id
+           WHERE s.token_hash = $1 AND s.expires_at > now() AND NOT u.disabled"#,
         hash
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|r| Session { user_id: r.user_id, csrf: r.csrf, expires_at: r.expires_at.into() }))
+    row.map(|r| {
+        let role = r.role.parse().map_err(|_| DbError::Corrupt { what: "role" })?;
+        Ok(Session { user_id: r.user_id, name: r.name, role, csrf: r.csrf, expires_at: r.expires_at.into() })
+    })
+    .transpose()
 }
 
 /// Lengthens a session that is more than a day nearer to its end than a fresh one.

@@ -1,14 +1,18 @@
 //! API tokens. Only their SHA-256 is stored: they hold 256 random bits, so nothing slower is needed.
 
 use super::DbError;
+use crate::model::Role;
 use crate::model::user::Token;
 use sqlx::PgConnection;
 
-/// The user that a token speaks for, unless it has expired. Notes the use, once a minute at most.
-pub async fn find_user(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<i64>, DbError> {
+/// The user that a token speaks for, unless it has expired or the user is disabled. Notes the use, once a minute
+/// at most.
+pub async fn find_user(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<(i64, String, Role)>, DbError> {
     let row = sqlx::query!(
-        "SELECT id, user_id, (last_used_at IS NULL OR last_used_at < now() - interval '1 minute') AS \"note!\"
-         FROM token WHERE hash = $1 AND (expires_at IS NULL OR expires_at > now())",
+        r#"SELECT t.id, t.user_id, u.name, u.role,
+                  (t.last_used_at IS NULL OR t.last_used_at < now() - interval '1 minute') AS "note!"
+           FROM token t JOIN "user" u ON u.id = t.user_id
+           WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > now()) AND NOT u.disabled"#,
         hash
     )
     .fetch_optional(&mut *conn)
@@ -17,7 +21,8 @@ pub async fn find_user(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<i6
     if row.note {
         sqlx::query!("UPDATE token SET last_used_at = now() WHERE id = $1", row.id).execute(conn).await?;
     }
-    Ok(Some(row.user_id))
+    let role = row.role.parse().map_err(|_| DbError::Corrupt { what: "role" })?;
+    Ok(Some((row.user_id, row.name, role)))
 }
 
 /// The tokens of a user.

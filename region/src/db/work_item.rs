@@ -32,7 +32,13 @@ pub struct Item {
 }
 
 /// Appends an item to an operation's list; harmless when `ordinal` is there already.
-pub async fn ensure(conn: &mut PgConnection, operation: OperationId, ordinal: i32, kind: &str, payload: &Value) -> Result<i64, DbError> {
+pub async fn ensure(
+    conn: &mut PgConnection,
+    operation: OperationId,
+    ordinal: i32,
+    kind: &str,
+    payload: &Value,
+) -> Result<i64, DbError> {
     sqlx::query!(
         "INSERT INTO work_item (operation_id, ordinal, kind, payload) VALUES ($1, $2, $3, $4)
          ON CONFLICT (operation_id, ordinal) DO NOTHING",
@@ -43,9 +49,13 @@ pub async fn ensure(conn: &mut PgConnection, operation: OperationId, ordinal: i3
     )
     .execute(&mut *conn)
     .await?;
-    Ok(sqlx::query_scalar!("SELECT id FROM work_item WHERE operation_id = $1 AND ordinal = $2", operation.0, ordinal)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM work_item WHERE operation_id = $1 AND ordinal = $2",
+        operation.0,
+        ordinal
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// The items of an operation, in order.
@@ -54,7 +64,10 @@ pub async fn list(conn: &mut PgConnection, operation: OperationId) -> Result<Vec
 }
 
 /// The items of an operation with their places, in order.
-pub async fn list_with_ordinals(conn: &mut PgConnection, operation: OperationId) -> Result<Vec<(i32, Item)>, DbError> {
+pub async fn list_with_ordinals(
+    conn: &mut PgConnection,
+    operation: OperationId,
+) -> Result<Vec<(i32, Item)>, DbError> {
     let rows = sqlx::query!(
         "SELECT w.ordinal, w.id, o.machine_id, w.kind, w.payload, w.status, w.boot_id, w.attempt, w.error, o.epoch
          FROM work_item w JOIN operation o ON o.id = w.operation_id WHERE w.operation_id = $1 ORDER BY w.ordinal",
@@ -83,14 +96,20 @@ pub async fn list_with_ordinals(conn: &mut PgConnection, operation: OperationId)
 
 /// Reads an item.
 pub async fn get(conn: &mut PgConnection, id: i64) -> Result<Item, DbError> {
-    let operation = sqlx::query_scalar!("SELECT operation_id FROM work_item WHERE id = $1", id).fetch_one(&mut *conn).await?;
+    let operation = sqlx::query_scalar!("SELECT operation_id FROM work_item WHERE id = $1", id)
+        .fetch_one(&mut *conn)
+        .await?;
     let items = list(conn, OperationId(operation)).await?;
     items.into_iter().find(|i| i.id == id).ok_or(DbError::NotFound)
 }
 
 /// Gives the next item to a boot: the one it has, else the first that is not ended. An item that an earlier boot
 /// had is given anew and counted.
-pub async fn give_next(conn: &mut PgConnection, operation: OperationId, boot: Uuid) -> Result<Option<i64>, DbError> {
+pub async fn give_next(
+    conn: &mut PgConnection,
+    operation: OperationId,
+    boot: Uuid,
+) -> Result<Option<i64>, DbError> {
     Ok(sqlx::query_scalar!(
         "UPDATE work_item SET status = 'given', attempt = attempt + CASE WHEN boot_id IS NOT DISTINCT FROM $2 THEN 0 ELSE 1 END,
                 progress_seq = CASE WHEN boot_id IS NOT DISTINCT FROM $2 THEN progress_seq ELSE 0 END,
@@ -131,7 +150,13 @@ pub async fn progress(
 const LOG_LIMIT: i64 = 4 << 20;
 
 /// Appends log text, up to a limit per item.
-pub async fn append_log(conn: &mut PgConnection, id: i64, boot: Uuid, seq: i64, text: &str) -> Result<(), DbError> {
+pub async fn append_log(
+    conn: &mut PgConnection,
+    id: i64,
+    boot: Uuid,
+    seq: i64,
+    text: &str,
+) -> Result<(), DbError> {
     // PostgreSQL's text has no NUL.
     let text = text.replace('\0', "\u{fffd}");
     sqlx::query!(
@@ -150,7 +175,13 @@ pub async fn append_log(conn: &mut PgConnection, id: i64, boot: Uuid, seq: i64, 
 }
 
 /// Ends an item; `false` when it had ended before, so that a repeated result changes nothing.
-pub async fn finish(conn: &mut PgConnection, id: i64, ok: bool, error: &str, duration_ms: i64) -> Result<bool, DbError> {
+pub async fn finish(
+    conn: &mut PgConnection,
+    id: i64,
+    ok: bool,
+    error: &str,
+    duration_ms: i64,
+) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "UPDATE work_item SET status = $2, error = $3, duration_ms = $4, finished_at = now(), percent = CASE WHEN $5 THEN 100 ELSE percent END
          WHERE id = $1 AND status = 'given'",

@@ -3,7 +3,6 @@
 use super::DbError;
 use ipnet::Ipv4Net;
 use rackwright_common::{Hostname, Mac, MachineId, OperationId};
-use serde_json::Value;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -98,14 +97,20 @@ pub async fn hosts(conn: &mut PgConnection) -> Result<Vec<Host>, DbError> {
                 on_behalf: r.boot_operation_id.map(OperationId).zip(r.boot_epoch),
                 status_message: r.status_message,
                 secure_boot: r.secure_boot,
-                interfaces: macs.iter().zip(addresses).filter_map(|(mac, a)| Some((mac.parse().ok()?, a.parse().ok()))).collect(),
+                interfaces: macs
+                    .iter()
+                    .zip(addresses)
+                    .filter_map(|(mac, a)| Some((mac.parse().ok()?, a.parse().ok())))
+                    .collect(),
             })
         })
         .collect()
 }
 
 /// Reservations that are no machine's.
-pub async fn reservations(conn: &mut PgConnection) -> Result<Vec<(Mac, Ipv4Addr, Option<Hostname>)>, DbError> {
+pub async fn reservations(
+    conn: &mut PgConnection,
+) -> Result<Vec<(Mac, Ipv4Addr, Option<Hostname>)>, DbError> {
     let rows = sqlx::query!(
         "SELECT mac, host(address) AS \"address!\", hostname FROM reservation r
          WHERE NOT EXISTS (SELECT 1 FROM interface i WHERE i.mac = r.mac AND i.address IS NOT NULL) ORDER BY id"
@@ -114,7 +119,9 @@ pub async fn reservations(conn: &mut PgConnection) -> Result<Vec<(Mac, Ipv4Addr,
     .await?;
     Ok(rows
         .into_iter()
-        .filter_map(|r| Some((r.mac.parse().ok()?, r.address.parse().ok()?, r.hostname.and_then(|h| h.parse().ok()))))
+        .filter_map(|r| {
+            Some((r.mac.parse().ok()?, r.address.parse().ok()?, r.hostname.and_then(|h| h.parse().ok())))
+        })
         .collect())
 }
 
@@ -178,11 +185,6 @@ pub async fn images(conn: &mut PgConnection) -> Result<Vec<Image>, DbError> {
     Ok(images)
 }
 
-/// A setting's stored value.
-pub async fn setting(conn: &mut PgConnection, name: &str) -> Result<Option<Value>, DbError> {
-    Ok(sqlx::query_scalar!("SELECT value FROM setting WHERE name = $1", name).fetch_optional(conn).await?)
-}
-
 /// Finds an image to deploy: `name` for the newest version, or `name@version`.
 pub async fn find_image(conn: &mut PgConnection, reference: &str) -> Result<Option<Image>, DbError> {
     let (name, version) = match reference.split_once('@') {
@@ -204,11 +206,18 @@ pub async fn find_image(conn: &mut PgConnection, reference: &str) -> Result<Opti
 
 /// An image by its row.
 pub async fn get_image(conn: &mut PgConnection, id: i64) -> Result<Image, DbError> {
-    let image = sqlx::query!("SELECT name, version, kind FROM image WHERE id = $1", id).fetch_one(&mut *conn).await?;
-    let files = sqlx::query!("SELECT name, sha256, size, uncompressed_size FROM image_file WHERE image_id = $1", id).fetch_all(conn).await?;
+    let image =
+        sqlx::query!("SELECT name, version, kind FROM image WHERE id = $1", id).fetch_one(&mut *conn).await?;
+    let files =
+        sqlx::query!("SELECT name, sha256, size, uncompressed_size FROM image_file WHERE image_id = $1", id)
+            .fetch_all(conn)
+            .await?;
     let files = files.into_iter().map(|f| {
         let size = |n: i64| u64::try_from(n).unwrap_or(0);
-        (f.name, ImageFile { sha256: f.sha256, size: size(f.size), uncompressed_size: size(f.uncompressed_size) })
+        (
+            f.name,
+            ImageFile { sha256: f.sha256, size: size(f.size), uncompressed_size: size(f.uncompressed_size) },
+        )
     });
     Ok(Image { id, name: image.name, version: image.version, kind: image.kind, files: files.collect() })
 }

@@ -148,7 +148,12 @@ impl From<Next> for Decision {
 }
 
 /// Writes a decision in one transaction that begins by checking that the claim still holds.
-pub async fn commit(conn: &mut PgConnection, op: &Operation, found: &Machine, decision: &Decision) -> Result<(), DbError> {
+pub async fn commit(
+    conn: &mut PgConnection,
+    op: &Operation,
+    found: &Machine,
+    decision: &Decision,
+) -> Result<(), DbError> {
     let mut tx = conn.begin().await?;
     operation::hold(&mut tx, op).await?;
     let mut status = found.status;
@@ -163,8 +168,12 @@ pub async fn commit(conn: &mut PgConnection, op: &Operation, found: &Machine, de
         message,
     };
     match &decision.next {
-        Next::Stay { reason, again_in } => operation::put_back(&mut tx, op, &keep(&op.step, op.attempt, *again_in, reason)).await?,
-        Next::Retry { reason, again_in } => operation::put_back(&mut tx, op, &keep(&op.step, op.attempt + 1, *again_in, reason)).await?,
+        Next::Stay { reason, again_in } => {
+            operation::put_back(&mut tx, op, &keep(&op.step, op.attempt, *again_in, reason)).await?
+        }
+        Next::Retry { reason, again_in } => {
+            operation::put_back(&mut tx, op, &keep(&op.step, op.attempt + 1, *again_in, reason)).await?
+        }
         Next::Go(step) => {
             record(&mut tx, &op.machine, Some(op.id), "operation.step", "debug", step.label(), ACTOR).await?;
             operation::put_back(&mut tx, op, &keep(step.as_str(), 0, Duration::ZERO, step.label())).await?;
@@ -172,7 +181,16 @@ pub async fn commit(conn: &mut PgConnection, op: &Operation, found: &Machine, de
         Next::Done => {
             operation::put_back(&mut tx, op, &keep(&op.step, op.attempt, Duration::ZERO, "")).await?;
             operation::finish(&mut tx, op.id, "done", None).await?;
-            record(&mut tx, &op.machine, Some(op.id), "operation.done", "info", &format!("{} done", op.kind), ACTOR).await?;
+            record(
+                &mut tx,
+                &op.machine,
+                Some(op.id),
+                "operation.done",
+                "info",
+                &format!("{} done", op.kind),
+                ACTOR,
+            )
+            .await?;
         }
         Next::Fail(reason) => fail(&mut tx, op, found, status, reason).await?,
     }
@@ -182,23 +200,41 @@ pub async fn commit(conn: &mut PgConnection, op: &Operation, found: &Machine, de
 
 const ACTOR: &str = "rackwright";
 
-async fn apply(conn: &mut PgConnection, op: &Operation, found: &Machine, status: &mut Status, effect: &Effect) -> Result<(), DbError> {
+async fn apply(
+    conn: &mut PgConnection,
+    op: &Operation,
+    found: &Machine,
+    status: &mut Status,
+    effect: &Effect,
+) -> Result<(), DbError> {
     match effect {
         Effect::Status(event) => set_status(conn, op, status, *event, "").await,
-        Effect::BootEphemeral => machine::set_boot(conn, &op.machine, "ephemeral", Some((op.id, op.epoch))).await,
+        Effect::BootEphemeral => {
+            machine::set_boot(conn, &op.machine, "ephemeral", Some((op.id, op.epoch))).await
+        }
         Effect::BootLocal => machine::set_boot(conn, &op.machine, "local", None).await,
         Effect::BootHold => machine::set_boot(conn, &op.machine, "hold", None).await,
         Effect::Task { key, action } => {
             let key = format!("{}:{key}", op.id);
-            let task = rack_task::NewTask { machine: &op.machine, fence: op.fence(), key: &key, action: *action, expires_in: 60.0 };
+            let task = rack_task::NewTask {
+                machine: &op.machine,
+                fence: op.fence(),
+                key: &key,
+                action: *action,
+                expires_in: 60.0,
+            };
             rack_task::ensure(conn, &task).await
         }
-        Effect::Item { ordinal, kind, payload } => work_item::ensure(conn, op.id, *ordinal, kind, payload).await.map(drop),
+        Effect::Item { ordinal, kind, payload } => {
+            work_item::ensure(conn, op.id, *ordinal, kind, payload).await.map(drop)
+        }
         Effect::Script(script) => add_script(conn, op, script).await,
         Effect::Commissioned => machine::set_commissioned(conn, &found.id).await,
         Effect::Deployed => machine::set_deployed(conn, &found.id).await,
         Effect::ClearDeployment => machine::clear_deployment(conn, &found.id).await,
-        Effect::Tell { level, message } => record(conn, &op.machine, Some(op.id), "operation.note", level, message, ACTOR).await,
+        Effect::Tell { level, message } => {
+            record(conn, &op.machine, Some(op.id), "operation.note", level, message, ACTOR).await
+        }
     }
 }
 
@@ -217,14 +253,24 @@ async fn add_script(conn: &mut PgConnection, op: &Operation, item: &ScriptItem) 
     script_run::ensure(conn, &run).await
 }
 
-async fn set_status(conn: &mut PgConnection, op: &Operation, status: &mut Status, event: Event, message: &str) -> Result<(), DbError> {
+async fn set_status(
+    conn: &mut PgConnection,
+    op: &Operation,
+    status: &mut Status,
+    event: Event,
+    message: &str,
+) -> Result<(), DbError> {
     let before = *status;
     *status = lifecycle::next(before, event).map_err(|illegal| {
         tracing::error!(operation.id = op.id.0, %illegal, "a step decided an illegal transition");
         DbError::Corrupt { what: "status" }
     })?;
     machine::set_status(conn, &op.machine, *status, message).await?;
-    let text = if message.is_empty() { format!("{before} → {status}") } else { format!("{before} → {status}: {message}") };
+    let text = if message.is_empty() {
+        format!("{before} → {status}")
+    } else {
+        format!("{before} → {status}: {message}")
+    };
     let level = if status.is_failed() { "error" } else { "info" };
     record(conn, &op.machine, Some(op.id), "machine.status", level, &text, ACTOR).await
 }
@@ -257,18 +303,38 @@ fn failure_event(status: Status) -> Option<Event> {
 
 /// Ends a failed operation: the machine gets its failure status and its reason, is switched off unless it holds
 /// somebody's system, and never boots a half-written disk.
-async fn fail(conn: &mut PgConnection, op: &Operation, found: &Machine, mut status: Status, reason: &str) -> Result<(), DbError> {
+async fn fail(
+    conn: &mut PgConnection,
+    op: &Operation,
+    found: &Machine,
+    mut status: Status,
+    reason: &str,
+) -> Result<(), DbError> {
     let was = status;
     if let Some(event) = failure_event(status) {
         set_status(conn, op, &mut status, event, reason).await?;
     }
     leave(conn, op, found, was, "failed").await?;
     operation::finish(conn, op.id, "failed", Some(reason)).await?;
-    record(conn, &op.machine, Some(op.id), "operation.failed", "error", &format!("{} failed: {reason}", op.kind), ACTOR).await
+    record(
+        conn,
+        &op.machine,
+        Some(op.id),
+        "operation.failed",
+        "error",
+        &format!("{} failed: {reason}", op.kind),
+        ACTOR,
+    )
+    .await
 }
 
 /// Ends an operation because somebody asked for it.
-pub async fn abort(conn: &mut PgConnection, op: &Operation, found: &Machine, by: &str) -> Result<(), DbError> {
+pub async fn abort(
+    conn: &mut PgConnection,
+    op: &Operation,
+    found: &Machine,
+    by: &str,
+) -> Result<(), DbError> {
     let mut tx = conn.begin().await?;
     operation::hold(&mut tx, op).await?;
     let mut status = found.status;
@@ -280,13 +346,28 @@ pub async fn abort(conn: &mut PgConnection, op: &Operation, found: &Machine, by:
     }
     leave(&mut tx, op, found, found.status, "aborted").await?;
     operation::finish(&mut tx, op.id, "aborted", Some(&format!("aborted by {by}"))).await?;
-    record(&mut tx, &op.machine, Some(op.id), "operation.aborted", "warning", &format!("{} aborted", op.kind), by).await?;
+    record(
+        &mut tx,
+        &op.machine,
+        Some(op.id),
+        "operation.aborted",
+        "warning",
+        &format!("{} aborted", op.kind),
+        by,
+    )
+    .await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// What an operation that did not reach its end leaves behind.
-async fn leave(conn: &mut PgConnection, op: &Operation, found: &Machine, was: Status, how: &str) -> Result<(), DbError> {
+async fn leave(
+    conn: &mut PgConnection,
+    op: &Operation,
+    found: &Machine,
+    was: Status,
+    how: &str,
+) -> Result<(), DbError> {
     rack_task::cancel_pending(conn, op.id).await?;
     script_run::abort_open(conn, op.id).await?;
     if !was.is_transient() {
@@ -299,7 +380,13 @@ async fn leave(conn: &mut PgConnection, op: &Operation, found: &Machine, was: St
         let system = found.resting_status.keeps_system();
         let action = if system && !half_written { BmcAction::Cycle } else { BmcAction::Off };
         let key = format!("{}:{how}", op.id);
-        let task = rack_task::NewTask { machine: &op.machine, fence: op.fence(), key: &key, action, expires_in: 300.0 };
+        let task = rack_task::NewTask {
+            machine: &op.machine,
+            fence: op.fence(),
+            key: &key,
+            action,
+            expires_in: 300.0,
+        };
         rack_task::ensure(conn, &task).await?;
     }
     Ok(())

@@ -44,7 +44,10 @@ pub async fn run(pool: PgPool, wakeups: Wakeups, timing: Timing, owner: String, 
             Ok(Some(())) => continue,
             Ok(None) => until_due(&pool).await,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not let operations go on; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database does not let operations go on; trying again"
+                );
                 SLOW_POLL
             }
         };
@@ -70,12 +73,20 @@ pub async fn work_once(pool: &PgPool, timing: &Timing, owner: &str) -> Result<Op
     match advance(&mut conn, timing, &op).await {
         Ok(()) => Ok(Some(())),
         Err(DbError::Stale) => {
-            tracing::info!(operation.id = op.id.0, operation.epoch = op.epoch, "another owner has taken over; nothing was written");
+            tracing::info!(
+                operation.id = op.id.0,
+                operation.epoch = op.epoch,
+                "another owner has taken over; nothing was written"
+            );
             Ok(Some(()))
         }
         Err(error) => {
             // The claim expires by itself; meanwhile nobody spins on a row that cannot be worked on.
-            tracing::error!(operation.id = op.id.0, error = &error as &dyn std::error::Error, "a step failed");
+            tracing::error!(
+                operation.id = op.id.0,
+                error = &error as &dyn std::error::Error,
+                "a step failed"
+            );
             Err(error)
         }
     }
@@ -87,7 +98,10 @@ async fn advance(conn: &mut PgConnection, timing: &Timing, op: &Operation) -> Re
         return decision::abort(conn, op, &found, by).await;
     }
     let decided = if op.now >= op.deadline {
-        Decision::fail(format!("it took longer than allowed; the last step was \"{}\"", steps::label_of(&op.step)))
+        Decision::fail(format!(
+            "it took longer than allowed; the last step was \"{}\"",
+            steps::label_of(&op.step)
+        ))
     } else {
         steps::decide(conn, timing, op, &found).await?
     };

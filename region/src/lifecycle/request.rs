@@ -126,7 +126,12 @@ impl OperationRequest {
 
     /// Changes a machine that is locked against changes.
     fn disturbs(&self) -> bool {
-        !matches!(self, Self::Power { action: BmcAction::Query | BmcAction::Sensors | BmcAction::EventLog | BmcAction::Fru })
+        !matches!(
+            self,
+            Self::Power {
+                action: BmcAction::Query | BmcAction::Sensors | BmcAction::EventLog | BmcAction::Fru
+            }
+        )
     }
 }
 
@@ -175,8 +180,13 @@ pub async fn start_at(
     if let OperationRequest::Deploy { image, layout, user_data, ssh_keys } = request {
         let image = world::find_image(conn, image).await?.ok_or(DbError::NotFound)?;
         let layout = serde_json::to_value(layout).map_err(|_| DbError::Corrupt { what: "layout" })?;
-        let deployment =
-            machine::Deployment { image: image.id, user_data: user_data.as_deref(), ssh_keys, layout: &layout, operation: id };
+        let deployment = machine::Deployment {
+            image: image.id,
+            user_data: user_data.as_deref(),
+            ssh_keys,
+            layout: &layout,
+            operation: id,
+        };
         machine::set_deployment(conn, &found.id, &deployment).await?;
     }
     if let Some(status) = status {
@@ -191,10 +201,15 @@ pub async fn start_at(
 }
 
 /// Asks the running operation of a machine to end. Its worker does it.
-pub async fn abort(conn: &mut PgConnection, machine: &MachineId, actor: &str) -> Result<OperationId, StartError> {
+pub async fn abort(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    actor: &str,
+) -> Result<OperationId, StartError> {
     lock_machine(conn, machine).await?;
     let id = operation::request_abort(conn, machine, actor).await?;
-    let id = id.ok_or_else(|| StartError::Precondition(format!("nothing is running on machine {machine}")))?;
+    let id =
+        id.ok_or_else(|| StartError::Precondition(format!("nothing is running on machine {machine}")))?;
     record(conn, machine, Some(id), "operation.abort", "info", "abort asked for", actor).await?;
     Ok(id)
 }
@@ -216,7 +231,11 @@ pub async fn apply(
     }
     let status = lifecycle::next(found.status, event)?;
     machine::set_status(conn, machine, status, message).await?;
-    let text = if message.is_empty() { format!("{} → {status}", found.status) } else { format!("{} → {status}: {message}", found.status) };
+    let text = if message.is_empty() {
+        format!("{} → {status}", found.status)
+    } else {
+        format!("{} → {status}: {message}", found.status)
+    };
     record(conn, machine, None, "machine.status", "info", &text, actor).await?;
     Ok(status)
 }
@@ -230,7 +249,11 @@ async fn lock_machine(conn: &mut PgConnection, machine: &MachineId) -> Result<Ma
 }
 
 /// What must be there before the work can succeed; said now rather than minutes later.
-async fn preconditions(conn: &mut PgConnection, found: &Machine, request: &OperationRequest) -> Result<(), StartError> {
+async fn preconditions(
+    conn: &mut PgConnection,
+    found: &Machine,
+    request: &OperationRequest,
+) -> Result<(), StartError> {
     let missing = |text: String| Err(StartError::Precondition(text));
     let needs_ephemeral = match request {
         OperationRequest::Commission { .. }
@@ -241,7 +264,9 @@ async fn preconditions(conn: &mut PgConnection, found: &Machine, request: &Opera
         OperationRequest::ExitRescue | OperationRequest::Power { .. } => false,
     };
     if needs_ephemeral && world::find_image(conn, EPHEMERAL_IMAGE).await?.is_none() {
-        return missing("there is no ephemeral environment yet; build it with `rackwright image build-ephemeral`".into());
+        return missing(
+            "there is no ephemeral environment yet; build it with `rackwright image build-ephemeral`".into(),
+        );
     }
     match request {
         OperationRequest::Deploy { image, user_data, layout, .. } => {
@@ -253,7 +278,10 @@ async fn preconditions(conn: &mut PgConnection, found: &Machine, request: &Opera
                 LayoutKind::Flat | LayoutKind::Lvm => "rootfs",
             };
             if !found_image.files.contains_key(needed) {
-                return missing(format!("image `{image}` has no {needed} file, which layout {} needs", layout.kind.as_str()));
+                return missing(format!(
+                    "image `{image}` has no {needed} file, which layout {} needs",
+                    layout.kind.as_str()
+                ));
             }
             check_user_data(user_data.as_deref())?;
             fits(found, &found_image, layout)
@@ -275,10 +303,17 @@ async fn preconditions(conn: &mut PgConnection, found: &Machine, request: &Opera
 fn check_user_data(user_data: Option<&str>) -> Result<(), StartError> {
     let Some(text) = user_data.filter(|t| !t.is_empty()) else { return Ok(()) };
     let refuse = |why: String| Err(StartError::Precondition(format!("user data: {why}")));
-    if text.starts_with("#!") || text.starts_with("## template") || text.starts_with("Content-Type:") || text.starts_with("MIME-Version:") {
+    if text.starts_with("#!")
+        || text.starts_with("## template")
+        || text.starts_with("Content-Type:")
+        || text.starts_with("MIME-Version:")
+    {
         return Ok(());
     }
-    if text.starts_with("#include") || text.starts_with("#cloud-boothook") || text.starts_with("#cloud-config-archive") {
+    if text.starts_with("#include")
+        || text.starts_with("#cloud-boothook")
+        || text.starts_with("#cloud-config-archive")
+    {
         return Ok(());
     }
     if !text.starts_with("#cloud-config") {
@@ -300,9 +335,15 @@ fn fits(found: &Machine, image: &world::Image, layout: &StorageLayout) -> Result
         Some(serial) => usable.iter().filter(|d| d.serial.as_ref() == Some(serial)).copied().collect(),
         None => usable,
     };
-    let size = image.files.get("disk").filter(|_| layout.kind == LayoutKind::Image).map_or(0, |f| f.uncompressed_size);
+    let size = image
+        .files
+        .get("disk")
+        .filter(|_| layout.kind == LayoutKind::Image)
+        .map_or(0, |f| f.uncompressed_size);
     match (chosen.iter().map(|d| d.size_bytes).max(), &layout.disk_serial) {
-        (None, Some(serial)) => refuse(format!("machine {} has no usable disk with serial {serial}", found.id)),
+        (None, Some(serial)) => {
+            refuse(format!("machine {} has no usable disk with serial {serial}", found.id))
+        }
         (None, None) => refuse(format!("machine {} has no disk to install to", found.id)),
         (Some(largest), _) if largest < size => refuse(format!(
             "the image needs {} MiB; the largest usable disk of machine {} has {} MiB",
@@ -324,7 +365,15 @@ pub(crate) async fn record(
     message: &str,
     actor: &str,
 ) -> Result<(), DbError> {
-    let new = event::NewEvent { kind, level, machine: Some(machine), operation, actor, message, data: serde_json::json!({}) };
+    let new = event::NewEvent {
+        kind,
+        level,
+        machine: Some(machine),
+        operation,
+        actor,
+        message,
+        data: serde_json::json!({}),
+    };
     event::append(conn, &new).await
 }
 
@@ -334,7 +383,13 @@ mod tests {
 
     #[test]
     fn user_data_is_checked_before_anything_happens() {
-        for good in [None, Some(""), Some("#cloud-config\npackages: [htop]\n"), Some("#cloud-config\n"), Some("#!/bin/sh\ntrue\n")] {
+        for good in [
+            None,
+            Some(""),
+            Some("#cloud-config\npackages: [htop]\n"),
+            Some("#cloud-config\n"),
+            Some("#!/bin/sh\ntrue\n"),
+        ] {
             assert!(check_user_data(good).is_ok(), "{good:?}");
         }
         for bad in ["packages: [htop]", "#cloud-config\npackages: [htop", "#cloud-config\n- a\n- b\n"] {

@@ -23,7 +23,11 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
 }
 
 /// The ladder: what is tried when a boot shows no sign of life in time.
-async fn climb(conn: &mut PgConnection, look: &Look<'_>, trace: &boot_trace::Trace) -> Result<Decision, DbError> {
+async fn climb(
+    conn: &mut PgConnection,
+    look: &Look<'_>,
+    trace: &boot_trace::Trace,
+) -> Result<Decision, DbError> {
     let gave_up = || {
         Decision::fail(format!(
             "the machine was switched on {} times and its ephemeral environment never reported; {}; {}",
@@ -47,8 +51,10 @@ async fn climb(conn: &mut PgConnection, look: &Look<'_>, trace: &boot_trace::Tra
         Answer::No(error) => Decision::fail(error.to_string()),
         Answer::Person(instruction) => Decision::fail(instruction),
         Answer::Yes(_) => {
-            let message = format!("no sign of life in time ({}); the machine was switched off and on", trace.seen());
-            retry("waiting for the ephemeral environment after a power cycle", 1).with(Effect::Tell { level: "warning", message })
+            let message =
+                format!("no sign of life in time ({}); the machine was switched off and on", trace.seen());
+            retry("waiting for the ephemeral environment after a power cycle", 1)
+                .with(Effect::Tell { level: "warning", message })
         }
     })
 }

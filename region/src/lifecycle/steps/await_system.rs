@@ -19,7 +19,9 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
     }
     let last = said("cloud_init_message").unwrap_or("nothing yet");
     if look.seconds_in_step() < look.timing.system_seconds as f64 / 2.0 {
-        return Ok(Decision::stay(format!("waiting for cloud-init of the installed system; last heard: {last}")));
+        return Ok(Decision::stay(format!(
+            "waiting for cloud-init of the installed system; last heard: {last}"
+        )));
     }
     // Half of the time is over: a machine that hangs in its restart gets one push.
     let gave_up = || {

@@ -35,14 +35,22 @@ pub(super) async fn look_at(
         return Ok(Work::Ended(ours.into_iter().cloned().collect()));
     }
     if let Some(item) = ours.iter().find(|i| i.attempt > RESTARTS) {
-        return Ok(Work::Wait(Decision::fail(format!("the machine restarted {} times during \"{}\"", item.attempt - 1, item.kind))));
+        return Ok(Work::Wait(Decision::fail(format!(
+            "the machine restarted {} times during \"{}\"",
+            item.attempt - 1,
+            item.kind
+        ))));
     }
     let silent = agent_boot::latest(conn, look.op.id).await?.map_or(f64::INFINITY, |b| b.silent_seconds);
-    if silent > look.timing.agent_silence_seconds as f64 && look.seconds_in_step() > look.timing.agent_silence_seconds as f64 {
+    if silent > look.timing.agent_silence_seconds as f64
+        && look.seconds_in_step() > look.timing.agent_silence_seconds as f64
+    {
         return Ok(Work::Wait(vanished(look)));
     }
     let now = ours.iter().find(|i| i.status != "done" && i.status != "failed");
-    Ok(Work::Wait(Decision::stay(now.map_or_else(String::new, |i| format!("{} is being worked on by the agent", i.kind)))))
+    Ok(Work::Wait(Decision::stay(
+        now.map_or_else(String::new, |i| format!("{} is being worked on by the agent", i.kind)),
+    )))
 }
 
 /// The agent has not been heard of for a while: the machine is booted again, a few times.
@@ -72,8 +80,14 @@ pub(super) async fn one(
 ) -> Result<Option<Decision>, DbError> {
     let items = all(conn, look).await?;
     Ok(match look_at(conn, look, ordinal..ordinal + 1, &items).await? {
-        Work::Absent => Some(Decision::stay(format!("{kind} is handed to the agent")).with(Effect::Item { ordinal, kind, payload })),
+        Work::Absent => Some(Decision::stay(format!("{kind} is handed to the agent")).with(Effect::Item {
+            ordinal,
+            kind,
+            payload,
+        })),
         Work::Wait(decision) => Some(decision),
-        Work::Ended(items) => items.into_iter().find(|i| i.status == "failed").map(|i| Decision::fail(i.error)),
+        Work::Ended(items) => {
+            items.into_iter().find(|i| i.status == "failed").map(|i| Decision::fail(i.error))
+        }
     })
 }

@@ -96,8 +96,12 @@ pub fn plan(request: &OperationRequest) -> &'static [StepName] {
         OperationRequest::Commission { .. } => {
             &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Inventory, S::Tests, S::FinishOff]
         }
-        OperationRequest::Test { .. } => &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Tests, S::FinishOff, S::Restore],
-        OperationRequest::Deploy { .. } => &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Install, S::AwaitSystem],
+        OperationRequest::Test { .. } => {
+            &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Tests, S::FinishOff, S::Restore]
+        }
+        OperationRequest::Deploy { .. } => {
+            &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Install, S::AwaitSystem]
+        }
         OperationRequest::Release { erase: EraseMode::None } => &[S::FinishOff],
         OperationRequest::Release { erase: EraseMode::Quick | EraseMode::Full } => {
             &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Erase, S::FinishOff]
@@ -148,9 +152,15 @@ impl Look<'_> {
 }
 
 /// Looks at the world and decides what comes next.
-pub async fn decide(conn: &mut PgConnection, timing: &Timing, op: &Operation, machine: &Machine) -> Result<Decision, DbError> {
+pub async fn decide(
+    conn: &mut PgConnection,
+    timing: &Timing,
+    op: &Operation,
+    machine: &Machine,
+) -> Result<Decision, DbError> {
     let corrupt = |what| DbError::Corrupt { what };
-    let request: OperationRequest = serde_json::from_value(op.params.clone()).map_err(|_| corrupt("request"))?;
+    let request: OperationRequest =
+        serde_json::from_value(op.params.clone()).map_err(|_| corrupt("request"))?;
     let look = Look { op, request: &request, machine, timing };
     let decision = dispatch(conn, &look).await?;
     restore::verdict(conn, &look, decision).await

@@ -14,10 +14,11 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
         let now = look.op.now.unix_timestamp();
         return Ok(Decision::stay("telling the racks what the machine boots")
             .with(Effect::BootEphemeral)
-            .remembering(json!({ "boot_attempt": look.op.attempt, "network_boot_at": now })));
+            .remembering(json!({ "boot_attempt": look.op.attempt, "network_boot_at": now, "boot_epoch": look.op.epoch })));
     }
     if look.machine.bmc_driver.is_none() {
-        let message = "switch the machine off and on: it has no BMC; it must boot from the network".to_owned();
+        let message =
+            "switch the machine off and on: it has no BMC; it must boot from the network".to_owned();
         return Ok(look.onward(StepName::NetworkBoot).with(Effect::Tell { level: "warning", message }));
     }
     // A BMC that cannot choose the boot device is no reason to stop: most machines boot from the network first.
@@ -31,7 +32,9 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
     let on = match ask(conn, look, "on", BmcAction::On).await? {
         Answer::Wait(decision) => return Ok(decision),
         Answer::No(error) => return Ok(Decision::fail(error.to_string())),
-        Answer::Person(instruction) => look.onward(StepName::NetworkBoot).with(Effect::Tell { level: "warning", message: instruction }),
+        Answer::Person(instruction) => {
+            look.onward(StepName::NetworkBoot).with(Effect::Tell { level: "warning", message: instruction })
+        }
         Answer::Yes(_) => look.onward(StepName::NetworkBoot),
     };
     Ok(on.with_all(note.map(|message| Effect::Tell { level: "warning", message })))

@@ -1,8 +1,8 @@
 //! Asking a BMC for something, patiently: shared by the steps that switch machines.
 
 use super::{Look, retry};
-use crate::db::rack_task::{self, TaskState};
 use crate::db::DbError;
+use crate::db::rack_task::{self, TaskState};
 use crate::lifecycle::decision::{Decision, Effect, task_key};
 use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome};
 use sqlx::PgConnection;
@@ -21,7 +21,12 @@ pub(super) enum Answer {
 
 /// Gives a command once per attempt of the step, and says how it stands. A BMC that does not answer is asked
 /// again until patience ends; a wrong password or a refusal is final.
-pub(super) async fn ask(conn: &mut PgConnection, look: &Look<'_>, name: &str, action: BmcAction) -> Result<Answer, DbError> {
+pub(super) async fn ask(
+    conn: &mut PgConnection,
+    look: &Look<'_>,
+    name: &str,
+    action: BmcAction,
+) -> Result<Answer, DbError> {
     let key = format!("{}:{}:{name}", look.op.step, look.op.attempt);
     let waiting = || format!("waiting for the BMC ({name})");
     Ok(match rack_task::state(conn, &look.op.machine, &task_key(look.op.id, &key)).await? {
@@ -29,10 +34,15 @@ pub(super) async fn ask(conn: &mut PgConnection, look: &Look<'_>, name: &str, ac
         TaskState::Open => Answer::Wait(Decision::stay(waiting())),
         TaskState::Done(Ok(outcome)) => Answer::Yes(outcome),
         TaskState::Done(Err(BmcError::NeedsHuman(instruction))) => Answer::Person(instruction),
-        TaskState::Done(Err(error @ (BmcError::Unreachable(_) | BmcError::Protocol(_)))) => patience(look, error),
-        TaskState::Done(Err(error @ (BmcError::Login(_) | BmcError::Refused(_) | BmcError::StaleEpoch | BmcError::Unsupported(_)))) => {
-            Answer::No(error)
+        TaskState::Done(Err(error @ (BmcError::Unreachable(_) | BmcError::Protocol(_)))) => {
+            patience(look, error)
         }
+        TaskState::Done(Err(
+            error @ (BmcError::Login(_)
+            | BmcError::Refused(_)
+            | BmcError::StaleEpoch
+            | BmcError::Unsupported(_)),
+        )) => Answer::No(error),
     })
 }
 

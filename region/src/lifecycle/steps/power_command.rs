@@ -25,7 +25,9 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
     Ok(match ask(conn, look, "command", action).await? {
         Answer::Yes(outcome) => Decision::from(Next::Done).remembering(json!({ "result": outcome })),
         Answer::Person(instruction) => Decision::fail(instruction),
-        Answer::Wait(Decision { next: Next::Retry { reason, .. }, .. }) if look.op.attempt >= TRIES => Decision::fail(reason),
+        Answer::Wait(Decision { next: Next::Retry { reason, .. }, .. }) if look.op.attempt >= TRIES => {
+            Decision::fail(reason)
+        }
         Answer::Wait(decision) => decision,
         Answer::No(error) => Decision::fail(error.to_string()),
     })

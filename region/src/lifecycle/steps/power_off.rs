@@ -18,9 +18,9 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
         Answer::Yes(BmcOutcome::Power { state: PowerState::On }) if look.op.attempt < LIES => {
             retry("the BMC took the command but says the machine is still on", 2)
         }
-        Answer::Yes(BmcOutcome::Power { state: PowerState::On }) => {
-            Decision::fail("the BMC takes the command to switch off, but the machine stays on; look at the machine")
-        }
+        Answer::Yes(BmcOutcome::Power { state: PowerState::On }) => Decision::fail(
+            "the BMC takes the command to switch off, but the machine stays on; look at the machine",
+        ),
         Answer::Yes(_) => look.onward(StepName::PowerOff),
         Answer::Person(instruction) => {
             look.onward(StepName::PowerOff).with(Effect::Tell { level: "warning", message: instruction })

@@ -16,7 +16,9 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
     }
     Ok(match ask(conn, look, "on", BmcAction::On).await? {
         Answer::Yes(_) => look.onward(StepName::Restore),
-        Answer::Person(message) => look.onward(StepName::Restore).with(Effect::Tell { level: "warning", message }),
+        Answer::Person(message) => {
+            look.onward(StepName::Restore).with(Effect::Tell { level: "warning", message })
+        }
         Answer::Wait(decision) => decision,
         Answer::No(error) => Decision::fail(error.to_string()),
     })
@@ -28,13 +30,19 @@ pub(super) fn ending(look: &Look<'_>) -> Decision {
     let done = Decision::from(Next::Done);
     match look.request {
         // Whether the tests passed is looked up by `verdict` before this decision is written.
-        OperationRequest::Commission { .. } => done.with(Effect::Status(Event::TestPassed { back_to: Status::Ready })),
+        OperationRequest::Commission { .. } => {
+            done.with(Effect::Status(Event::TestPassed { back_to: Status::Ready }))
+        }
         OperationRequest::Test { .. } => {
             let back_to = if resting == Status::New { Status::Ready } else { resting };
             done.with(Effect::Status(Event::TestPassed { back_to }))
         }
-        OperationRequest::Deploy { .. } => done.with_all([Effect::Status(Event::DeployDone), Effect::Deployed]),
-        OperationRequest::Release { .. } => done.with_all([Effect::Status(Event::ReleaseDone), Effect::ClearDeployment]),
+        OperationRequest::Deploy { .. } => {
+            done.with_all([Effect::Status(Event::DeployDone), Effect::Deployed])
+        }
+        OperationRequest::Release { .. } => {
+            done.with_all([Effect::Status(Event::ReleaseDone), Effect::ClearDeployment])
+        }
         OperationRequest::EnterRescue { .. } => done.with(Effect::Status(Event::RescueEntered)),
         OperationRequest::ExitRescue => done.with(Effect::Status(Event::RescueExited { back_to: resting })),
         OperationRequest::Power { .. } => done,
@@ -42,7 +50,11 @@ pub(super) fn ending(look: &Look<'_>) -> Decision {
 }
 
 /// Turns the happy end of a test into a failure that names the tests at fault.
-pub(super) async fn verdict(conn: &mut PgConnection, look: &Look<'_>, decision: Decision) -> Result<Decision, DbError> {
+pub(super) async fn verdict(
+    conn: &mut PgConnection,
+    look: &Look<'_>,
+    decision: Decision,
+) -> Result<Decision, DbError> {
     let tested = matches!(look.request, OperationRequest::Commission { .. } | OperationRequest::Test { .. });
     if !tested || decision.next != Next::Done {
         return Ok(decision);
@@ -51,7 +63,12 @@ pub(super) async fn verdict(conn: &mut PgConnection, look: &Look<'_>, decision: 
     if failures.is_empty() {
         return Ok(decision);
     }
-    let names: Vec<String> =
-        failures.into_iter().map(|(name, target)| if target.is_empty() { name } else { format!("{name} on {target}") }).collect();
-    Ok(Decision::fail(format!("failed tests: {}; look at their output, retest, or override", names.join(", "))))
+    let names: Vec<String> = failures
+        .into_iter()
+        .map(|(name, target)| if target.is_empty() { name } else { format!("{name} on {target}") })
+        .collect();
+    Ok(Decision::fail(format!(
+        "failed tests: {}; look at their output, retest, or override",
+        names.join(", ")
+    )))
 }

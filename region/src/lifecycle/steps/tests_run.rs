@@ -3,7 +3,7 @@
 use super::items::{self, Work};
 use super::{Look, StepName};
 use crate::db::script_run::{self, Script};
-use crate::db::{DbError, world};
+use crate::db::{DbError, setting};
 use crate::lifecycle::decision::{Decision, Effect, ScriptItem};
 use crate::lifecycle::request::OperationRequest;
 use rackwright_common::inventory::Inventory;
@@ -21,7 +21,8 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
         Work::Ended(_) => look.onward(StepName::Tests),
         Work::Absent => {
             let scripts = chosen(conn, look.request).await?;
-            let plan = plan(&scripts, look.machine.inventory.as_ref(), look.machine.resting_status.keeps_system());
+            let plan =
+                plan(&scripts, look.machine.inventory.as_ref(), look.machine.resting_status.keeps_system());
             if plan.is_empty() {
                 look.onward(StepName::Tests)
             } else {
@@ -31,7 +32,7 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
     })
 }
 
-/// The scripts to run: those asked for, else the setting's, else every test without `noauto`.
+/// The scripts to run: those asked for, else the setting's.
 async fn chosen(conn: &mut PgConnection, request: &OperationRequest) -> Result<Vec<Script>, DbError> {
     let asked = match request {
         OperationRequest::Commission { tests } => tests.clone(),
@@ -42,18 +43,20 @@ async fn chosen(conn: &mut PgConnection, request: &OperationRequest) -> Result<V
         | OperationRequest::ExitRescue
         | OperationRequest::Power { .. } => None,
     };
-    let default = world::setting(conn, "default_tests").await?.and_then(|v| serde_json::from_value::<Vec<String>>(v).ok());
-    match asked.or(default) {
-        Some(names) => script_run::scripts(conn, &names).await,
-        None => script_run::default_scripts(conn, "testing").await,
-    }
+    let names = match asked {
+        Some(names) => names,
+        None => setting::load(conn).await?.default_tests,
+    };
+    script_run::scripts(conn, &names).await
 }
 
 /// One item per script and piece of hardware. Destructive scripts leave out machines that hold a system.
 fn plan(scripts: &[Script], inventory: Option<&Inventory>, keeps_system: bool) -> Vec<Effect> {
     let mut effects = Vec::new();
     for script in scripts {
-        let Ok(metadata) = serde_json::from_value::<ScriptMetadata>(script.metadata.clone()) else { continue };
+        let Ok(metadata) = serde_json::from_value::<ScriptMetadata>(script.metadata.clone()) else {
+            continue;
+        };
         if metadata.destructive && keeps_system {
             continue;
         }
@@ -90,15 +93,23 @@ fn disk_target(disk: &rackwright_common::inventory::Disk) -> String {
 
 fn targets(hardware: HardwareType, inventory: Option<&Inventory>) -> Vec<String> {
     match (hardware, inventory) {
-        (HardwareType::Storage, Some(i)) => i.disks.iter().filter(|d| !d.removable).map(disk_target).collect(),
+        (HardwareType::Storage, Some(i)) => {
+            i.disks.iter().filter(|d| !d.removable).map(disk_target).collect()
+        }
         (HardwareType::Network, Some(i)) => i.interfaces.iter().map(|n| n.mac.to_string()).collect(),
-        (HardwareType::Node | HardwareType::Cpu | HardwareType::Memory | HardwareType::Gpu, _) => vec![String::new()],
+        (HardwareType::Node | HardwareType::Cpu | HardwareType::Memory | HardwareType::Gpu, _) => {
+            vec![String::new()]
+        }
         (HardwareType::Storage | HardwareType::Network, None) => Vec::new(),
     }
 }
 
 /// The environment that tells a script which disk or NIC it is about.
-pub fn target_environment(hardware: HardwareType, target: &str, inventory: Option<&Inventory>) -> Vec<(String, String)> {
+pub fn target_environment(
+    hardware: HardwareType,
+    target: &str,
+    inventory: Option<&Inventory>,
+) -> Vec<(String, String)> {
     let pair = |name: &str, value: String| (name.to_owned(), value);
     match (hardware, inventory) {
         (HardwareType::Storage, Some(i)) => match i.disks.iter().find(|d| disk_target(d) == target) {
@@ -122,7 +133,6 @@ pub fn target_environment(hardware: HardwareType, target: &str, inventory: Optio
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,13 +144,18 @@ mod tests {
     }
 
     fn two_disks() -> Inventory {
-        let disk = |name: &str, serial: Option<&str>| Disk { name: name.into(), serial: serial.map(Into::into), ..Disk::default() };
+        let disk = |name: &str, serial: Option<&str>| Disk {
+            name: name.into(),
+            serial: serial.map(Into::into),
+            ..Disk::default()
+        };
         Inventory { disks: vec![disk("vda", Some("S1")), disk("vdb", None)], ..Inventory::default() }
     }
 
     #[test]
     fn a_storage_script_runs_once_per_disk() {
-        let effects = plan(&[script("cpu", "cpu", false), script("disk", "storage", false)], Some(&two_disks()), false);
+        let effects =
+            plan(&[script("cpu", "cpu", false), script("disk", "storage", false)], Some(&two_disks()), false);
         let targets: Vec<_> = effects
             .iter()
             .map(|e| match e {

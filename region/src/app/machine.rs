@@ -1,0 +1,370 @@
+//! Machines: list, show, enter, change, remove.
+
+use super::{App, Change, Describe, Error, Result, audit, json};
+use crate::auth::Actor;
+use crate::db;
+use crate::lifecycle::{self, OperationRequest};
+use crate::model::machine::{
+    BmcView, InterfacePatch, Machine, MachinePatch, MachineQuery, MachineSummary, NewBmc, NewMachine,
+};
+use crate::model::script::{ScriptRun, ScriptRunQuery};
+use crate::model::{Page, Role};
+use rackwright_common::bmc::{BmcSettings, DriverKind};
+use rackwright_common::{MachineId, Secret, Status};
+use sqlx::PgConnection;
+
+/// Machines by name.
+pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page<MachineSummary>> {
+    actor.require(Role::Viewer)?;
+    let words = |text: &Option<String>| {
+        text.as_ref().map(|t| t.split(',').map(|w| w.trim().to_owned()).collect::<Vec<_>>())
+    };
+    let statuses = words(&query.status);
+    for status in statuses.iter().flatten() {
+        status.parse::<Status>().map_err(|e| Error::invalid("status", e.to_string()))?;
+    }
+    let page = query.page();
+    let filter = db::machine_query::Filter {
+        id: None,
+        statuses,
+        tags: words(&query.tag),
+        zone: query.zone.as_deref(),
+        pool: query.pool.as_deref(),
+        owner: query.owner.as_deref(),
+        text: query.q.as_ref().map(|q| q.trim().to_lowercase()).filter(|q| !q.is_empty()),
+        after: page.after().map_err(|e| Error::invalid("cursor", format!("`cursor` {e}")))?,
+        limit: page.rows() + 1,
+    };
+    let (rows, total) = db::machine_query::list(&mut *app.read().await?, &filter).await?;
+    Ok(Page::new(rows, total, page.rows(), |m| m.hostname.to_string()))
+}
+
+/// One machine in full.
+pub async fn get(app: &App, actor: &Actor, id: &MachineId) -> Result<Machine> {
+    actor.require(Role::Viewer)?;
+    read(&mut *app.read().await?, id).await
+}
+
+async fn read(conn: &mut PgConnection, id: &MachineId) -> Result<Machine> {
+    db::machine_query::get(conn, id).await.or_not_found("machine", id)
+}
+
+/// Enters a machine by hand, before it has ever booted.
+pub async fn create(app: &App, actor: &Actor, new: &NewMachine) -> Result<Machine> {
+    actor.require(Role::Operator)?;
+    if new.macs.is_empty() {
+        return Err(Error::invalid("macs", "a machine is known by its MACs: name one at least"));
+    }
+    let id = MachineId::random();
+    let hostname = new.hostname.as_ref().map_or_else(|| format!("machine-{id}"), ToString::to_string);
+    let mut tx = app.begin().await?;
+    let row = db::machine::NewMachine {
+        id: &id,
+        hostname: &hostname,
+        uuid: None,
+        serial: None,
+        efi: false,
+        architecture: new.architecture.as_deref().unwrap_or("x86_64"),
+    };
+    db::machine::create(&mut tx, &row).await?;
+    let patch = MachinePatch {
+        description: Some(new.description.clone()),
+        pool: new.pool.clone(),
+        zone: new.zone.clone(),
+        tags: Some(tags(&new.tags)?),
+        ..MachinePatch::default()
+    };
+    db::machine_edit::update(&mut tx, &id, &patch).await?;
+    for (i, mac) in new.macs.iter().enumerate() {
+        db::machine_edit::insert_interface(&mut tx, &id, *mac, i == 0).await?;
+    }
+    if let Some(bmc) = &new.bmc {
+        put_bmc(app, &mut tx, &id, bmc).await?;
+    }
+    let change = Change {
+        kind: "machine.created",
+        message: format!("{hostname} was entered by hand"),
+        machine: Some(&id),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    if new.commission {
+        let request = OperationRequest::Commission { tests: None };
+        lifecycle::request::start(&mut tx, &id, &request, &actor.name).await?;
+    }
+    let machine = read(&mut tx, &id).await?;
+    tx.commit().await?;
+    Ok(machine)
+}
+
+/// Tags as they are stored: trimmed, once each, in order.
+fn tags(given: &[String]) -> Result<Vec<String>> {
+    let mut tags: Vec<String> = given.iter().map(|t| t.trim().to_owned()).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    let good = |t: &String| {
+        (1..=64).contains(&t.len()) && t.chars().all(|c| c.is_ascii_alphanumeric() || "._:-".contains(c))
+    };
+    match tags.iter().find(|t| !good(t)) {
+        Some(tag) => Err(Error::invalid(
+            "tags",
+            format!("`{tag}` is not a tag: 1 to 64 letters, digits, dots, colons, hyphens or underscores"),
+        )),
+        None => Ok(tags),
+    }
+}
+
+/// Changes a machine, if it still has the version that the caller has seen.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    version: Option<i64>,
+    patch: &MachinePatch,
+) -> Result<Machine> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    actor.require_owner(found.owner_id)?;
+    check_version(version, found.version)?;
+    let patch = MachinePatch {
+        tags: patch.tags.as_ref().map(|t| tags(t)).transpose()?,
+        ..patch.clone()
+    };
+    if found.status == Status::Deployed.as_str() && patch.hostname.is_some() {
+        return Err(Error::Conflict {
+            field: Some("hostname"),
+            message: "the installed system has this name; release the machine before you rename it".into(),
+        });
+    }
+    let before = read(&mut tx, id).await?;
+    db::machine_edit::update(&mut tx, id, &patch).await?;
+    let machine = read(&mut tx, id).await?;
+    let change = Change {
+        kind: "machine.changed",
+        message: format!("{} was changed", machine.summary.hostname),
+        machine: Some(id),
+        before: editable(&before),
+        after: editable(&machine),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(machine)
+}
+
+/// The fields that [`update`] changes.
+fn editable(machine: &Machine) -> serde_json::Value {
+    let s = &machine.summary;
+    serde_json::json!({
+        "hostname": s.hostname, "description": machine.description, "pool": s.pool, "zone": s.zone, "tags": s.tags,
+        "storage_layout": machine.storage_layout,
+    })
+}
+
+fn check_version(wanted: Option<i64>, current: i64) -> Result<()> {
+    match wanted {
+        Some(version) if version != current => Err(Error::PreconditionFailed { current }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Removes a machine. `force` also removes one that is locked or runs somebody's system; what it runs stays on it.
+pub async fn delete(app: &App, actor: &Actor, id: &MachineId, force: bool) -> Result<()> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    if let Some(running) = db::operation::find_running(&mut tx, id).await?.filter(|_| !force) {
+        return Err(Error::Busy(format!("operation {running} is still running on {}", found.hostname)));
+    }
+    if found.locked && !force {
+        return Err(Error::Conflict {
+            field: Some("locked"),
+            message: format!("{} is locked; unlock it first, or force its removal", found.hostname),
+        });
+    }
+    if found.deployed && !force {
+        return Err(Error::Conflict {
+            field: Some("status"),
+            message: format!("{} is deployed; release it first, or force its removal", found.hostname),
+        });
+    }
+    db::machine_edit::delete(&mut tx, id).await?;
+    let change = Change {
+        kind: "machine.deleted",
+        message: format!("{} was removed", found.hostname),
+        machine: Some(id),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sets how a machine's BMC is reached. An empty password leaves the stored one.
+pub async fn set_bmc(app: &App, actor: &Actor, id: &MachineId, new: &NewBmc) -> Result<BmcView> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let before = read(&mut tx, id).await?.bmc;
+    put_bmc(app, &mut tx, id, new).await?;
+    db::machine_edit::touch(&mut tx, id).await?;
+    let after = read(&mut tx, id).await?.bmc;
+    let change = Change {
+        kind: "machine.bmc",
+        message: format!("The power settings of {} were changed", found.hostname),
+        machine: Some(id),
+        before: json(&before),
+        after: json(&after),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    after.ok_or_else(|| Error::not_found("BMC", id))
+}
+
+async fn put_bmc(app: &App, conn: &mut PgConnection, id: &MachineId, new: &NewBmc) -> Result<()> {
+    if new.driver != DriverKind::Manual && new.address.trim().is_empty() {
+        return Err(Error::invalid("address", format!("the driver {} needs the BMC's address", new.driver)));
+    }
+    if let Some(suite) = new.settings.cipher_suite.filter(|s| ![3, 17].contains(s)) {
+        return Err(Error::invalid("settings.cipher_suite", format!("{suite} is not supported: 3 or 17")));
+    }
+    let kg = new.settings.kg.expose();
+    if kg.len() > 40 || hex::decode(kg).is_err() {
+        return Err(Error::invalid("settings.kg", "K_g is up to 20 bytes in hexadecimal"));
+    }
+    let stored = db::bmc::find(conn, id).await?;
+    let keep = new.password.expose().is_empty() && kg.is_empty();
+    let secret = match stored {
+        Some(stored) if keep => stored.secret,
+        Some(_) | None => {
+            let plain = serde_json::json!({ "password": new.password.expose(), "kg": kg }).to_string();
+            Some(app.keys().seal(plain.as_bytes()))
+        }
+    };
+    let settings = BmcSettings { kg: Secret::default(), ..new.settings.clone() };
+    let row = db::bmc::Bmc {
+        driver: new.driver.as_str().to_owned(),
+        address: new.address.trim().to_owned(),
+        port: new.port,
+        username: new.username.clone(),
+        secret,
+        settings: json(&settings),
+        source: "person".into(),
+    };
+    Ok(db::bmc::put(conn, id, &row).await?)
+}
+
+/// Changes an interface of a machine.
+pub async fn set_interface(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    interface: i64,
+    patch: &InterfacePatch,
+) -> Result<Machine> {
+    actor.require(Role::Operator)?;
+    if let Some(name) = patch.name.as_ref().filter(|n| !is_interface_name(n)) {
+        return Err(Error::invalid(
+            "name",
+            format!("`{name}` is not an interface name: 1 to 15 letters, digits, dots, hyphens or underscores"),
+        ));
+    }
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let subnet = match patch.address {
+        Some(address) => {
+            let subnet = db::subnet::find_containing(&mut tx, address).await?;
+            let subnet = subnet.ok_or_else(|| {
+                Error::invalid("address", format!("{address} lies in no known subnet"))
+            })?;
+            Some(subnet.id)
+        }
+        None => None,
+    };
+    if !db::machine_edit::update_interface(&mut tx, id, interface, patch, subnet).await? {
+        return Err(Error::not_found("interface", interface));
+    }
+    db::machine_edit::touch(&mut tx, id).await?;
+    let change = Change {
+        kind: "machine.interface",
+        message: format!("An interface of {} was changed", found.hostname),
+        machine: Some(id),
+        after: json(patch),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    let machine = read(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(machine)
+}
+
+fn is_interface_name(name: &str) -> bool {
+    (1..=15).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// Takes an interface away from a machine, such as one that two machines claim.
+pub async fn delete_interface(app: &App, actor: &Actor, id: &MachineId, interface: i64) -> Result<()> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    if !db::machine_edit::delete_interface(&mut tx, id, interface).await? {
+        return Err(Error::not_found("interface", interface));
+    }
+    db::machine_edit::touch(&mut tx, id).await?;
+    let change = Change {
+        kind: "machine.interface",
+        message: format!("An interface of {} was removed", found.hostname),
+        machine: Some(id),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Script runs of a machine, newest first.
+pub async fn script_runs(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    query: &ScriptRunQuery,
+) -> Result<Page<ScriptRun>> {
+    actor.require(Role::Viewer)?;
+    let mut conn = app.read().await?;
+    db::machine::get(&mut conn, id).await.or_not_found("machine", id)?;
+    Ok(Page::whole(db::operation_query::runs(&mut conn, id, query).await?))
+}
+
+/// One run with its output.
+pub async fn script_run(app: &App, actor: &Actor, id: &MachineId, run: i64) -> Result<ScriptRun> {
+    actor.require(Role::Viewer)?;
+    db::operation_query::run(&mut *app.read().await?, id, run).await.or_not_found("script run", run)
+}
+
+/// Says that a run does not count against the machine, or that it does again.
+pub async fn suppress_run(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    run: i64,
+    suppressed: bool,
+) -> Result<ScriptRun> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    if !db::machine_edit::suppress_run(&mut tx, id, run, suppressed).await? {
+        return Err(Error::not_found("script run", run));
+    }
+    let shown = db::operation_query::run(&mut tx, id, run).await?;
+    let verb = if suppressed { "does not count any more" } else { "counts again" };
+    let change = Change {
+        kind: "script-run.suppressed",
+        message: format!("The result {run} of {} {verb}", shown.name),
+        machine: Some(id),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(shown)
+}

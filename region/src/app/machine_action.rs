@@ -1,0 +1,230 @@
+//! Actions on machines. Long ones become operations; the rest takes effect at once.
+
+use super::{App, Change, Describe, Error, Result, audit};
+use crate::auth::Actor;
+use crate::db;
+use crate::lifecycle::{self, OperationRequest};
+use crate::model::Role;
+use crate::model::action::{
+    CommissionRequest, DeployRequest, PowerRequest, ReasonRequest, ReleaseRequest, RescueRequest, TestRequest,
+};
+use crate::model::machine::Machine;
+use crate::model::operation::Operation;
+use rackwright_common::lifecycle::Event;
+use rackwright_common::{MachineId, OperationId, Status};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+/// Reads the hardware, sets up the BMC, runs tests.
+pub async fn commission(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    body: CommissionRequest,
+) -> Result<Operation> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    check_scripts(&mut tx, body.tests.as_deref(), "tests").await?;
+    start(tx, actor, id, OperationRequest::Commission { tests: body.tests }).await
+}
+
+/// Runs test scripts.
+pub async fn test(app: &App, actor: &Actor, id: &MachineId, body: TestRequest) -> Result<Operation> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    check_scripts(&mut tx, body.scripts.as_deref(), "scripts").await?;
+    start(tx, actor, id, OperationRequest::Test { scripts: body.scripts, parameters: body.parameters }).await
+}
+
+async fn check_scripts(conn: &mut PgConnection, names: Option<&[String]>, field: &str) -> Result<()> {
+    let missing = db::script::missing(conn, names.unwrap_or_default()).await?;
+    match missing.first() {
+        Some(name) => {
+            Err(Error::invalid(field, format!("there is no script `{name}`; see `rackwright script list`")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Installs an operating system. A machine that was nobody's becomes the caller's.
+pub async fn deploy(app: &App, actor: &Actor, id: &MachineId, body: DeployRequest) -> Result<Operation> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    if found.owner_id.is_none() {
+        db::machine_edit::set_owner(&mut tx, id, actor.user_id).await?;
+    } else {
+        actor.require_owner(found.owner_id)?;
+    }
+    let image = match body.image {
+        Some(image) => image,
+        None => db::setting::load(&mut tx).await?.default_image.ok_or_else(|| {
+            Error::invalid("image", "name an image, or set the site's `default_image`")
+        })?,
+    };
+    let layout = match body.layout {
+        Some(layout) => layout,
+        None => db::machine_query::get(&mut tx, id).await?.storage_layout,
+    };
+    let owner = found.owner_id.unwrap_or(actor.user_id);
+    let ssh_keys = keys(&mut tx, &[owner, actor.user_id], &body.ssh_keys).await?;
+    let request = OperationRequest::Deploy { image, layout, user_data: body.user_data, ssh_keys };
+    start(tx, actor, id, request).await
+}
+
+/// The keys of these users and some more, once each.
+async fn keys(conn: &mut PgConnection, users: &[i64], more: &[String]) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for user in users {
+        keys.extend(db::ssh_key::list(&mut *conn, *user).await?.into_iter().map(|k| k.public_key));
+    }
+    for key in more {
+        keys.push(super::user::check_public_key(key).map_err(|m| Error::invalid("ssh_keys", m))?);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    Ok(keys)
+}
+
+/// Gives the machine back.
+pub async fn release(app: &App, actor: &Actor, id: &MachineId, body: ReleaseRequest) -> Result<Operation> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    actor.require_owner(found.owner_id)?;
+    let erase = match body.erase {
+        Some(erase) => erase,
+        None => db::setting::load(&mut tx).await?.default_erase,
+    };
+    start(tx, actor, id, OperationRequest::Release { erase }).await
+}
+
+/// Boots the ephemeral system with SSH.
+pub async fn enter_rescue(app: &App, actor: &Actor, id: &MachineId, body: RescueRequest) -> Result<Operation> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let ssh_keys = keys(&mut tx, &[actor.user_id], &body.ssh_keys).await?;
+    if ssh_keys.is_empty() {
+        return Err(Error::invalid(
+            "ssh_keys",
+            "nobody could log in: add an SSH key to your account, or name one here",
+        ));
+    }
+    start(tx, actor, id, OperationRequest::EnterRescue { ssh_keys }).await
+}
+
+/// Back from rescue mode to where it was.
+pub async fn exit_rescue(app: &App, actor: &Actor, id: &MachineId) -> Result<Operation> {
+    actor.require(Role::Operator)?;
+    start(app.begin().await?, actor, id, OperationRequest::ExitRescue).await
+}
+
+/// A power command: by operators on any machine, by users on their own.
+pub async fn power(app: &App, actor: &Actor, id: &MachineId, body: PowerRequest) -> Result<Operation> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    actor.require_owner(found.owner_id)?;
+    start(tx, actor, id, OperationRequest::Power { action: body.action }).await
+}
+
+/// Ends what is under way.
+pub async fn abort(app: &App, actor: &Actor, id: &MachineId) -> Result<Operation> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    actor.require_owner(found.owner_id)?;
+    let operation = lifecycle::request::abort(&mut tx, id, &actor.name).await?;
+    finish(tx, operation).await
+}
+
+async fn start(
+    mut tx: Transaction<'static, Postgres>,
+    actor: &Actor,
+    id: &MachineId,
+    request: OperationRequest,
+) -> Result<Operation> {
+    let operation = lifecycle::request::start(&mut tx, id, &request, &actor.name).await?;
+    finish(tx, operation).await
+}
+
+async fn finish(mut tx: Transaction<'static, Postgres>, operation: OperationId) -> Result<Operation> {
+    let shown = db::operation_query::get(&mut tx, operation).await?;
+    tx.commit().await?;
+    Ok(shown)
+}
+
+/// Takes a Ready machine for oneself.
+pub async fn allocate(app: &App, actor: &Actor, id: &MachineId) -> Result<Machine> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    apply(&mut tx, actor, id, Event::Allocate, &format!("allocated by {}", actor.name)).await?;
+    db::machine_edit::set_owner(&mut tx, id, actor.user_id).await?;
+    done(tx, id).await
+}
+
+/// Says that a machine must not be used.
+pub async fn mark_broken(app: &App, actor: &Actor, id: &MachineId, body: ReasonRequest) -> Result<Machine> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let why = if body.message.is_empty() { format!("marked broken by {}", actor.name) } else { body.message };
+    apply(&mut tx, actor, id, Event::MarkBroken, &why).await?;
+    done(tx, id).await
+}
+
+/// Says that a machine is mended.
+pub async fn mark_fixed(app: &App, actor: &Actor, id: &MachineId, body: ReasonRequest) -> Result<Machine> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let back_to = if found.commissioned { Status::Ready } else { Status::New };
+    apply(&mut tx, actor, id, Event::MarkFixed { back_to }, &body.message).await?;
+    done(tx, id).await
+}
+
+/// Takes a machine in spite of its failed tests.
+pub async fn override_failed_tests(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    body: ReasonRequest,
+) -> Result<Machine> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let back_to = if found.deployed { Status::Deployed } else { Status::Ready };
+    apply(&mut tx, actor, id, Event::OverrideFailedTest { back_to }, &body.message).await?;
+    done(tx, id).await
+}
+
+async fn apply(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    id: &MachineId,
+    event: Event,
+    message: &str,
+) -> Result<Status> {
+    Ok(lifecycle::request::apply(conn, id, event, message, &actor.name).await?)
+}
+
+async fn done(mut tx: Transaction<'static, Postgres>, id: &MachineId) -> Result<Machine> {
+    let machine = db::machine_query::get(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(machine)
+}
+
+/// Protects a machine against everything that changes it, or ends that.
+pub async fn set_locked(app: &App, actor: &Actor, id: &MachineId, locked: bool) -> Result<Machine> {
+    actor.require(Role::User)?;
+    let mut tx = app.begin().await?;
+    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    actor.require_owner(found.owner_id)?;
+    db::machine_edit::set_locked(&mut tx, id, locked).await?;
+    let change = Change {
+        kind: "machine.locked",
+        message: format!("{} was {}", found.hostname, if locked { "locked" } else { "unlocked" }),
+        machine: Some(id),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    done(tx, id).await
+}

@@ -1,0 +1,131 @@
+//! Use cases: what a user may ask of Rackwright, whoever carries the question here (API, web pages).
+//!
+//! Every function takes the [`Actor`] and authorizes first; then it opens the transaction in which it reads, writes
+//! and appends the event that tells of it. Nothing here knows HTTP, nothing here holds SQL.
+
+pub mod controller;
+pub mod error;
+pub mod event;
+pub mod group;
+pub mod image;
+pub mod machine;
+pub mod machine_action;
+pub mod network;
+pub mod operation;
+pub mod script;
+pub mod session;
+pub mod setting;
+pub mod subnet;
+pub mod user;
+
+pub use error::{Describe, Error, Result};
+
+use crate::auth::Actor;
+use crate::auth::limit::LoginLimit;
+use crate::db;
+use crate::db::wakeups::Wakeups;
+use crate::images::store::Store;
+use crate::secrets::MasterKey;
+use rackwright_common::{MachineId, OperationId};
+use serde_json::Value;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use std::sync::Arc;
+
+/// What every use case needs. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pool: PgPool,
+    keys: MasterKey,
+    store: Store,
+    wakeups: Wakeups,
+    logins: Arc<LoginLimit>,
+}
+
+impl App {
+    /// Over a database whose schema is up to date.
+    pub fn new(pool: PgPool, keys: MasterKey, store: Store) -> Self {
+        Self { pool, keys, store, wakeups: Wakeups::default(), logins: Arc::default() }
+    }
+
+    /// Uses these wake-ups, so that streams and waits answer at once. Without them they look once a second.
+    #[must_use]
+    pub fn with_wakeups(self, wakeups: Wakeups) -> Self {
+        Self { wakeups, ..self }
+    }
+
+    /// The content store of images.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The master key.
+    pub fn keys(&self) -> &MasterKey {
+        &self.keys
+    }
+
+    /// Wake-ups from the database.
+    pub fn wakeups(&self) -> &Wakeups {
+        &self.wakeups
+    }
+
+    /// A connection to read with.
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Postgres>> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// A transaction to change with; rolled back unless it is committed.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// The database pool, for the parts of the region that are not use cases.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// What a change was about, for its event.
+#[derive(Debug, Default)]
+pub(crate) struct Change<'a> {
+    /// Stable name, such as `user.created`.
+    pub kind: &'a str,
+    /// One sentence.
+    pub message: String,
+    /// About which machine.
+    pub machine: Option<&'a MachineId>,
+    /// Under which operation.
+    pub operation: Option<OperationId>,
+    /// How it was; nothing secret.
+    pub before: Value,
+    /// How it is; nothing secret.
+    pub after: Value,
+}
+
+/// Appends the event of a change: who, from where, before, after.
+pub(crate) async fn audit(conn: &mut PgConnection, actor: &Actor, change: Change<'_>) -> Result<()> {
+    let mut data = serde_json::Map::new();
+    if let Some(from) = actor.from {
+        data.insert("from".into(), from.to_string().into());
+    }
+    for (name, value) in [("before", change.before), ("after", change.after)] {
+        if !value.is_null() {
+            data.insert(name.into(), value);
+        }
+    }
+    let event = db::event::NewEvent {
+        kind: change.kind,
+        level: "info",
+        machine: change.machine,
+        operation: change.operation,
+        actor: &actor.name,
+        message: &change.message,
+        data: data.into(),
+    };
+    Ok(db::event::append(conn, &event).await?)
+}
+
+/// A view as JSON, for an event's before and after.
+pub(crate) fn json(view: &impl serde::Serialize) -> Value {
+    serde_json::to_value(view).unwrap_or_default()
+}

@@ -1,0 +1,96 @@
+//! Logging in and out, and finding out who asks.
+
+use super::{App, Error, Result, audit};
+use crate::app::Change;
+use crate::auth::{Actor, password, token};
+use crate::db;
+use crate::model::user::{Login, Session};
+use rackwright_common::Secret;
+use std::net::IpAddr;
+use std::time::Instant;
+use subtle::ConstantTimeEq;
+
+/// What a caller shows of themselves.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// An API token.
+    Token(Secret<String>),
+    /// A session's cookie.
+    Session {
+        /// The cookie.
+        cookie: Secret<String>,
+        /// The CSRF token that came beside it.
+        csrf: Option<String>,
+        /// The request changes nothing, so it needs no CSRF token.
+        reads_only: bool,
+    },
+}
+
+/// Finds out who asks.
+pub async fn authenticate(app: &App, credential: &Credential, from: Option<IpAddr>) -> Result<Actor> {
+    let mut conn = app.read().await?;
+    match credential {
+        Credential::Token(secret) => {
+            let found = db::token::find_user(&mut conn, &token::hash(secret.expose())).await?;
+            let (user_id, name, role) =
+                found.ok_or(Error::Unauthenticated("this token is not known, has expired, or its user is disabled"))?;
+            Ok(Actor { user_id, name, role, from })
+        }
+        Credential::Session { cookie, csrf, reads_only } => {
+            let hash = token::hash(cookie.expose());
+            let session = db::session::find(&mut conn, &hash).await?;
+            let session = session.ok_or(Error::Unauthenticated("the session has ended; log in again"))?;
+            let sent = csrf.as_deref().unwrap_or_default();
+            if !reads_only && !bool::from(sent.as_bytes().ct_eq(session.csrf.as_bytes())) {
+                return Err(Error::Forbidden("a change by session needs its X-CSRF-Token".into()));
+            }
+            db::session::extend(&mut conn, &hash).await?;
+            Ok(Actor { user_id: session.user_id, name: session.name, role: session.role, from })
+        }
+    }
+}
+
+/// Begins a session; the cookie's value and what to show of it.
+pub async fn login(app: &App, login: &Login, from: Option<IpAddr>) -> Result<(Secret<String>, Session)> {
+    if let Some(retry_after) = app.logins.check(&login.name, from, Instant::now()) {
+        return Err(Error::RateLimited { retry_after });
+    }
+    let found = db::user::find(&mut *app.read().await?, &login.name).await?;
+    let stored = found.as_ref().and_then(|row| row.password_hash.clone());
+    let fits = password::verify(login.password.clone(), stored).await;
+    let Some(row) = found.filter(|row| fits && !row.user.disabled) else {
+        app.logins.failed(&login.name, from, Instant::now());
+        tracing::warn!(from = from.map(tracing::field::display), "a login failed");
+        return Err(Error::Unauthenticated("name or password is wrong"));
+    };
+    app.logins.succeeded(&login.name, from);
+    let (cookie, csrf) = (Secret::new(token::random()), token::random());
+    let mut tx = app.begin().await?;
+    let expires_at =
+        db::session::insert(&mut tx, &token::hash(cookie.expose()), row.user.id, &csrf).await?;
+    let actor = Actor { user_id: row.user.id, name: row.user.name.clone(), role: row.user.role, from };
+    let message = format!("{} logged in", actor.name);
+    audit(&mut tx, &actor, Change { kind: "session.created", message, ..Change::default() }).await?;
+    tx.commit().await?;
+    Ok((cookie, Session { user: row.user, csrf: Some(csrf), expires_at: Some(expires_at) }))
+}
+
+/// Ends a session.
+pub async fn logout(app: &App, _actor: &Actor, cookie: &Secret<String>) -> Result<()> {
+    Ok(db::session::delete(&mut *app.read().await?, &token::hash(cookie.expose())).await?)
+}
+
+/// Who asks, with the session's CSRF token when they come with one.
+pub async fn current(app: &App, actor: &Actor, cookie: Option<&Secret<String>>) -> Result<Session> {
+    let mut conn = app.read().await?;
+    let user = db::user::get(&mut conn, actor.user_id).await?.user;
+    let session = match cookie {
+        Some(cookie) => db::session::find(&mut conn, &token::hash(cookie.expose())).await?,
+        None => None,
+    };
+    Ok(Session {
+        user,
+        csrf: session.as_ref().map(|s| s.csrf.clone()),
+        expires_at: session.map(|s| s.expires_at),
+    })
+}

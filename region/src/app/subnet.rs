@@ -1,0 +1,215 @@
+//! Subnets, their ranges and reservations.
+
+use super::{App, Change, Describe, Error, Result, audit, json};
+use crate::auth::Actor;
+use crate::db;
+use crate::model::network::{
+    IpRange, NewIpRange, NewReservation, NewSubnet, RangeKind, Reservation, Subnet, Utilisation,
+};
+use crate::model::{Page, Role};
+use std::net::IpAddr;
+
+/// All subnets.
+pub async fn list(app: &App, actor: &Actor) -> Result<Page<Subnet>> {
+    actor.require(Role::Viewer)?;
+    Ok(Page::whole(db::subnet::list(&mut *app.read().await?, None).await?))
+}
+
+/// One subnet.
+pub async fn get(app: &App, actor: &Actor, id: i64) -> Result<Subnet> {
+    actor.require(Role::Viewer)?;
+    db::subnet::get(&mut *app.read().await?, id).await.or_not_found("subnet", id)
+}
+
+/// How the addresses of a subnet are used.
+pub async fn utilisation(app: &App, actor: &Actor, id: i64) -> Result<Utilisation> {
+    actor.require(Role::Viewer)?;
+    let mut conn = app.read().await?;
+    let subnet = db::subnet::get(&mut conn, id).await.or_not_found("subnet", id)?;
+    Ok(db::subnet::utilisation(&mut conn, &subnet).await?)
+}
+
+/// Makes a subnet.
+pub async fn create(app: &App, actor: &Actor, new: &NewSubnet) -> Result<Subnet> {
+    actor.require(Role::Administrator)?;
+    let new = checked(new)?;
+    let mut tx = app.begin().await?;
+    let id = db::subnet::insert(&mut tx, &new).await?;
+    let subnet = db::subnet::get(&mut tx, id).await?;
+    let message = format!("The subnet {} was made", subnet.cidr);
+    audit(&mut tx, actor, Change { kind: "subnet.created", message, after: json(&subnet), ..Change::default() })
+        .await?;
+    tx.commit().await?;
+    Ok(subnet)
+}
+
+/// Changes a subnet. What is in it must still fit.
+pub async fn update(app: &App, actor: &Actor, id: i64, new: &NewSubnet) -> Result<Subnet> {
+    actor.require(Role::Administrator)?;
+    let new = checked(new)?;
+    let mut tx = app.begin().await?;
+    let before = db::subnet::get(&mut tx, id).await.or_not_found("subnet", id)?;
+    if let Some(address) = db::subnet::outside(&mut tx, id, new.cidr).await?.first() {
+        return Err(Error::Conflict {
+            field: Some("cidr"),
+            message: format!("{address} is used in this subnet and does not lie in {}", new.cidr),
+        });
+    }
+    db::subnet::update(&mut tx, id, &new).await?;
+    let subnet = db::subnet::get(&mut tx, id).await?;
+    let change = Change {
+        kind: "subnet.changed",
+        message: format!("The subnet {} was changed", subnet.cidr),
+        before: json(&before),
+        after: json(&subnet),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(subnet)
+}
+
+fn checked(new: &NewSubnet) -> Result<NewSubnet> {
+    if new.cidr.trunc() != new.cidr {
+        return Err(Error::invalid(
+            "cidr",
+            format!("{} has host bits; the network is {}", new.cidr, new.cidr.trunc()),
+        ));
+    }
+    let name = if new.name.trim().is_empty() { new.cidr.to_string() } else { new.name.trim().to_owned() };
+    Ok(NewSubnet { name, ..new.clone() })
+}
+
+/// Removes a subnet with its ranges and reservations.
+pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<()> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    let before = db::subnet::get(&mut tx, id).await.or_not_found("subnet", id)?;
+    db::subnet::delete(&mut tx, id)
+        .await
+        .or_in_use("machines have addresses in this subnet; remove them or change their interfaces first")?;
+    let change = Change {
+        kind: "subnet.deleted",
+        message: format!("The subnet {} was removed", before.cidr),
+        before: json(&before),
+        ..Change::default()
+    };
+    audit(&mut tx, actor, change).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Ranges; of one subnet when given.
+pub async fn ip_ranges(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Page<IpRange>> {
+    actor.require(Role::Viewer)?;
+    Ok(Page::whole(db::ip_range::list(&mut *app.read().await?, subnet).await?))
+}
+
+/// Makes a range inside its subnet.
+pub async fn create_ip_range(app: &App, actor: &Actor, new: &NewIpRange) -> Result<IpRange> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    let subnet = db::subnet::get(&mut tx, new.subnet).await.or_not_found("subnet", new.subnet)?;
+    for (field, address) in [("first", new.first), ("last", new.last)] {
+        if !subnet.cidr.contains(&address) {
+            return Err(Error::invalid(field, format!("{address} does not lie in {}", subnet.cidr)));
+        }
+    }
+    let is_end = |address: IpAddr| {
+        subnet.cidr.addr().is_ipv4()
+            && subnet.cidr.prefix_len() < 31
+            && (address == subnet.cidr.network() || address == subnet.cidr.broadcast())
+    };
+    if new.kind == RangeKind::Dynamic && (is_end(new.first) || is_end(new.last)) {
+        return Err(Error::invalid("first", "no host can have the network's or the broadcast address"));
+    }
+    if new.kind == RangeKind::Dynamic
+        && let Some(gateway) = subnet.gateway
+        && (new.first..=new.last).contains(&gateway)
+    {
+        return Err(Error::invalid("first", format!("the range holds the gateway, {gateway}")));
+    }
+    let id = db::ip_range::insert(&mut tx, new).await?;
+    let range = IpRange {
+        id,
+        subnet: new.subnet,
+        kind: new.kind,
+        first: new.first,
+        last: new.last,
+        comment: new.comment.clone(),
+    };
+    let message = format!("The {} range {} to {} was made", range.kind.as_str(), range.first, range.last);
+    audit(&mut tx, actor, Change { kind: "ip-range.created", message, after: json(&range), ..Change::default() })
+        .await?;
+    tx.commit().await?;
+    Ok(range)
+}
+
+/// Removes a range. One whose addresses are in use stays, unless it is forced.
+pub async fn delete_ip_range(app: &App, actor: &Actor, id: i64, force: bool) -> Result<()> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    let leased = db::ip_range::granted(&mut tx, id).await?;
+    if leased > 0 && !force {
+        return Err(Error::conflict(format!(
+            "{leased} addresses of this range are leased; wait for their end, or force the removal"
+        )));
+    }
+    if !db::ip_range::delete(&mut tx, id).await? {
+        return Err(Error::not_found("range", id));
+    }
+    let message = format!("The range {id} was removed");
+    audit(&mut tx, actor, Change { kind: "ip-range.deleted", message, ..Change::default() }).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Reservations; of one subnet when given.
+pub async fn reservations(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Page<Reservation>> {
+    actor.require(Role::Viewer)?;
+    Ok(Page::whole(db::reservation::list(&mut *app.read().await?, subnet).await?))
+}
+
+/// Reserves an address outside the dynamic ranges for a MAC.
+pub async fn create_reservation(app: &App, actor: &Actor, new: &NewReservation) -> Result<Reservation> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    let subnet = db::subnet::find_containing(&mut tx, new.address).await?;
+    let subnet = subnet
+        .ok_or_else(|| Error::invalid("address", format!("{} lies in no known subnet", new.address)))?;
+    let in_range = db::ip_range::list(&mut tx, Some(subnet.id))
+        .await?
+        .into_iter()
+        .find(|r| r.kind == RangeKind::Dynamic && (r.first..=r.last).contains(&new.address));
+    if let Some(range) = in_range {
+        return Err(Error::Conflict {
+            field: Some("address"),
+            message: format!(
+                "{} lies in the dynamic range {} to {}; choose one outside",
+                new.address, range.first, range.last
+            ),
+        });
+    }
+    if let Some(machine) = db::reservation::machine_with(&mut tx, new.address).await? {
+        return Err(Error::Conflict {
+            field: Some("address"),
+            message: format!("{machine} has the address {}", new.address),
+        });
+    }
+    let id = db::reservation::insert(&mut tx, subnet.id, new).await?;
+    let made = db::reservation::list(&mut tx, Some(subnet.id)).await?.into_iter().find(|r| r.id == id);
+    let message = format!("{} was reserved for {}", new.address, new.mac);
+    audit(&mut tx, actor, Change { kind: "reservation.created", message, ..Change::default() }).await?;
+    tx.commit().await?;
+    made.ok_or_else(|| Error::not_found("reservation", id))
+}
+
+/// Removes a reservation.
+pub async fn delete_reservation(app: &App, actor: &Actor, id: i64) -> Result<()> {
+    actor.require(Role::Operator)?;
+    let mut tx = app.begin().await?;
+    if !db::reservation::delete(&mut tx, id).await? {
+        return Err(Error::not_found("reservation", id));
+    }
+    let message = format!("The reservation {id} was removed");
+    audit(&mut tx, actor, Change { kind: "reservation.deleted", message, ..Change::default() }).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,5 @@
+//! Image files: a content-addressed store on every region.
+
+pub mod store;
+
+pub use store::{Store, StoreError};

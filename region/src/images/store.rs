@@ -1,0 +1,206 @@
+//! Blobs by their SHA-256, as files. What is in place is whole: files get there by renaming, after their hash was
+//! checked.
+//!
+//! `blobs/HASH` holds content, `uploads/KEY` what is still arriving and may be resumed.
+
+use rackwright_common::snapshot::BlobRef;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::fs;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The folder of a region's blobs.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<PathBuf>);
+
+/// A blob could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system.
+    #[error("the image store {path} cannot be used")]
+    File {
+        /// Where.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The content is not what was announced.
+    #[error("the content has SHA-256 {actual}, not {expected}; it was damaged on the way, send it again")]
+    Hash {
+        /// As announced.
+        expected: String,
+        /// As arrived.
+        actual: String,
+    },
+    /// An upload goes on elsewhere than it stopped.
+    #[error("the upload stands at byte {at}, not {asked}; go on from there")]
+    Offset {
+        /// Where it stands.
+        at: u64,
+        /// Where the sender would go on.
+        asked: u64,
+    },
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let path = path.display().to_string();
+    move |source| StoreError::File { path, source }
+}
+
+impl Store {
+    /// Opens the folder, or makes it.
+    pub async fn open(root: &Path) -> Result<Self, StoreError> {
+        for folder in ["blobs", "uploads"] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).await.map_err(failed(&path))?;
+        }
+        Ok(Self(Arc::new(root.to_owned())))
+    }
+
+    /// The folder, as a rack on the same box may read it.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// The file of a blob, if it is here. Anything that is not a hash is not.
+    pub async fn find(&self, sha256: &str) -> Option<PathBuf> {
+        let is_hash =
+            sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let path = self.0.join("blobs").join(sha256);
+        (is_hash && fs::try_exists(&path).await.unwrap_or(false)).then_some(path)
+    }
+
+    /// Begins or resumes an upload. The key is hashed, so that it may be any text.
+    pub async fn upload(&self, key: &str) -> Result<Upload, StoreError> {
+        let path = self.0.join("uploads").join(hex::encode(Sha256::digest(key)));
+        let file =
+            fs::OpenOptions::new().create(true).append(true).open(&path).await.map_err(failed(&path))?;
+        let written = file.metadata().await.map_err(failed(&path))?.len();
+        Ok(Upload { store: self.clone(), path, file, written })
+    }
+
+    /// Copies a file of this box into the store.
+    pub async fn add_file(&self, source: &Path) -> Result<BlobRef, StoreError> {
+        let key = format!("file {} {}", source.display(), rand::random::<u64>());
+        let mut upload = self.upload(&key).await?;
+        let mut file = fs::File::open(source).await.map_err(failed(source))?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let n = file.read(&mut buffer).await.map_err(failed(source))?;
+            if n == 0 {
+                return upload.finish(None).await;
+            }
+            upload.append(&buffer[..n]).await?;
+        }
+    }
+
+    /// Removes a blob that no image uses any more.
+    pub async fn remove(&self, sha256: &str) -> Result<(), StoreError> {
+        match self.find(sha256).await {
+            Some(path) => fs::remove_file(&path).await.map_err(failed(&path)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Content that is arriving.
+#[derive(Debug)]
+pub struct Upload {
+    store: Store,
+    path: PathBuf,
+    file: fs::File,
+    written: u64,
+}
+
+impl Upload {
+    /// How many bytes are here already.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Makes sure that the sender goes on where this stands; at 0 it starts anew.
+    pub async fn seek(&mut self, offset: u64) -> Result<(), StoreError> {
+        if offset == 0 && self.written > 0 {
+            self.file.set_len(0).await.map_err(failed(&self.path))?;
+            self.written = 0;
+        }
+        if offset == self.written {
+            Ok(())
+        } else {
+            Err(StoreError::Offset { at: self.written, asked: offset })
+        }
+    }
+
+    /// Appends bytes.
+    pub async fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).await.map_err(failed(&self.path))?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Checks the content and puts it in place. A mismatch removes what arrived.
+    pub async fn finish(mut self, expected: Option<&str>) -> Result<BlobRef, StoreError> {
+        self.file.flush().await.map_err(failed(&self.path))?;
+        self.file.sync_all().await.map_err(failed(&self.path))?;
+        let path = self.path.clone();
+        let hashed = tokio::task::spawn_blocking(move || hash_file(&path)).await;
+        let actual = hashed.map_err(std::io::Error::other).and_then(|r| r).map_err(failed(&self.path))?;
+        if let Some(expected) = expected.filter(|e| *e != actual) {
+            fs::remove_file(&self.path).await.map_err(failed(&self.path))?;
+            return Err(StoreError::Hash { expected: expected.to_owned(), actual });
+        }
+        let target = self.store.0.join("blobs").join(&actual);
+        fs::rename(&self.path, &target).await.map_err(failed(&target))?;
+        Ok(BlobRef { sha256: actual, size: self.written })
+    }
+}
+
+fn hash_file(path: &Path) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
+    Ok(hex::encode(hasher.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upload_is_resumed_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut upload = store.upload("x").await.unwrap();
+        upload.append(b"hello ").await.unwrap();
+        upload.file.flush().await.unwrap();
+        drop(upload);
+        let mut upload = store.upload("x").await.unwrap();
+        assert!(matches!(upload.seek(3).await, Err(StoreError::Offset { at: 6, asked: 3 })));
+        upload.seek(6).await.unwrap();
+        upload.append(b"world").await.unwrap();
+        let blob = upload.finish(None).await.unwrap();
+        assert_eq!(blob.sha256, hex::encode(Sha256::digest("hello world")));
+        assert_eq!(blob.size, 11);
+        assert_eq!(std::fs::read(store.find(&blob.sha256).await.unwrap()).unwrap(), b"hello world");
+    }
+
+    #[tokio::test]
+    async fn damaged_content_is_refused_and_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut upload = store.upload("x").await.unwrap();
+        upload.append(b"hello").await.unwrap();
+        assert!(matches!(upload.finish(Some(&"0".repeat(64))).await, Err(StoreError::Hash { .. })));
+        assert_eq!(store.upload("x").await.unwrap().written(), 0);
+    }
+
+    #[tokio::test]
+    async fn only_hashes_name_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        for name in ["../uploads", "", "..", &"A".repeat(64)] {
+            assert_eq!(store.find(name).await, None);
+        }
+    }
+}

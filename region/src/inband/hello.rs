@@ -1,0 +1,183 @@
+//! The agent's first word: who is this machine, and why was it booted?
+
+use super::{Answer, InBand, Refusal, json, parse};
+use crate::db::event::{self, NewEvent};
+use crate::db::machine::{Machine, NewMachine};
+use crate::db::{DbError, agent_boot, interface, machine, operation, setting};
+use crate::lifecycle::request::{self, OperationRequest, StartError};
+use crate::network;
+use crate::secrets::AgentToken;
+use rackwright_common::agent::{Hello, HelloReply};
+use rackwright_common::id::Fence;
+use rackwright_common::link::Relay;
+use rackwright_common::{MachineId, OperationId, Status};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use std::net::Ipv4Addr;
+
+impl InBand {
+    pub(super) async fn hello(&self, relay: &Relay) -> Answer {
+        let said: Hello = parse(relay)?;
+        let mut conn = self.pool.acquire().await?;
+        let mut tx = conn.begin().await?;
+        let (machine, fence, token) = match self.bearer(relay)? {
+            AgentToken::Enlist => {
+                let (machine, fence) = enlist(&mut tx, relay, &said).await?;
+                (machine, fence, Some(fence))
+            }
+            claim @ AgentToken::Operation { operation, epoch } => {
+                let machine = self.check(&mut tx, claim).await?;
+                (machine, Fence { operation, epoch }, None)
+            }
+        };
+        same_machine(&mut tx, &machine, &said).await?;
+        welcome(&mut tx, &machine, fence.operation, &said).await?;
+        tx.commit().await?;
+        let token = token
+            .map(|f| self.keys.agent_token(AgentToken::Operation { operation: f.operation, epoch: f.epoch }));
+        json(&HelloReply { machine, token: token.map(|t| t.expose().clone()), fence: Some(fence) })
+    }
+}
+
+/// Records the boot: evidence that the operation waits for.
+async fn welcome(
+    conn: &mut PgConnection,
+    id: &MachineId,
+    operation: OperationId,
+    said: &Hello,
+) -> Result<(), Refusal> {
+    let new = agent_boot::hello(conn, id, operation, said).await?;
+    machine::seen_alive(conn, id).await?;
+    if let Some(mac) = said.boot_mac {
+        interface::ensure(conn, id, mac, true).await?;
+    }
+    if new {
+        let message = format!(
+            "the ephemeral environment is up, {:.1} s after its kernel started",
+            said.uptime_ms as f64 / 1000.0
+        );
+        let event = NewEvent {
+            kind: "machine.agent",
+            level: "info",
+            machine: Some(id),
+            operation: Some(operation),
+            actor: "agent",
+            message: &message,
+            data: json!({ "boot_id": said.boot_id, "uptime_ms": said.uptime_ms, "version": said.version }),
+        };
+        event::append(conn, &event).await?;
+    }
+    operation::poke(conn, operation).await?;
+    Ok(())
+}
+
+/// A machine that no rack knew when it booted: it is entered, unless it became known meanwhile.
+async fn enlist(conn: &mut PgConnection, relay: &Relay, said: &Hello) -> Result<(MachineId, Fence), Refusal> {
+    let macs: Vec<_> = said.boot_mac.into_iter().chain(said.macs.iter().copied()).collect();
+    if macs.is_empty() {
+        return Err(Refusal::Invalid("a machine without network interfaces cannot be enlisted".into()));
+    }
+    let settings = setting::load(conn).await?;
+    let id = match machine::find_by_macs(conn, &macs).await? {
+        Some(known) => {
+            if let Some(fence) = ephemeral_operation(conn, &known).await? {
+                return Ok((known, fence));
+            }
+            known
+        }
+        None if settings.enlist => enter(conn, relay, said).await?,
+        None => {
+            return Err(Refusal::Gone(
+                "enlisting is off; enter the machine by hand or switch enlisting on".into(),
+            ));
+        }
+    };
+    let found = machine::get(conn, &id).await?;
+    if found.status != Status::New || !settings.auto_commission {
+        machine::set_boot(conn, &id, if found.status == Status::New { "off" } else { "local" }, None).await?;
+        return Err(Refusal::Gone(format!(
+            "machine {id} is {}; nothing is to be done in the ephemeral environment",
+            found.status
+        )));
+    }
+    commission_in_place(conn, &found).await
+}
+
+/// Enters a new machine with its interfaces and its fixed address.
+async fn enter(conn: &mut PgConnection, relay: &Relay, said: &Hello) -> Result<MachineId, Refusal> {
+    let id = MachineId::random();
+    let hostname = format!("node-{id}");
+    let new = NewMachine {
+        id: &id,
+        hostname: &hostname,
+        uuid: said.uuid,
+        serial: said.serial.as_deref(),
+        efi: said.efi,
+        architecture: &said.architecture,
+    };
+    machine::create(conn, &new).await?;
+    for mac in &said.macs {
+        interface::ensure(conn, &id, *mac, Some(*mac) == said.boot_mac).await?;
+    }
+    if let Some(mac) = said.boot_mac {
+        interface::ensure(conn, &id, mac, true).await?;
+    }
+    if let Some(rack) = local_address(relay) {
+        network::allocate(conn, &id, rack).await?;
+    }
+    let event = NewEvent {
+        kind: "machine.enlisted",
+        level: "info",
+        machine: Some(&id),
+        operation: None,
+        actor: "agent",
+        message: &format!("a new machine was enlisted as {hostname}"),
+        data: json!({ "serial": said.serial, "boot_mac": said.boot_mac }),
+    };
+    event::append(conn, &event).await?;
+    Ok(id)
+}
+
+/// The rack's address that the machine reached.
+pub(super) fn local_address(relay: &Relay) -> Option<Ipv4Addr> {
+    relay.local.rsplit_once(':').and_then(|(host, _)| host.parse().ok())
+}
+
+/// Commissions a machine that is in the ephemeral environment already.
+async fn commission_in_place(
+    conn: &mut PgConnection,
+    found: &Machine,
+) -> Result<(MachineId, Fence), Refusal> {
+    let request = OperationRequest::Commission { tests: None };
+    let started = request::start_at(conn, &found.id, &request, "rackwright", "await-agent").await;
+    let id = started.map_err(|error| match error {
+        StartError::Db(error) => Refusal::Db(error),
+        other => Refusal::Gone(other.to_string()),
+    })?;
+    machine::set_boot(conn, &found.id, "ephemeral", Some((id, 0))).await?;
+    let state = json!({ "boot_epoch": 0, "boot_attempt": 0, "network_boot_at": 0 });
+    operation::tell(conn, id, &state).await?;
+    Ok((found.id.clone(), Fence { operation: id, epoch: 0 }))
+}
+
+/// The operation for which a known machine is to be in the ephemeral environment.
+async fn ephemeral_operation(conn: &mut PgConnection, id: &MachineId) -> Result<Option<Fence>, DbError> {
+    let found = machine::get(conn, id).await?;
+    Ok(found.boot_operation.zip(found.boot_epoch).map(|(operation, epoch)| Fence { operation, epoch }))
+}
+
+/// Two machines must not pass for one: a system UUID that differs from the one on record stops here.
+async fn same_machine(conn: &mut PgConnection, id: &MachineId, said: &Hello) -> Result<(), Refusal> {
+    let known = machine::system_uuid(conn, id).await?;
+    match (known, said.uuid) {
+        (Some(known), Some(said)) if known != said => {
+            let text = format!(
+                "a machine with system UUID {said} booted with an interface of machine {id}, whose UUID is {known}; \
+                 if the card was moved, delete the interface or commission {id} again, otherwise two machines claim one MAC"
+            );
+            tracing::warn!(machine.id = %id, "{text}");
+            Err(Refusal::Gone(text))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,140 @@
+//! Turns a stored item into work for an agent. Secrets enter here, derived from the master key.
+
+use crate::db::machine::Machine;
+use crate::db::work_item::Item;
+use crate::db::{DbError, interface, machine, script_run, setting, world};
+use crate::lifecycle::steps::target_environment;
+use crate::secrets::MasterKey;
+use ipnet::Ipv4Net;
+use rackwright_common::Secret;
+use rackwright_common::agent::{ImageKind, InstallWork, MetadataSeed, ScriptWork, Work, WorkItem};
+use rackwright_common::id::Fence;
+use rackwright_common::link::Relay;
+use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
+use rackwright_common::script::ScriptMetadata;
+use rackwright_common::snapshot::BlobRef;
+use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// The user that Rackwright makes on BMCs it finds.
+const BMC_USER: &str = "rackwright";
+
+const UNKNOWN_ITEM: DbError = DbError::Corrupt { what: "work item" };
+
+/// The work of an item.
+pub(super) async fn of(
+    conn: &mut PgConnection,
+    keys: &MasterKey,
+    relay: &Relay,
+    item: &Item,
+) -> Result<WorkItem, DbError> {
+    let work = match item.kind.as_str() {
+        "inventory" => Work::Inventory,
+        "setup-bmc" => {
+            Work::SetupBmc { username: BMC_USER.into(), password: keys.bmc_password(&item.machine) }
+        }
+        "script" => Work::Script(script(conn, relay, item).await?),
+        "install" => Work::Install(Box::new(install(conn, keys, relay, item).await?)),
+        "erase" => Work::Erase { mode: field::<EraseMode>(&item.payload, "mode")? },
+        "rescue" => Work::Rescue { authorized_keys: field(&item.payload, "authorized_keys")? },
+        "reboot" => Work::Reboot,
+        "power-off" => Work::PowerOff,
+        _ => return Err(UNKNOWN_ITEM),
+    };
+    Ok(WorkItem { id: item.id, fence: Fence { operation: item.operation, epoch: item.epoch }, work })
+}
+
+fn field<T: for<'a> Deserialize<'a>>(payload: &Value, name: &str) -> Result<T, DbError> {
+    payload.get(name).and_then(|v| serde_json::from_value(v.clone()).ok()).ok_or(UNKNOWN_ITEM)
+}
+
+async fn script(conn: &mut PgConnection, relay: &Relay, item: &Item) -> Result<ScriptWork, DbError> {
+    let stored = script_run::script(conn, field(&item.payload, "script")?).await?;
+    let target: String = field(&item.payload, "target")?;
+    let metadata: ScriptMetadata =
+        serde_json::from_value(stored.metadata).map_err(|_| DbError::Corrupt { what: "script" })?;
+    let found = machine::get(conn, &item.machine).await?;
+    let mut environment: std::collections::BTreeMap<String, String> =
+        target_environment(metadata.hardware_type, &target, found.inventory.as_ref()).into_iter().collect();
+    environment.insert("RACKWRIGHT_RACKS".into(), relay.local.clone());
+    let toolbox =
+        if metadata.toolbox { newest_file(conn, "toolbox", "toolbox.squashfs").await? } else { None };
+    Ok(ScriptWork {
+        name: stored.name,
+        body: stored.body,
+        arguments: Vec::new(),
+        environment,
+        timeout_seconds: metadata.timeout_seconds,
+        toolbox,
+        may_reboot: metadata.may_reboot,
+        has_started: item.attempt > 1,
+    })
+}
+
+async fn newest_file(conn: &mut PgConnection, image: &str, file: &str) -> Result<Option<BlobRef>, DbError> {
+    let found = world::find_image(conn, image).await?;
+    let file = found.and_then(|i| i.files.get(file).cloned().or_else(|| i.files.into_values().next()));
+    Ok(file.map(|f| BlobRef { sha256: f.sha256, size: f.size }))
+}
+
+async fn install(
+    conn: &mut PgConnection,
+    keys: &MasterKey,
+    relay: &Relay,
+    item: &Item,
+) -> Result<InstallWork, DbError> {
+    let found = machine::get(conn, &item.machine).await?;
+    let (image, layout) = machine::deployment(conn, &item.machine).await?.ok_or(DbError::NotFound)?;
+    let image = world::get_image(conn, image).await?;
+    let layout: StorageLayout =
+        serde_json::from_value(layout).map_err(|_| DbError::Corrupt { what: "layout" })?;
+    let image_kind = match layout.kind {
+        LayoutKind::Image => ImageKind::Disk,
+        LayoutKind::Flat | LayoutKind::Lvm => ImageKind::Rootfs,
+    };
+    let file = image.files.get(image_kind.as_str()).ok_or(DbError::NotFound)?;
+    let settings = setting::load(conn).await?;
+    Ok(InstallWork {
+        image: BlobRef { sha256: file.sha256.clone(), size: file.size },
+        image_kind,
+        uncompressed_size: file.uncompressed_size,
+        layout,
+        network: network(conn, &found).await?,
+        metadata: seed(keys, relay, item),
+        hostname: found.hostname,
+        kernel_arguments: settings.installed_kernel_arguments,
+    })
+}
+
+fn seed(keys: &MasterKey, relay: &Relay, item: &Item) -> MetadataSeed {
+    let base = format!("http://{}/MAAS/metadata", relay.local);
+    MetadataSeed {
+        metadata_url: format!("{base}/"),
+        status_url: format!("{base}/status/{}", item.machine),
+        consumer_key: Secret::new(item.machine.to_string()),
+        token_key: Secret::new(item.operation.to_string()),
+        token_secret: keys.metadata_secret(&item.machine, item.operation),
+    }
+}
+
+/// The installed system's network: its fixed address where it has one, DHCP on the other interfaces with a link.
+async fn network(conn: &mut PgConnection, found: &Machine) -> Result<NetworkPlan, DbError> {
+    let mut plan = NetworkPlan::default();
+    for (at, interface) in interface::list_of_machine(conn, &found.id).await?.into_iter().enumerate() {
+        let fixed =
+            interface.address.zip(interface.cidr).and_then(|(a, c)| Ipv4Net::new(a, c.prefix_len()).ok());
+        let mode = match (interface.mode.as_str(), fixed) {
+            ("auto", Some(address)) => LinkMode::Static { address, gateway: interface.gateway },
+            ("auto" | "dhcp", _) if interface.boot => LinkMode::Dhcp,
+            ("dhcp", _) => LinkMode::Dhcp,
+            _ => LinkMode::LinkUp,
+        };
+        plan.nameservers.extend(interface.dns_servers.iter().map(|d| std::net::IpAddr::V4(*d)));
+        plan.search.extend(interface.domain);
+        let name = if interface.name.is_empty() { format!("eth{at}") } else { interface.name };
+        plan.interfaces.push(InterfacePlan { mac: interface.mac, name, mode });
+    }
+    Ok(plan)
+}

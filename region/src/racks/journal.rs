@@ -1,0 +1,144 @@
+//! Takes a rack's journal: each entry once, in order, whichever region gets it.
+
+use crate::db::event::{self, NewEvent};
+use crate::db::lease::{self, Lease};
+use crate::db::{DbError, machine, rack};
+use crate::inband::InBand;
+use crate::network;
+use rackwright_common::link::{BootStage, Fact, JournalEntry, RackAddress};
+use rackwright_common::{Mac, MachineId};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+/// The rack that the entries come from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Row.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// Its addresses, for grants.
+    pub addresses: Vec<RackAddress>,
+}
+
+/// Stores entries that are not stored yet; returns up to which entry everything is.
+pub async fn store(
+    conn: &mut PgConnection,
+    inband: &InBand,
+    source: &Source,
+    entries: &[JournalEntry],
+) -> Result<u64, DbError> {
+    let mut tx = conn.begin().await?;
+    let stored = u64::try_from(rack::lock_journal(&mut tx, source.id).await?).unwrap_or(0);
+    let mut last = stored;
+    let mut reports = Vec::new();
+    for entry in entries.iter().filter(|e| e.seq > stored) {
+        if let Fact::Report(relay) = &entry.fact {
+            reports.push(relay.clone());
+        } else {
+            take(&mut tx, source, entry).await?;
+        }
+        last = last.max(entry.seq);
+    }
+    rack::set_journal(&mut tx, source.id, i64::try_from(last).unwrap_or(i64::MAX)).await?;
+    tx.commit().await?;
+    // cloud-init's reports are idempotent; one that is lost between the commit and here is followed by others,
+    // and the last one of a boot is waited for with a deadline.
+    for relay in reports {
+        inband.answer(relay).await;
+    }
+    Ok(last)
+}
+
+async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) -> Result<(), DbError> {
+    match &entry.fact {
+        Fact::Lease { mac, address, expires, hostname } => {
+            let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
+            let new = Lease {
+                rack: source.id,
+                seq,
+                mac: *mac,
+                address: *address,
+                expires: *expires,
+                hostname: hostname.as_deref(),
+            };
+            lease::put(conn, &new).await?;
+            if let Some(id) = machine::find_by_macs(conn, &[*mac]).await? {
+                machine::seen_alive(conn, &id).await?;
+            }
+            Ok(())
+        }
+        Fact::LeaseEnded { mac, address, declined } => {
+            lease::end(conn, *mac, *address).await?;
+            if *declined {
+                let message = format!("{mac} was given {address} and says that somebody else has it");
+                warn(conn, source, None, "dhcp.declined", &message).await?;
+            }
+            Ok(())
+        }
+        Fact::Boot { mac, uuid, stage, detail } => boot(conn, source, *mac, *uuid, *stage, detail).await,
+        Fact::Warning { code, message, mac } => {
+            if code.starts_with("dhcp.pool") {
+                network::grant_more(conn, source.id, &source.addresses).await?;
+            }
+            warn(conn, source, *mac, code, message).await
+        }
+        Fact::Report(_) | Fact::Unknown => Ok(()),
+    }
+}
+
+async fn machine_of(conn: &mut PgConnection, mac: Option<Mac>) -> Result<Option<MachineId>, DbError> {
+    match mac {
+        Some(mac) => machine::find_by_macs(conn, &[mac]).await,
+        None => Ok(None),
+    }
+}
+
+async fn boot(
+    conn: &mut PgConnection,
+    source: &Source,
+    mac: Option<Mac>,
+    uuid: Option<Uuid>,
+    stage: BootStage,
+    detail: &str,
+) -> Result<(), DbError> {
+    let machine = machine_of(conn, mac).await?;
+    if let Some(id) = &machine {
+        machine::seen_alive(conn, id).await?;
+    }
+    let operation = match &machine {
+        Some(id) => crate::db::operation::find_running(conn, id).await?,
+        None => None,
+    };
+    let event = NewEvent {
+        kind: "machine.boot",
+        level: "debug",
+        machine: machine.as_ref(),
+        operation,
+        actor: &format!("rack:{}", source.name),
+        message: detail,
+        data: json!({ "stage": stage, "mac": mac, "uuid": uuid }),
+    };
+    event::append(conn, &event).await
+}
+
+async fn warn(
+    conn: &mut PgConnection,
+    source: &Source,
+    mac: Option<Mac>,
+    code: &str,
+    message: &str,
+) -> Result<(), DbError> {
+    let machine = machine_of(conn, mac).await?;
+    let event = NewEvent {
+        kind: code,
+        level: "warning",
+        machine: machine.as_ref(),
+        operation: None,
+        actor: &format!("rack:{}", source.name),
+        message,
+        data: json!({ "mac": mac }),
+    };
+    event::append(conn, &event).await
+}

@@ -1,0 +1,9 @@
+//! The region's side of the racks: streams, snapshots, tasks, journals.
+
+pub mod journal;
+pub mod service;
+pub mod session;
+pub mod snapshot;
+pub mod tasks;
+
+pub use service::RackService;

@@ -1,0 +1,206 @@
+//! One rack's stream, from hello to its end.
+
+use super::journal::{self, Source};
+use super::service::RackService;
+use super::{snapshot, tasks};
+use crate::db::wakeups::Wakeup;
+use crate::db::{DbError, rack, rack_task};
+use crate::network;
+use futures_util::StreamExt;
+use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, Relay, ToRack, ToRegion};
+use rackwright_link::{Incoming, LinkError, snapshot_message};
+use sqlx::Connection;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How many requests of machines one stream answers at a time; the others wait.
+const RELAYS: usize = 512;
+
+/// Why a stream ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The rack does not speak as it should.
+    #[error("{0}")]
+    Protocol(&'static str),
+    /// The connection.
+    #[error("the connection broke")]
+    Link(#[source] LinkError),
+    /// The database.
+    #[error("the database does not answer")]
+    Db(#[from] DbError),
+    /// The rack does not read.
+    #[error("the rack does not take messages any more")]
+    Gone,
+}
+
+/// A stream.
+pub struct Session {
+    service: RackService,
+    name: String,
+    sender: mpsc::Sender<ToRack>,
+    sent_generation: u64,
+}
+
+impl Session {
+    /// For a rack that has just connected.
+    pub fn new(service: RackService, name: String, sender: mpsc::Sender<ToRack>) -> Self {
+        Self { service, name, sender, sent_generation: 0 }
+    }
+
+    /// Serves the stream until it ends or falls silent.
+    pub async fn run(mut self, mut incoming: Incoming) -> Result<(), SessionError> {
+        let hello = match timeout(Duration::from_secs(DEAD_AFTER_SECONDS), incoming.next()).await {
+            Ok(Some(Ok(ToRegion::Hello(hello)))) => hello,
+            Ok(Some(Err(error))) => return Err(SessionError::Link(error)),
+            Ok(Some(Ok(_))) | Ok(None) | Err(_) => {
+                return Err(SessionError::Protocol("the stream did not begin with a hello"));
+            }
+        };
+        tracing::info!(
+            rack.name = self.name,
+            rack.version = hello.version,
+            generation = hello.generation,
+            "a rack has connected"
+        );
+        let source = self.welcome(&hello).await?;
+        self.serve(incoming, source).await
+    }
+
+    async fn welcome(&mut self, hello: &RackHello) -> Result<Source, SessionError> {
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let mut tx = conn.begin().await.map_err(DbError::from)?;
+        let id = rack::hello(&mut tx, &self.name, hello).await?;
+        rack::lock(&mut tx, id).await?;
+        network::adopt(&mut tx, &hello.addresses, self.service.new_networks).await?;
+        network::grant_first_blocks(&mut tx, id, &hello.addresses).await?;
+        tx.commit().await.map_err(DbError::from)?;
+        let regions = rack::region_streams(&mut conn).await?;
+        drop(conn);
+        self.send(ToRack::Welcome { region: self.service.region.clone(), regions }).await?;
+        Ok(Source { id, name: self.name.clone(), addresses: hello.addresses.clone() })
+    }
+
+    async fn serve(&mut self, mut incoming: Incoming, source: Source) -> Result<(), SessionError> {
+        let (mut world, mut open_tasks) = (self.service.wakeups.world(), self.service.wakeups.tasks());
+        let mut beat = interval(Duration::from_secs(HEARTBEAT_SECONDS));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let relays = std::sync::Arc::new(Semaphore::new(RELAYS));
+        let mut beats = 0_u64;
+        let mut heard = tokio::time::Instant::now();
+        self.send_snapshot(source.id).await?;
+        self.send_tasks(source.id).await?;
+        loop {
+            tokio::select! {
+                message = incoming.next() => match message {
+                    None => return Ok(()),
+                    Some(Err(error)) => return Err(SessionError::Link(error)),
+                    Some(Ok(message)) => {
+                        heard = tokio::time::Instant::now();
+                        self.take(message, &source, &relays).await?;
+                    }
+                },
+                _ = beat.tick() => {
+                    if heard.elapsed() > Duration::from_secs(DEAD_AFTER_SECONDS) {
+                        return Err(SessionError::Protocol("the rack has fallen silent"));
+                    }
+                    beats += 1;
+                    self.send(ToRack::Heartbeat).await?;
+                    // Expired claims of dead racks wake nobody; look for them, and for lost wake-ups.
+                    self.send_tasks(source.id).await?;
+                    if beats.is_multiple_of(5) {
+                        self.send_snapshot(source.id).await?;
+                    }
+                },
+                () = changed(&mut world) => self.send_snapshot(source.id).await?,
+                () = changed(&mut open_tasks) => self.send_tasks(source.id).await?,
+            }
+        }
+    }
+
+    async fn take(
+        &mut self,
+        message: ToRegion,
+        source: &Source,
+        relays: &std::sync::Arc<Semaphore>,
+    ) -> Result<(), SessionError> {
+        match message {
+            ToRegion::Relay(relay) => self.relay(relay, relays),
+            ToRegion::Hello(_) => return Err(SessionError::Protocol("the rack said hello twice")),
+            ToRegion::Heartbeat { generation, tasks } => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                rack::seen(&mut conn, source.id, generation).await?;
+                if !tasks.is_empty() {
+                    rack_task::renew(&mut conn, source.id, &tasks).await?;
+                }
+            }
+            ToRegion::SnapshotApplied { generation, error } => {
+                if let Some(error) = &error {
+                    tracing::warn!(rack.name = self.name, generation, error, "the rack refused a snapshot");
+                }
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                rack::applied(&mut conn, source.id, generation, error.as_deref()).await?;
+            }
+            ToRegion::TaskResult(result) => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                tasks::finish(&mut conn, &result).await?;
+            }
+            ToRegion::Journal { entries } => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                let seq = journal::store(&mut conn, &self.service.inband, source, &entries).await?;
+                drop(conn);
+                self.send(ToRack::JournalAck { seq }).await?;
+            }
+            ToRegion::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Answers a machine in the background: it may wait for work for seconds.
+    fn relay(&self, relay: Relay, relays: &std::sync::Arc<Semaphore>) {
+        let (sender, inband, relays) = (self.sender.clone(), self.service.inband.clone(), relays.clone());
+        tokio::spawn(async move {
+            let Ok(_permit) = relays.acquire().await else { return };
+            let reply = inband.answer(relay).await;
+            // A rack that is gone asks again through another region.
+            drop(sender.send(ToRack::RelayReply(reply)).await);
+        });
+    }
+
+    async fn send_snapshot(&mut self, id: i64) -> Result<(), SessionError> {
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let made = snapshot::make(&mut conn, &self.service.keys, id).await?;
+        drop(conn);
+        if made.generation > self.sent_generation {
+            self.sent_generation = made.generation;
+            let message = snapshot_message(made)
+                .map_err(|_| SessionError::Protocol("a snapshot could not be written as JSON"))?;
+            self.send(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_tasks(&mut self, id: i64) -> Result<(), SessionError> {
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let claimed = tasks::claim(&mut conn, &self.service.keys, id).await?;
+        drop(conn);
+        for task in claimed {
+            self.send(ToRack::Task(task)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, message: ToRack) -> Result<(), SessionError> {
+        match timeout(Duration::from_secs(DEAD_AFTER_SECONDS), self.sender.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(SessionError::Gone),
+        }
+    }
+}
+
+/// Waits for a wake-up; for ever once nobody can wake any more.
+async fn changed(wakeup: &mut Wakeup) {
+    if wakeup.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

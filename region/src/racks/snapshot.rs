@@ -1,0 +1,166 @@
+//! Makes the picture of the world that a rack serves from.
+//!
+//! Whichever region makes it does so under the lock of the rack's row, after which it reads everything: so
+//! generations follow the order of changes, and equal content never makes a new one.
+
+use crate::db::rack::Rack;
+use crate::db::{DbError, lease, rack, setting, world};
+use crate::lifecycle::request::EPHEMERAL_IMAGE;
+use crate::model::setting::Settings;
+use crate::secrets::{AgentToken, MasterKey};
+use rackwright_common::id::Fence;
+use rackwright_common::snapshot::{
+    BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, ReservationView, Snapshot,
+    SubnetView,
+};
+use sqlx::{Connection, PgConnection};
+
+/// The name under which boot loaders are registered.
+pub const BOOT_LOADERS: &str = "bootloaders";
+
+/// Makes the present snapshot of a rack.
+pub async fn make(conn: &mut PgConnection, keys: &MasterKey, id: i64) -> Result<Snapshot, DbError> {
+    let mut tx = conn.begin().await?;
+    rack::lock(&mut tx, id).await?;
+    let racks = rack::list(&mut tx).await?;
+    let present = racks.iter().find(|r| r.id == id).ok_or(DbError::NotFound)?;
+    let mut snapshot = content(&mut tx, keys, present, &racks).await?;
+    let json = serde_json::to_vec(&snapshot).map_err(|_| DbError::Corrupt { what: "snapshot" })?;
+    let hash = rackwright_link::sha256_hex(&json);
+    let generation = if hash == present.content_hash && present.generation >= present.running {
+        present.generation
+    } else {
+        rack::next_generation(&mut tx, id, &hash).await?
+    };
+    tx.commit().await?;
+    snapshot.generation = u64::try_from(generation).unwrap_or(0);
+    Ok(snapshot)
+}
+
+async fn content(
+    conn: &mut PgConnection,
+    keys: &MasterKey,
+    present: &Rack,
+    racks: &[Rack],
+) -> Result<Snapshot, DbError> {
+    let settings = setting::load(conn).await?;
+    let images = world::images(conn).await?;
+    let blocks = lease::blocks(conn, present.id).await?;
+    let subnets: Vec<world::Subnet> = world::subnets(conn)
+        .await?
+        .into_iter()
+        .filter(|s| present.addresses.iter().any(|a| s.cidr.contains(&a.network.addr())))
+        .collect();
+    let boot = Ephemeral::find(&images, &settings);
+    let hosts = world::hosts(conn).await?.into_iter().map(|h| host_view(h, keys, boot.as_ref())).collect();
+    let reservations = world::reservations(conn).await?;
+    let in_reach = |r: &&Rack| r.alive || r.id == present.id;
+    let addresses = racks.iter().filter(in_reach).flat_map(|r| &r.addresses);
+    let reached = addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(&a.network.addr())));
+    Ok(Snapshot {
+        generation: 0,
+        enlist: boot.as_ref().filter(|_| settings.enlist).map(|b| b.boot(keys, None)),
+        hosts,
+        reservations: reservations
+            .into_iter()
+            .map(|(mac, address, hostname)| ReservationView { mac, address, hostname })
+            .collect(),
+        boot_files: files_of(&images, BOOT_LOADERS),
+        pinned: pinned(&images),
+        racks: reached.map(|a| format!("{}:{}", a.network.addr(), a.http_port)).collect(),
+        router_advertisements: settings.router_advertisements,
+        subnets: subnets.iter().map(|s| subnet_view(s, &blocks)).collect(),
+    })
+}
+
+fn subnet_view(subnet: &world::Subnet, blocks: &[lease::Block]) -> SubnetView {
+    SubnetView {
+        id: subnet.id,
+        cidr: subnet.cidr,
+        gateway: subnet.gateway,
+        dns_servers: subnet.dns_servers.clone(),
+        ntp_servers: Vec::new(),
+        domain: subnet.domain.clone(),
+        mtu: u16::try_from(subnet.mtu).ok().filter(|mtu| *mtu != 1500),
+        dhcp: subnet.dhcp,
+        lease_seconds: u32::try_from(subnet.lease_seconds).unwrap_or(600),
+        blocks: blocks
+            .iter()
+            .filter(|b| b.subnet == subnet.id)
+            .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch })
+            .collect(),
+    }
+}
+
+/// The ephemeral environment of the moment.
+struct Ephemeral {
+    kernel: BlobRef,
+    initrd: BlobRef,
+    arguments: String,
+}
+
+impl Ephemeral {
+    fn find(images: &[world::Image], settings: &Settings) -> Option<Self> {
+        let files = files_of(images, EPHEMERAL_IMAGE);
+        Some(Self {
+            kernel: files.get("vmlinuz")?.clone(),
+            initrd: files.get("initrd")?.clone(),
+            arguments: settings.ephemeral_kernel_arguments.clone(),
+        })
+    }
+
+    fn boot(&self, keys: &MasterKey, fence: Option<Fence>) -> EphemeralBoot {
+        let token = fence
+            .map_or(AgentToken::Enlist, |f| AgentToken::Operation { operation: f.operation, epoch: f.epoch });
+        EphemeralBoot {
+            kernel: self.kernel.clone(),
+            initrd: self.initrd.clone(),
+            arguments: self.arguments.clone(),
+            token: keys.agent_token(token),
+            fence,
+        }
+    }
+}
+
+fn host_view(host: world::Host, keys: &MasterKey, ephemeral: Option<&Ephemeral>) -> HostView {
+    let hold = |reason: &str| BootDecision::Hold { reason: reason.to_owned() };
+    let boot = match (host.boot.as_str(), host.on_behalf, ephemeral) {
+        ("ephemeral", Some((operation, epoch)), Some(e)) => {
+            BootDecision::Ephemeral(e.boot(keys, Some(Fence { operation, epoch })))
+        }
+        ("ephemeral", _, _) => hold("there is no ephemeral environment to boot"),
+        ("hold", _, _) => hold(&host.status_message),
+        ("off", _, _) => BootDecision::PowerOff,
+        _ => BootDecision::Local,
+    };
+    HostView {
+        machine: host.machine,
+        hostname: host.hostname,
+        uuid: host.uuid,
+        interfaces: host
+            .interfaces
+            .into_iter()
+            .map(|(mac, address)| HostInterface { mac, address })
+            .collect(),
+        boot,
+        secure_boot: host.secure_boot,
+    }
+}
+
+fn blob(file: &world::ImageFile) -> BlobRef {
+    BlobRef { sha256: file.sha256.clone(), size: file.size }
+}
+
+fn files_of(images: &[world::Image], kind: &str) -> std::collections::BTreeMap<String, BlobRef> {
+    let newest = images.iter().filter(|i| i.kind == kind).max_by_key(|i| i.id);
+    newest
+        .map(|i| i.files.iter().map(|(name, file)| (name.clone(), blob(file))).collect())
+        .unwrap_or_default()
+}
+
+fn pinned(images: &[world::Image]) -> Vec<BlobRef> {
+    let mut blobs: Vec<BlobRef> = images.iter().flat_map(|i| i.files.values()).map(blob).collect();
+    blobs.sort();
+    blobs.dedup();
+    blobs
+}

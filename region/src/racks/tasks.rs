@@ -1,0 +1,104 @@
+//! Hands tasks to a rack and takes their results.
+
+use crate::db::rack_task::{self, ClaimedTask};
+use crate::db::{DbError, bmc, machine, operation};
+use crate::secrets::MasterKey;
+use rackwright_common::MachineId;
+use rackwright_common::Secret;
+use rackwright_common::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome, BmcSettings};
+use rackwright_common::link::{Task, TaskResult, TaskWork};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, PgConnection};
+
+/// Most tasks that a rack is given at once.
+const BATCH: i64 = 32;
+
+/// What is sealed in `bmc.secret`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BmcSecret {
+    /// Password.
+    pub password: String,
+    /// IPMI K_g, hexadecimal.
+    pub kg: String,
+}
+
+/// Claims tasks for a rack and makes the messages that carry them. A task whose BMC cannot be addressed ends here.
+pub async fn claim(conn: &mut PgConnection, keys: &MasterKey, rack: i64) -> Result<Vec<Task>, DbError> {
+    let mut tasks = Vec::new();
+    for claimed in rack_task::claim(conn, rack, BATCH).await? {
+        match endpoint(conn, keys, &claimed.machine).await? {
+            Ok(endpoint) => tasks.push(message(claimed, endpoint)),
+            Err(error) => {
+                let result = TaskResult { id: claimed.id, claim: claimed.claim, outcome: Err(error) };
+                finish(conn, &result).await?;
+            }
+        }
+    }
+    Ok(tasks)
+}
+
+fn message(claimed: ClaimedTask, endpoint: BmcEndpoint) -> Task {
+    let order = BmcOrder { endpoint, fence: claimed.fence, action: claimed.action };
+    Task { id: claimed.id, claim: claimed.claim, work: TaskWork::Bmc(order) }
+}
+
+/// Everything needed to reach a machine's BMC, its secrets opened.
+async fn endpoint(
+    conn: &mut PgConnection,
+    keys: &MasterKey,
+    machine: &MachineId,
+) -> Result<Result<BmcEndpoint, BmcError>, DbError> {
+    let Some(found) = bmc::find(conn, machine).await? else {
+        return Ok(Err(BmcError::Unsupported(
+            "the machine has no BMC; set one with `rackwright machine bmc`".into(),
+        )));
+    };
+    let secret = match found.secret.as_deref().map(|sealed| keys.open(sealed)).transpose() {
+        Ok(opened) => opened
+            .and_then(|plain| serde_json::from_slice::<BmcSecret>(plain.expose()).ok())
+            .unwrap_or_default(),
+        Err(error) => return Ok(Err(BmcError::Login(error.to_string()))),
+    };
+    let mut settings: BmcSettings = serde_json::from_value(found.settings).unwrap_or_default();
+    settings.kg = Secret::new(secret.kg);
+    Ok(Ok(BmcEndpoint {
+        machine: machine.clone(),
+        driver: found.driver.parse().map_err(|_| DbError::Corrupt { what: "power driver" })?,
+        address: found.address,
+        port: found.port,
+        username: found.username,
+        password: Secret::new(secret.password),
+        settings,
+    }))
+}
+
+/// Stores a result and what it says of the machine's power, and wakes the operation. A result under a claim that
+/// has expired is dropped: another rack has the task now.
+pub async fn finish(conn: &mut PgConnection, result: &TaskResult) -> Result<(), DbError> {
+    let mut tx = conn.begin().await?;
+    let Some((machine, operation)) =
+        rack_task::finish(&mut tx, result.id, result.claim, &result.outcome).await?
+    else {
+        tracing::info!(
+            task.id = result.id,
+            task.claim = result.claim,
+            "a result came under an old claim; dropped"
+        );
+        return Ok(());
+    };
+    match &result.outcome {
+        Ok(outcome) => {
+            if let BmcOutcome::Power { state } = outcome {
+                machine::set_power(&mut tx, &machine, state.as_str()).await?;
+            }
+            bmc::set_error(&mut tx, &machine, None).await?;
+        }
+        Err(error) => bmc::set_error(&mut tx, &machine, Some(&error.to_string())).await?,
+    }
+    if let Some(operation) = operation {
+        operation::poke(&mut tx, operation).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
