@@ -33,6 +33,13 @@ pub fn chassis(mut arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `lan-config FOLDER ARGUMENT…`
+pub fn lan_config(mut arguments: Arguments) -> Result<ExitCode> {
+    let folder = arguments.required("the folder of a machine")?;
+    print!("{}", rackwright_lab::lan_config::run(Path::new(&folder), &arguments.rest())?);
+    Ok(ExitCode::SUCCESS)
+}
+
 fn up(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
     let plan = match arguments.option("--plan")? {
         Some(file) => {

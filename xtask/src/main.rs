@@ -58,6 +58,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Some("postgres") => postgres::run(arguments),
         // Called by the BMC simulators of a lab.
         Some("chassis") => lab::chassis(arguments),
+        Some("lan-config") => lab::lan_config(arguments),
         Some("help") | None => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -129,12 +129,13 @@ impl BmcHandle {
         let levels = ["callback", "user", "operator", "admin"];
         let allowed = levels.map(|level| format!("  allowed_auths_{level} none md2 md5 straight\n")).concat();
         let mut text = format!(
-            "name \"{}\"\nstartlan 1\n  addr {} 623\n  priv_limit admin\n{allowed}  guid {}\nendlan\n",
+            "name \"{}\"\nstartlan 1\n  addr {} 623\n  priv_limit admin\n{allowed}  guid {}\n",
             machine.name,
             self.bmc.address,
             machine.uuid.replace('-', "")
         );
-        text += &format!("chassis_control \"{}\"\n", self.chassis_command());
+        text += &format!("  lan_config_program \"{}\"\nendlan\n", self.called("lan-config"));
+        text += &format!("chassis_control \"{}\"\n", self.called("chassis"));
         if let (true, Console::Tcp(port)) = (sol, self.machine.console()) {
             text += &format!("sol \"tcp:127.0.0.1:{port}\" 115200 history=16000\n");
         }
@@ -163,7 +164,7 @@ impl BmcHandle {
                 .replace("{faults}", &self.faults().to_string_lossy())
                 .replace("{console}", &console)
                 .replace("{state}", &state.to_string_lossy())
-                .replace("{chassis}", &self.chassis_command())
+                .replace("{chassis}", &self.called("chassis"))
                 .replace("{chassis_program}", &self.chassis.to_string_lossy())
                 .replace("{chassis_state}", &self.machine.folder().to_string_lossy())
                 .replace("{uuid}", &self.machine.plan().uuid)
@@ -174,8 +175,9 @@ impl BmcHandle {
         Ok(command)
     }
 
-    fn chassis_command(&self) -> String {
-        format!("{} chassis {}", self.chassis.display(), self.machine.folder().display())
+    /// The command line of a subcommand that acts on this machine.
+    fn called(&self, subcommand: &str) -> String {
+        format!("{} {subcommand} {}", self.chassis.display(), self.machine.folder().display())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::status::Status;
 use crate::{chassis, ns};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A lab that exists. Dropping this value leaves the lab as it is; see [`Lab::temporary`] for the other way.
@@ -131,11 +131,12 @@ impl Lab {
         BmcHandle::of(&self.state, handle).with_context(|| format!("{machine} has no BMC"))
     }
 
-    /// `ipmitool` on the host `ctl` against a machine's BMC, by cipher suite 3; arguments follow.
+    /// `ipmitool` on the host `ctl` against a machine's BMC, by cipher suite 3; arguments follow. It waits 5 s
+    /// for a reply: `ipmi_sim` carries out a repeated request twice, which undoes a one-shot boot device.
     pub fn ipmitool(&self, machine: &str) -> Result<Command> {
         let bmc = self.bmc(machine)?;
         let mut command = self.exec("ctl", "ipmitool");
-        command.args(["-I", "lanplus", "-C", "3", "-H", &bmc.plan().address.to_string()]);
+        command.args(["-I", "lanplus", "-C", "3", "-N", "5", "-H", &bmc.plan().address.to_string()]);
         command.args(["-U", &bmc.plan().user, "-E"]).env("IPMI_PASSWORD", &bmc.plan().password.0);
         Ok(command)
     }
@@ -275,7 +276,7 @@ fn recorded_processes(state: &State) -> Result<Vec<ProcessId>> {
     Ok(records.iter().filter_map(|record| ProcessId::recorded(record)).collect())
 }
 
-fn entries(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Ok(entries) => Ok(entries.collect::<Result<Vec<_>, _>>()?.iter().map(fs::DirEntry::path).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -283,16 +284,28 @@ fn entries(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
     }
 }
 
+/// Copies what tells a failed test's story: consoles, programs on hosts, chassis, QEMU, BMCs.
 fn keep_logs(state: &State) -> Result<()> {
     let kept = crate::state::root().join(format!("failed-{}", state.prefix()));
     fs::create_dir_all(&kept)?;
     for folder in [state.folder().join("serial"), state.processes()] {
         for file in entries(&folder)? {
-            if let (Some(name), true) = (file.file_name(), file.is_file()) {
-                fs::copy(&file, kept.join(name))?;
-            }
+            keep(&file, &kept, "")?;
         }
     }
+    for machine in entries(&state.folder().join("machines"))? {
+        let name = machine.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        keep(&machine.join("chassis.log"), &kept, &format!("{name}-"))?;
+        keep(&machine.join("qemu.log"), &kept, &format!("{name}-"))?;
+        keep(&state.bmc(&name).join("log"), &kept, &format!("{name}-bmc-"))?;
+    }
     eprintln!("lab {}: logs are in {}", state.prefix(), kept.display());
+    Ok(())
+}
+
+fn keep(file: &Path, folder: &Path, before: &str) -> Result<()> {
+    if let (Some(name), true) = (file.file_name(), file.is_file()) {
+        fs::copy(file, folder.join(format!("{before}{}", name.to_string_lossy())))?;
+    }
     Ok(())
 }

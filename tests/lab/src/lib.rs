@@ -20,6 +20,7 @@ pub mod chassis;
 pub mod forward;
 pub mod interrupt;
 pub mod lab;
+pub mod lan_config;
 pub mod machine;
 pub mod ns;
 pub mod plan;

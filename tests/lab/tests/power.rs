@@ -20,6 +20,9 @@ fn a_bmc_switches_a_machine_that_boots_from_the_network() {
     let lab = Lab::temporary("labpower", plan).unwrap();
     assert_eq!(ipmitool(&lab, "m1", &["power", "status"]), "Chassis Power is off\n");
 
+    let network = ipmitool(&lab, "m1", &["lan", "print", "1"]);
+    assert!(network.contains("IP Address              : 10.78.0.11\n"), "{network}");
+
     ipmitool(&lab, "m1", &["power", "on"]);
     assert_eq!(ipmitool(&lab, "m1", &["power", "status"]), "Chassis Power is on\n");
     let machine = lab.machine("m1").unwrap();

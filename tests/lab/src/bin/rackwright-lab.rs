@@ -1,4 +1,4 @@
-//! The chassis program of the lab, for tests that have no `xtask` at hand.
+//! The programs that BMC simulators call, for tests that have no `xtask` at hand.
 
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -10,7 +10,13 @@ fn main() -> Result<()> {
             print!("{}", rackwright_lab::chassis::run(Path::new(folder), operations)?);
             Ok(())
         }
+        [command, folder, arguments @ ..] if command == "lan-config" => {
+            print!("{}", rackwright_lab::lan_config::run(Path::new(folder), arguments)?);
+            Ok(())
+        }
         [command, prefix] if command == "destroy" => rackwright_lab::Lab::destroy(prefix),
-        _ => bail!("usage: rackwright-lab chassis FOLDER OPERATION… | rackwright-lab destroy PREFIX"),
+        _ => {
+            bail!("usage: rackwright-lab chassis|lan-config FOLDER ARGUMENT… | rackwright-lab destroy PREFIX")
+        }
     }
 }
