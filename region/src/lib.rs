@@ -3,6 +3,10 @@
 //! Regions are equal and hold nothing that is not in PostgreSQL or in the image store, so that any of them may
 //! die at any moment. `api → app → db`, `lifecycle → racks, db`. Only `db` holds SQL; only `api` knows HTTP.
 
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod daemon;
 pub mod db;
 pub mod images;
 pub mod inband;
@@ -10,4 +14,5 @@ pub mod lifecycle;
 pub mod model;
 pub mod network;
 pub mod racks;
+pub mod scripts;
 pub mod secrets;

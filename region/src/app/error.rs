@@ -157,9 +157,9 @@ impl From<DbError> for Error {
             DbError::NotFound => Self::not_found("row", "of that number"),
             DbError::Stale => Self::Busy("somebody else changed it at the same time; try again".into()),
             // The server answered, and it is our statement that it did not like.
-            DbError::Unavailable(sqlx::Error::Database(_)) | DbError::Corrupt { .. } | DbError::Migrate(_) => {
-                Self::internal(error)
-            }
+            DbError::Unavailable(sqlx::Error::Database(_))
+            | DbError::Corrupt { .. }
+            | DbError::Migrate(_) => Self::internal(error),
             DbError::Unavailable(_) => Self::Unavailable(error),
         }
     }

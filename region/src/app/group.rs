@@ -43,7 +43,9 @@ pub async fn delete_pool(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(Role::Administrator)?;
     stays("pool", name)?;
     let mut tx = app.begin().await?;
-    let gone = db::pool::delete(&mut tx, name).await.or_in_use("there are machines in this pool; move them first")?;
+    let gone = db::pool::delete(&mut tx, name)
+        .await
+        .or_in_use("there are machines in this pool; move them first")?;
     if !gone {
         return Err(Error::not_found("pool", name));
     }
@@ -57,7 +59,9 @@ pub async fn delete_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(Role::Administrator)?;
     stays("zone", name)?;
     let mut tx = app.begin().await?;
-    let gone = db::zone::delete(&mut tx, name).await.or_in_use("there are machines in this zone; move them first")?;
+    let gone = db::zone::delete(&mut tx, name)
+        .await
+        .or_in_use("there are machines in this zone; move them first")?;
     if !gone {
         return Err(Error::not_found("zone", name));
     }

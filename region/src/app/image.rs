@@ -78,3 +78,7 @@ pub async fn delete(app: &App, actor: &Actor, reference: &str) -> Result<()> {
     audit(&mut tx, actor, Change { kind: "image.deleted", message, ..Change::default() }).await?;
     Ok(tx.commit().await?)
 }
+
+async fn stored_size(_app: &App, _sha256: &str) -> Result<Option<u64>> {
+    Ok(None)
+}

@@ -127,10 +127,7 @@ pub async fn update(
     let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
     actor.require_owner(found.owner_id)?;
     check_version(version, found.version)?;
-    let patch = MachinePatch {
-        tags: patch.tags.as_ref().map(|t| tags(t)).transpose()?,
-        ..patch.clone()
-    };
+    let patch = MachinePatch { tags: patch.tags.as_ref().map(|t| tags(t)).transpose()?, ..patch.clone() };
     if found.status == Status::Deployed.as_str() && patch.hostname.is_some() {
         return Err(Error::Conflict {
             field: Some("hostname"),
@@ -268,7 +265,9 @@ pub async fn set_interface(
     if let Some(name) = patch.name.as_ref().filter(|n| !is_interface_name(n)) {
         return Err(Error::invalid(
             "name",
-            format!("`{name}` is not an interface name: 1 to 15 letters, digits, dots, hyphens or underscores"),
+            format!(
+                "`{name}` is not an interface name: 1 to 15 letters, digits, dots, hyphens or underscores"
+            ),
         ));
     }
     let mut tx = app.begin().await?;
@@ -276,9 +275,8 @@ pub async fn set_interface(
     let subnet = match patch.address {
         Some(address) => {
             let subnet = db::subnet::find_containing(&mut tx, address).await?;
-            let subnet = subnet.ok_or_else(|| {
-                Error::invalid("address", format!("{address} lies in no known subnet"))
-            })?;
+            let subnet = subnet
+                .ok_or_else(|| Error::invalid("address", format!("{address} lies in no known subnet")))?;
             Some(subnet.id)
         }
         None => None,

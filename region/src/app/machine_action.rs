@@ -57,9 +57,10 @@ pub async fn deploy(app: &App, actor: &Actor, id: &MachineId, body: DeployReques
     }
     let image = match body.image {
         Some(image) => image,
-        None => db::setting::load(&mut tx).await?.default_image.ok_or_else(|| {
-            Error::invalid("image", "name an image, or set the site's `default_image`")
-        })?,
+        None => db::setting::load(&mut tx)
+            .await?
+            .default_image
+            .ok_or_else(|| Error::invalid("image", "name an image, or set the site's `default_image`"))?,
     };
     let layout = match body.layout {
         Some(layout) => layout,
@@ -99,7 +100,12 @@ pub async fn release(app: &App, actor: &Actor, id: &MachineId, body: ReleaseRequ
 }
 
 /// Boots the ephemeral system with SSH.
-pub async fn enter_rescue(app: &App, actor: &Actor, id: &MachineId, body: RescueRequest) -> Result<Operation> {
+pub async fn enter_rescue(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    body: RescueRequest,
+) -> Result<Operation> {
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
     let ssh_keys = keys(&mut tx, &[actor.user_id], &body.ssh_keys).await?;

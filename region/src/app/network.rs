@@ -58,7 +58,8 @@ pub async fn create_vlan(app: &App, actor: &Actor, new: &NewVlan) -> Result<Vlan
     let mut tx = app.begin().await?;
     let vlan = db::vlan::insert(&mut tx, new).await?;
     let message = format!("The VLAN {} was made", vlan.name);
-    audit(&mut tx, actor, Change { kind: "vlan.created", message, after: json(&vlan), ..Change::default() }).await?;
+    audit(&mut tx, actor, Change { kind: "vlan.created", message, after: json(&vlan), ..Change::default() })
+        .await?;
     tx.commit().await?;
     Ok(vlan)
 }
@@ -69,7 +70,8 @@ pub async fn update_vlan(app: &App, actor: &Actor, id: i64, new: &NewVlan) -> Re
     let mut tx = app.begin().await?;
     let vlan = db::vlan::update(&mut tx, id, new).await.or_not_found("VLAN", id)?;
     let message = format!("The VLAN {} was changed", vlan.name);
-    audit(&mut tx, actor, Change { kind: "vlan.changed", message, after: json(&vlan), ..Change::default() }).await?;
+    audit(&mut tx, actor, Change { kind: "vlan.changed", message, after: json(&vlan), ..Change::default() })
+        .await?;
     tx.commit().await?;
     Ok(vlan)
 }

@@ -32,8 +32,9 @@ pub async fn authenticate(app: &App, credential: &Credential, from: Option<IpAdd
     match credential {
         Credential::Token(secret) => {
             let found = db::token::find_user(&mut conn, &token::hash(secret.expose())).await?;
-            let (user_id, name, role) =
-                found.ok_or(Error::Unauthenticated("this token is not known, has expired, or its user is disabled"))?;
+            let (user_id, name, role) = found.ok_or(Error::Unauthenticated(
+                "this token is not known, has expired, or its user is disabled",
+            ))?;
             Ok(Actor { user_id, name, role, from })
         }
         Credential::Session { cookie, csrf, reads_only } => {
@@ -66,8 +67,7 @@ pub async fn login(app: &App, login: &Login, from: Option<IpAddr>) -> Result<(Se
     app.logins.succeeded(&login.name, from);
     let (cookie, csrf) = (Secret::new(token::random()), token::random());
     let mut tx = app.begin().await?;
-    let expires_at =
-        db::session::insert(&mut tx, &token::hash(cookie.expose()), row.user.id, &csrf).await?;
+    let expires_at = db::session::insert(&mut tx, &token::hash(cookie.expose()), row.user.id, &csrf).await?;
     let actor = Actor { user_id: row.user.id, name: row.user.name.clone(), role: row.user.role, from };
     let message = format!("{} logged in", actor.name);
     audit(&mut tx, &actor, Change { kind: "session.created", message, ..Change::default() }).await?;

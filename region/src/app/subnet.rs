@@ -37,8 +37,12 @@ pub async fn create(app: &App, actor: &Actor, new: &NewSubnet) -> Result<Subnet>
     let id = db::subnet::insert(&mut tx, &new).await?;
     let subnet = db::subnet::get(&mut tx, id).await?;
     let message = format!("The subnet {} was made", subnet.cidr);
-    audit(&mut tx, actor, Change { kind: "subnet.created", message, after: json(&subnet), ..Change::default() })
-        .await?;
+    audit(
+        &mut tx,
+        actor,
+        Change { kind: "subnet.created", message, after: json(&subnet), ..Change::default() },
+    )
+    .await?;
     tx.commit().await?;
     Ok(subnet)
 }
@@ -138,8 +142,12 @@ pub async fn create_ip_range(app: &App, actor: &Actor, new: &NewIpRange) -> Resu
         comment: new.comment.clone(),
     };
     let message = format!("The {} range {} to {} was made", range.kind.as_str(), range.first, range.last);
-    audit(&mut tx, actor, Change { kind: "ip-range.created", message, after: json(&range), ..Change::default() })
-        .await?;
+    audit(
+        &mut tx,
+        actor,
+        Change { kind: "ip-range.created", message, after: json(&range), ..Change::default() },
+    )
+    .await?;
     tx.commit().await?;
     Ok(range)
 }

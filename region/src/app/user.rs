@@ -1,11 +1,9 @@
 //! Users, and what belongs to each: API tokens and SSH keys.
 
-use super::{App, Change, Describe, Error, Result, audit, json};
+use super::{App, Change, Error, Result, audit, json};
 use crate::auth::{Actor, password, token};
 use crate::db;
-use crate::model::user::{
-    CreatedToken, NewSshKey, NewToken, NewUser, SshKey, Token, User, UserPatch,
-};
+use crate::model::user::{CreatedToken, NewSshKey, NewToken, NewUser, SshKey, Token, User, UserPatch};
 use crate::model::{Page, Role};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -139,7 +137,8 @@ pub async fn create_token(app: &App, actor: &Actor, new: &NewToken) -> Result<Cr
     }
     let secret = token::new_token();
     let mut tx = app.begin().await?;
-    let made = db::token::insert(&mut tx, actor.user_id, &new.name, &token::hash(secret.expose()), new.days).await?;
+    let made =
+        db::token::insert(&mut tx, actor.user_id, &new.name, &token::hash(secret.expose()), new.days).await?;
     let message = format!("{} made the token {}", actor.name, made.name);
     audit(&mut tx, actor, Change { kind: "token.created", message, ..Change::default() }).await?;
     tx.commit().await?;
@@ -206,9 +205,9 @@ pub fn check_public_key(text: &str) -> std::result::Result<String, String> {
     let (kind, data) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let wrong = || format!("`{kind} …` is not a public key: it is `TYPE BASE64 COMMENT`, without options");
     let bytes = STANDARD.decode(data).map_err(|_| wrong())?;
-    let named = bytes.split_first_chunk::<4>().and_then(|(length, rest)| {
-        rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
-    });
+    let named = bytes
+        .split_first_chunk::<4>()
+        .and_then(|(length, rest)| rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?));
     if named == Some(kind.as_bytes()) { Ok(line.to_owned()) } else { Err(wrong()) }
 }
 
@@ -216,12 +215,15 @@ pub fn check_public_key(text: &str) -> std::result::Result<String, String> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ann@example";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ann@example";
 
     #[test]
     fn a_public_key_is_taken_and_other_text_is_not() {
         assert_eq!(check_public_key(&format!(" {KEY}\n")).unwrap(), KEY);
-        for text in ["", "ssh-ed25519", "ssh-rsa AAAAC3NzaC1lZDI1NTE5", "hello world", &format!("{KEY}\n{KEY}")] {
+        for text in
+            ["", "ssh-ed25519", "ssh-rsa AAAAC3NzaC1lZDI1NTE5", "hello world", &format!("{KEY}\n{KEY}")]
+        {
             assert!(check_public_key(text).is_err(), "{text}");
         }
         assert!(check_public_key("-----BEGIN OPENSSH PRIVATE KEY-----").unwrap_err().contains(".pub"));

@@ -32,7 +32,10 @@ impl Actor {
         if self.role >= Role::Operator || owner == Some(self.user_id) {
             return Ok(());
         }
-        Err(Error::Forbidden(format!("this machine is not {}'s; its owner or an operator may do this", self.name)))
+        Err(Error::Forbidden(format!(
+            "this machine is not {}'s; its owner or an operator may do this",
+            self.name
+        )))
     }
 }
 

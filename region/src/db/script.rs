@@ -97,3 +97,9 @@ pub async fn insert(
 pub async fn delete(conn: &mut PgConnection, name: &str) -> Result<u64, DbError> {
     Ok(sqlx::query!("DELETE FROM script WHERE name = $1", name).execute(conn).await?.rows_affected())
 }
+
+/// Keeps others from storing scripts until the transaction ends.
+pub async fn lock(conn: &mut PgConnection) -> Result<(), DbError> {
+    sqlx::query!("LOCK TABLE script IN SHARE ROW EXCLUSIVE MODE").execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Commissioning and test scripts: reading their header, and those that come with Rackwright.
+
+pub mod builtin;
+pub mod metadata;
+
+pub use builtin::install_builtin;
