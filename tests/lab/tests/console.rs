@@ -1,10 +1,13 @@
 //! The console: typed text reaches the machine, and what a guest does to its own power is seen outside.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use rackwright_lab::qemu::{BootOrder, Console};
 use rackwright_lab::{BmcKind, Lab, LabPlan, Machine, poll};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -40,30 +43,61 @@ fn serial_over_lan_shows_the_machine() {
     let lab = lab.unwrap();
     let machine = lab.machine("m1").unwrap();
     machine.start(BootOrder::NetworkFirst).unwrap();
-    let bmc = lab.bmc("m1").unwrap();
-    let seen = lab.state().folder().join("sol");
-    poll::until(LONG, "iPXE by serial over LAN", || {
-        // A session that begins before the simulator holds the console shows nothing: begin again.
-        let line = format!(
-            "timeout 8 ip netns exec {} ipmitool -I lanplus -C 3 -H {} -U admin -E sol activate",
-            lab.namespace("ctl"),
-            bmc.plan().address
-        );
-        let mut session = Command::new("script")
-            .args(["-qfec", &line])
+    let Console::Tcp(port) = machine.console() else { panic!("the BMC holds this console") };
+    poll::until(LONG, "the simulator to hold the console", || {
+        let mut ss = lab.exec("site", "ss");
+        let held =
+            ss.args(["-H", "-t", "-n", "state", "established", &format!("sport = :{port}")]).output()?;
+        Ok((!held.stdout.is_empty()).then_some(()))
+    })
+    .unwrap();
+    poll::until(2 * LONG, "iPXE by serial over LAN", || {
+        // A session that was cut is still active for the simulator; without one this fails, and may.
+        drop(lab.ipmitool("m1")?.args(["sol", "deactivate"]).output()?);
+        let session = Session::begin(&lab);
+        poll::until(LONG / 6, "the session", || Ok(session.shows("operational").then_some(())))?;
+        machine.reset(BootOrder::NetworkFirst)?;
+        poll::until(LONG / 3, "iPXE", || Ok(session.shows("iPXE").then_some(())))?;
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
+/// `ipmitool sol activate` on a terminal of its own; ends with this value.
+struct Session {
+    process: Child,
+    seen: PathBuf,
+}
+
+impl Session {
+    fn begin(lab: &Lab) -> Self {
+        let bmc = lab.bmc("m1").unwrap();
+        let seen = lab.state().folder().join("sol");
+        let (namespace, address) = (lab.namespace("ctl"), bmc.plan().address);
+        let ipmitool = format!("ipmitool -I lanplus -C 3 -H {address} -U admin -E sol activate");
+        let process = Command::new("script")
+            .args(["-qfec", &format!("exec ip netns exec {namespace} {ipmitool}")])
             .arg(&seen)
             .env("IPMI_PASSWORD", &bmc.plan().password.0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .spawn()?;
-        let reset = machine.reset(BootOrder::NetworkFirst);
-        session.wait()?;
-        reset?;
-        let text = String::from_utf8_lossy(&std::fs::read(&seen)?).into_owned();
-        anyhow::ensure!(text.contains("iPXE"), "{text:?}");
-        Ok(Some(()))
-    })
-    .unwrap();
+            .spawn()
+            .unwrap();
+        Self { process, seen }
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        let bytes = std::fs::read(&self.seen).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(text)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // `script` closes the terminal, which ends ipmitool.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
 }
 
 #[test]
