@@ -11,6 +11,8 @@
 //! What holds: no bytes from the network make this crate panic; a lost or repeated datagram neither ends a
 //! transfer nor doubles its traffic. Left out: writing, multicast (RFC 2090), mail mode.
 
+#![cfg_attr(test, expect(clippy::octal_escapes, reason = "a NUL, then the digits of a value"))]
+
 mod negotiate;
 mod netascii;
 mod packet;

@@ -1,0 +1,100 @@
+//! The box's own addresses on the interfaces that machines are on, and what is served on each of them.
+
+use ipnet::Ipv4Net;
+use nix::ifaddrs::getifaddrs;
+use rackwright_common::link::RackAddress;
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often the addresses are looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The IPv4 addresses of the named interfaces, in the order of the names.
+pub fn read(interfaces: &[String], http_port: u16) -> io::Result<Vec<RackAddress>> {
+    let entries: Vec<_> = getifaddrs().map_err(io::Error::from)?.collect();
+    let mut addresses = Vec::new();
+    for name in interfaces {
+        for entry in entries.iter().filter(|e| e.interface_name == *name) {
+            let Some(ip) = entry.address.as_ref().and_then(|a| a.as_sockaddr_in()).map(|a| a.ip()) else {
+                continue;
+            };
+            let mask = entry.netmask.as_ref().and_then(|m| m.as_sockaddr_in()).map(|m| m.ip());
+            let network =
+                mask.and_then(|m| Ipv4Net::with_netmask(ip, m).ok()).unwrap_or_else(|| Ipv4Net::from(ip));
+            addresses.push(RackAddress { interface: name.clone(), network, http_port });
+        }
+    }
+    Ok(addresses)
+}
+
+/// Runs `serve` on each address of the interfaces, from when the address comes until it goes. Ends when cancelled,
+/// or with the first error: of an address that was there at the start at once, later ones are tried again.
+pub async fn serve_each<F, Fut, E>(
+    interfaces: &[String],
+    cancel: CancellationToken,
+    serve: F,
+) -> Result<(), E>
+where
+    F: Fn(Ipv4Addr, CancellationToken) -> Fut,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+{
+    let mut running: HashMap<Ipv4Addr, CancellationToken> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    let mut first = true;
+    loop {
+        let now = read(interfaces, 0).map(|found| found.iter().map(|a| a.network.addr()).collect::<Vec<_>>());
+        let now = now.unwrap_or_else(|_| running.keys().copied().collect());
+        running.retain(|address, stop| {
+            let stays = now.contains(address);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        for address in now {
+            running.entry(address).or_insert_with(|| {
+                let stop = cancel.child_token();
+                let served = serve(address, stop.clone());
+                tasks.spawn(async move { (address, served.await) });
+                stop
+            });
+        }
+        let pause = tokio::time::sleep(EVERY);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => {
+                    while tasks.join_next().await.is_some() {}
+                    return Ok(());
+                }
+                () = &mut pause => break,
+                Some(Ok((address, ended))) = tasks.join_next() => {
+                    running.remove(&address);
+                    match ended {
+                        Err(error) if first => return Err(error),
+                        Err(error) => tracing::warn!(%address, %error, "not served, for now"),
+                        Ok(()) => {}
+                    }
+                }
+            }
+        }
+        first = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_has_its_address() {
+        let addresses = read(&["lo".to_owned(), "no-such-one".to_owned()], 5248).unwrap();
+        let network = "127.0.0.1/8".parse().unwrap();
+        assert!(addresses.contains(&RackAddress { interface: "lo".to_owned(), network, http_port: 5248 }));
+    }
+}

@@ -1,0 +1,34 @@
+//! The rack controller: serves the machines of its networks from one [`state::World`], and tells regions what it
+//! sees through one [`state::Journal`].
+//!
+//! Everything machines need works from the last snapshot, with every region dead: [`dhcp`], [`boot`] (TFTP, HTTP,
+//! boot scripts), [`cache`]. The [`link`] to the regions brings snapshots and tasks, and carries the journal and
+//! machines' requests away. [`daemon::run`] starts it all.
+
+pub mod addresses;
+#[cfg(feature = "bmc")]
+pub mod bmc;
+pub mod boot;
+pub mod cache;
+pub mod config;
+pub mod daemon;
+pub mod dhcp;
+pub mod link;
+pub mod ra;
+pub mod state;
+
+pub use config::RackConfig;
+pub use daemon::RackError;
+#[cfg(feature = "bmc")]
+pub use daemon::run;
+
+/// An error and its causes in one line, for the log.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}

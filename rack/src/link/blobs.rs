@@ -1,0 +1,60 @@
+//! Blobs from regions, over connections of their own: a large image never delays a heartbeat.
+
+use super::hub::Hub;
+use crate::cache::{BlobSource, BlobStream};
+use async_trait::async_trait;
+use rackwright_link::{Credentials, LinkClient, LinkError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Mutex;
+
+/// Asks the known regions in turn, so that the next attempt after a failure or damage asks another one.
+pub struct RegionBlobs {
+    hub: Hub,
+    credentials: Arc<Credentials>,
+    turn: AtomicUsize,
+    connections: Mutex<HashMap<String, LinkClient>>,
+}
+
+impl RegionBlobs {
+    /// Fetches from the regions that `hub` knows.
+    pub fn new(hub: Hub, credentials: Arc<Credentials>) -> Self {
+        Self { hub, credentials, turn: AtomicUsize::new(0), connections: Mutex::default() }
+    }
+
+    async fn ask(&self, address: &str, sha256: &str, offset: u64) -> Result<BlobStream, LinkError> {
+        let known = self.connections.lock().await.get(address).cloned();
+        let client = match known {
+            Some(client) => client,
+            None => {
+                let client = LinkClient::connect(address, &self.credentials).await?;
+                self.connections.lock().await.insert(address.to_owned(), client.clone());
+                client
+            }
+        };
+        Ok(Box::pin(client.fetch(sha256, offset).await?))
+    }
+}
+
+#[async_trait]
+impl BlobSource for RegionBlobs {
+    async fn fetch(&self, sha256: &str, offset: u64) -> Result<BlobStream, LinkError> {
+        let regions = self.hub.regions();
+        let mut last = LinkError::Unavailable("no region is known".to_owned());
+        for _ in 0..regions.len() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let Some(address) = regions.get(turn % regions.len()) else { break };
+            match self.ask(address, sha256, offset).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    if !matches!(error, LinkError::NotFound(_)) {
+                        self.connections.lock().await.remove(address);
+                    }
+                    last = error;
+                }
+            }
+        }
+        Err(last)
+    }
+}

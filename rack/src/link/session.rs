@@ -1,0 +1,164 @@
+//! One stream to one region, from hello to its end.
+
+use super::LinkContext;
+use super::hub::StreamId;
+use super::known::KnownRegions;
+use crate::addresses;
+use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, ToRack, ToRegion};
+use rackwright_link::{LinkError, LinkReceiver, LinkSender, Received};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+
+const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
+const DEAD_AFTER: Duration = Duration::from_secs(DEAD_AFTER_SECONDS);
+/// Journal entries in one message, and sent without an acknowledgement.
+const BATCH: usize = 200;
+const IN_FLIGHT: usize = 1000;
+/// Entries not acknowledged for this long are sent again.
+const RESEND: Duration = Duration::from_secs(10);
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SessionError {
+    #[error("the region is silent")]
+    Silent,
+    #[error("the region ended the stream")]
+    Ended,
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+struct Session<'a> {
+    context: &'a LinkContext,
+    known: &'a KnownRegions,
+    id: StreamId,
+    sender: LinkSender,
+    /// The journal is sent up to this number, and acknowledged at this time or later.
+    sent: u64,
+    unacknowledged: usize,
+    moved: Instant,
+}
+
+/// Leaves the hub however the session ends.
+struct Joined<'a>(&'a LinkContext, StreamId);
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        self.0.hub.leave(self.1);
+    }
+}
+
+/// Speaks with a region until the stream ends.
+pub(super) async fn run(
+    context: &LinkContext,
+    known: &KnownRegions,
+    address: &str,
+    sender: LinkSender,
+    mut receiver: LinkReceiver,
+) -> Result<(), SessionError> {
+    sender.send(hello(context)).await.map_err(|_| SessionError::Ended)?;
+    let id = context.hub.join(sender.clone());
+    let _joined = Joined(context, id);
+    tracing::info!(region = address, "a stream to this region is open");
+    let mut session =
+        Session { context, known, id, sender, sent: 0, unacknowledged: 0, moved: Instant::now() };
+    let (mut journal, mut hub) = (context.journal.subscribe(), context.hub.subscribe());
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    loop {
+        session.send_waiting().await?;
+        tokio::select! {
+            message = receiver.next() => {
+                heard = Instant::now();
+                session.received(message.ok_or(SessionError::Ended)??).await?;
+            }
+            _ = heartbeat.tick() => session.send(session.heartbeat()).await?,
+            () = tokio::time::sleep_until(heard + DEAD_AFTER) => return Err(SessionError::Silent),
+            _ = journal.changed() => {}
+            _ = hub.changed() => {}
+        }
+    }
+}
+
+fn hello(context: &LinkContext) -> ToRegion {
+    let addresses = addresses::read(&context.config.interfaces, context.config.http_port);
+    ToRegion::Hello(RackHello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: context.world.generation(),
+        addresses: addresses.unwrap_or_default(),
+        instance: context.instance,
+    })
+}
+
+impl Session<'_> {
+    fn heartbeat(&self) -> ToRegion {
+        let generation = self.context.world.generation();
+        ToRegion::Heartbeat { generation, tasks: self.context.hub.running.numbers() }
+    }
+
+    async fn send(&self, message: ToRegion) -> Result<(), SessionError> {
+        match tokio::time::timeout(DEAD_AFTER, self.sender.send(message)).await {
+            Ok(sent) => sent.map_err(|_| SessionError::Ended),
+            Err(_) => Err(SessionError::Silent),
+        }
+    }
+
+    /// Results of tasks, and as much of the journal as the region keeps up with.
+    async fn send_waiting(&mut self) -> Result<(), SessionError> {
+        for result in self.context.hub.take_results(self.id) {
+            self.send(ToRegion::TaskResult(result)).await?;
+        }
+        if !self.context.hub.carries_journal(self.id) {
+            self.sent = 0;
+            return Ok(());
+        }
+        if self.unacknowledged > 0 && self.moved.elapsed() > RESEND {
+            (self.sent, self.unacknowledged) = (0, 0);
+        }
+        while self.unacknowledged < IN_FLIGHT {
+            let entries = self.context.journal.after(self.sent, BATCH);
+            let Some(last) = entries.last() else { break };
+            self.sent = last.seq;
+            self.unacknowledged += entries.len();
+            self.moved = Instant::now();
+            self.send(ToRegion::Journal { entries }).await?;
+        }
+        Ok(())
+    }
+
+    async fn received(&mut self, received: Received) -> Result<(), SessionError> {
+        self.context.hub.heard(self.id);
+        let context = self.context;
+        match received.message {
+            ToRack::Welcome { region, regions } => {
+                tracing::info!(region, ?regions, "welcomed");
+                self.known.tell(regions);
+            }
+            ToRack::Heartbeat | ToRack::Unknown => {}
+            ToRack::Snapshot { snapshot, .. } => {
+                let generation = snapshot.generation;
+                let world = context.world.clone();
+                let applied =
+                    tokio::task::spawn_blocking(move || world.apply(*snapshot, received.intact)).await;
+                let error = match applied {
+                    Ok(Ok(())) => None,
+                    Ok(Err(refused)) => Some(refused.to_string()),
+                    Err(_) => Some("applying it failed".to_owned()),
+                };
+                if let Some(error) = &error {
+                    tracing::warn!(generation, error, "a snapshot is refused");
+                }
+                self.send(ToRegion::SnapshotApplied { generation, error }).await?;
+            }
+            ToRack::Task(task) => context.hub.running.begin(task, &context.runner, &context.hub),
+            ToRack::RelayReply(reply) => context.hub.replied(reply),
+            ToRack::JournalAck { seq } => {
+                context.journal.acknowledge(seq);
+                self.moved = Instant::now();
+                self.unacknowledged = context.journal.count_between(seq, self.sent);
+            }
+        }
+        Ok(())
+    }
+}
