@@ -51,3 +51,10 @@ pub async fn delete_rack(app: &App, actor: &Actor, name: &str) -> Result<()> {
 pub async fn is_ready(app: &App) -> Result<bool> {
     Ok(db::controller_query::is_writable(&mut *app.read().await?).await?)
 }
+
+/// Machines by status, and operations under way, for metrics. Asks nobody who they are; names no machine.
+pub async fn counts(app: &App) -> Result<(Vec<(String, i64)>, i64)> {
+    let mut conn = app.read().await?;
+    let machines = db::machine_query::count_by_status(&mut conn).await?;
+    Ok((machines, db::operation_query::count_running(&mut conn).await?))
+}

@@ -3,8 +3,11 @@
 use super::{App, Change, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
-use crate::model::image::{Image, NewImage};
+use crate::images::StoreError;
+use crate::model::image::{Image, NewImage, Upload};
 use crate::model::{Page, Role};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 
 /// Images by name, newest version first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Page<Image>> {
@@ -79,6 +82,86 @@ pub async fn delete(app: &App, actor: &Actor, reference: &str) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-async fn stored_size(_app: &App, _sha256: &str) -> Result<Option<u64>> {
-    Ok(None)
+/// Bytes of a file in the store; `None` when it is not there.
+async fn stored_size(app: &App, sha256: &str) -> Result<Option<u64>> {
+    let Some(path) = app.store().find(sha256).await else { return Ok(None) };
+    Ok(Some(tokio::fs::metadata(&path).await.map_err(Error::internal)?.len()))
+}
+
+/// How much of a file has arrived.
+pub async fn upload_state(app: &App, actor: &Actor, sha256: &str) -> Result<Upload> {
+    actor.require(Role::Administrator)?;
+    check_hash(sha256)?;
+    if let Some(size) = stored_size(app, sha256).await? {
+        return Ok(Upload { sha256: sha256.to_owned(), received: size, complete: true });
+    }
+    let upload = app.store().upload(&upload_key(sha256)).await?;
+    Ok(Upload { sha256: sha256.to_owned(), received: upload.written(), complete: false })
+}
+
+/// A part of a file on its way, or all of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Where it begins.
+    pub start: u64,
+    /// Bytes of the whole file, when the sender knows; the end of the body is the end of the file otherwise.
+    pub total: Option<u64>,
+}
+
+/// Takes bytes of a file into the store. With the last one, the hash is checked and the file put in place. What
+/// arrived before a broken connection stays, and the sender goes on from there.
+pub async fn upload<S, E>(app: &App, actor: &Actor, sha256: &str, part: Part, mut body: S) -> Result<Upload>
+where
+    S: Stream<Item = std::result::Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    actor.require(Role::Administrator)?;
+    check_hash(sha256)?;
+    if let Some(size) = stored_size(app, sha256).await? {
+        return Ok(Upload { sha256: sha256.to_owned(), received: size, complete: true });
+    }
+    let mut upload = app.store().upload(&upload_key(sha256)).await?;
+    upload.seek(part.start).await?;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|e| {
+            Error::invalid("body", format!("the transfer broke off at byte {}: {e}", upload.written()))
+        })?;
+        upload.append(&chunk).await?;
+        if part.total.is_some_and(|total| upload.written() > total) {
+            return Err(Error::invalid("Content-Range", "more bytes came than the whole file has"));
+        }
+    }
+    let received = upload.written();
+    if part.total.is_some_and(|total| received < total) {
+        return Ok(Upload { sha256: sha256.to_owned(), received, complete: false });
+    }
+    let blob = upload.finish(Some(sha256)).await?;
+    tracing::info!(sha256, size = blob.size, user = actor.name, "a file of an image was uploaded");
+    Ok(Upload { sha256: blob.sha256, received: blob.size, complete: true })
+}
+
+fn upload_key(sha256: &str) -> String {
+    format!("upload {sha256}")
+}
+
+fn check_hash(sha256: &str) -> Result<()> {
+    let digits = sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if sha256.len() == 64 && digits {
+        return Ok(());
+    }
+    Err(Error::invalid("sha256", "a hash is 64 lower-case hexadecimal digits"))
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::File { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Self::conflict("the region's image store is full; make room and go on with the upload")
+            }
+            StoreError::File { .. } => Self::internal(error),
+            StoreError::Hash { .. } => Self::invalid("sha256", message),
+            StoreError::Offset { .. } => Self::Conflict { field: Some("Content-Range"), message },
+        }
+    }
 }

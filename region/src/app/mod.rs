@@ -24,6 +24,7 @@ use crate::auth::Actor;
 use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
+use crate::images::store::Store;
 use crate::secrets::MasterKey;
 use rackwright_common::{MachineId, OperationId};
 use serde_json::Value;
@@ -36,20 +37,26 @@ use std::sync::Arc;
 pub struct App {
     pool: PgPool,
     keys: MasterKey,
+    store: Store,
     wakeups: Wakeups,
     logins: Arc<LoginLimit>,
 }
 
 impl App {
     /// Over a database whose schema is up to date.
-    pub fn new(pool: PgPool, keys: MasterKey) -> Self {
-        Self { pool, keys, wakeups: Wakeups::default(), logins: Arc::default() }
+    pub fn new(pool: PgPool, keys: MasterKey, store: Store) -> Self {
+        Self { pool, keys, store, wakeups: Wakeups::default(), logins: Arc::default() }
     }
 
     /// Uses these wake-ups, so that streams and waits answer at once. Without them they look once a second.
     #[must_use]
     pub fn with_wakeups(self, wakeups: Wakeups) -> Self {
         Self { wakeups, ..self }
+    }
+
+    /// The content store of images.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The master key.

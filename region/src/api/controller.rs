@@ -1,0 +1,44 @@
+//! `/status`, `/racks` and `/regions`.
+
+use super::extract::ApiPath;
+use super::problem::Refused;
+use crate::app::{App, Error, controller};
+use crate::auth::Actor;
+use crate::model::Page;
+use crate::model::controller::{Rack, Region, SiteStatus};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+/// What the site has and how it does.
+#[utoipa::path(get, path = "/status", tag = "controllers",
+    responses((status = 200, body = SiteStatus), Refused))]
+pub async fn show_status(State(app): State<App>, actor: Actor) -> Result<Json<SiteStatus>, Error> {
+    controller::status(&app, &actor).await.map(Json)
+}
+
+/// All racks.
+#[utoipa::path(get, path = "/racks", tag = "controllers",
+    responses((status = 200, body = Page<Rack>), Refused))]
+pub async fn list_racks(State(app): State<App>, actor: Actor) -> Result<Json<Page<Rack>>, Error> {
+    controller::racks(&app, &actor).await.map(Json)
+}
+
+/// Removes a rack that is gone for good.
+#[utoipa::path(delete, path = "/racks/{name}", tag = "controllers", params(("name" = String, Path)),
+    responses((status = 204), Refused))]
+pub async fn delete_rack(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<StatusCode, Error> {
+    controller::delete_rack(&app, &actor, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All regions.
+#[utoipa::path(get, path = "/regions", tag = "controllers",
+    responses((status = 200, body = Page<Region>), Refused))]
+pub async fn list_regions(State(app): State<App>, actor: Actor) -> Result<Json<Page<Region>>, Error> {
+    controller::regions(&app, &actor).await.map(Json)
+}

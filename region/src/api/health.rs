@@ -1,0 +1,44 @@
+//! `/healthz` (the process lives), `/readyz` (it can work), `/metrics` (Prometheus text format, no label per machine).
+
+use super::request_log::Counters;
+use crate::app::{App, controller};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::future::ready;
+
+/// The process lives.
+pub async fn healthz() -> &'static str {
+    ready("ok\n").await
+}
+
+/// The database answers and takes writes.
+pub async fn readyz(State(app): State<App>) -> Response {
+    match controller::is_ready(&app).await {
+        Ok(true) => "ready\n".into_response(),
+        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is read-only\n").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+    }
+}
+
+/// Machines by status, operations under way, requests answered.
+pub async fn metrics(State(app): State<App>, counters: Counters) -> Response {
+    let mut text = counters.render();
+    match controller::counts(&app).await {
+        Ok((machines, operations)) => {
+            text.push_str(
+                "# HELP rackwright_machines Machines by status.\n# TYPE rackwright_machines gauge\n",
+            );
+            for (status, count) in machines {
+                text.push_str(&format!("rackwright_machines{{status=\"{status}\"}} {count}\n"));
+            }
+            text.push_str(&format!(
+                "# HELP rackwright_operations_running Operations under way.\n\
+                 # TYPE rackwright_operations_running gauge\nrackwright_operations_running {operations}\n\
+                 rackwright_database_up 1\n"
+            ));
+        }
+        Err(_) => text.push_str("rackwright_database_up 0\n"),
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

@@ -1,0 +1,163 @@
+//! The REST API, `/api/v1`: ten-line handlers over the use cases of `app`, one file per noun, and the OpenAPI
+//! document made from them.
+//!
+//! Every answer that is not 2xx is `application/problem+json`. Changes by session need the session's CSRF token;
+//! every POST may carry an `Idempotency-Key`.
+
+pub mod account;
+pub mod actor;
+pub mod controller;
+pub mod event;
+pub mod extract;
+pub mod group;
+pub mod health;
+pub mod idempotency;
+pub mod image;
+pub mod machine;
+pub mod machine_action;
+pub mod network;
+pub mod operation;
+pub mod problem;
+pub mod request_log;
+pub mod script;
+pub mod session;
+pub mod setting;
+pub mod subnet;
+
+use crate::app::App;
+use axum::Json;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Where the API begins.
+pub const PREFIX: &str = "/api/v1";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Rackwright",
+        description = "Bare-metal provisioning. Long actions answer 202 with an operation; follow it with \
+                       `GET /operations/{id}?wait=30` or `GET /events/stream`."
+    ),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API token, `rwt_…`"));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+        // Paths are made from the packages' licence and version; people's names have no place in them.
+        openapi.info.contact = None;
+    }
+}
+
+fn machines() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(machine::list_machines, machine::create_machine))
+        .routes(routes!(machine::show_machine, machine::update_machine, machine::delete_machine))
+        .routes(routes!(machine::set_bmc))
+        .routes(routes!(machine::update_interface, machine::delete_interface))
+        .routes(routes!(machine::list_script_runs))
+        .routes(routes!(machine::show_script_run))
+        .routes(routes!(machine::suppress_script_run))
+        .routes(routes!(machine_action::commission_machine))
+        .routes(routes!(machine_action::test_machine))
+        .routes(routes!(machine_action::deploy_machine))
+        .routes(routes!(machine_action::release_machine))
+        .routes(routes!(machine_action::enter_rescue))
+        .routes(routes!(machine_action::exit_rescue))
+        .routes(routes!(machine_action::power_machine))
+        .routes(routes!(machine_action::abort_machine))
+        .routes(routes!(machine_action::allocate_machine))
+        .routes(routes!(machine_action::mark_machine_broken))
+        .routes(routes!(machine_action::mark_machine_fixed))
+        .routes(routes!(machine_action::lock_machine))
+        .routes(routes!(machine_action::unlock_machine))
+        .routes(routes!(machine_action::override_failed_tests))
+}
+
+fn work() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(operation::list_operations))
+        .routes(routes!(operation::show_operation))
+        .routes(routes!(operation::show_operation_log))
+        .routes(routes!(event::list_events))
+        .routes(routes!(event::stream_events))
+        .routes(routes!(image::list_images, image::create_image))
+        .routes(routes!(image::show_image, image::delete_image))
+        .routes(routes!(image::show_upload, image::upload_file))
+        .routes(routes!(script::list_scripts, script::create_script))
+        .routes(routes!(script::show_script, script::delete_script))
+        .routes(routes!(setting::show_settings, setting::update_settings))
+        .routes(routes!(group::list_pools))
+        .routes(routes!(group::put_pool, group::delete_pool))
+        .routes(routes!(group::list_zones))
+        .routes(routes!(group::put_zone, group::delete_zone))
+        .routes(routes!(controller::show_status))
+        .routes(routes!(controller::list_racks))
+        .routes(routes!(controller::delete_rack))
+        .routes(routes!(controller::list_regions))
+}
+
+fn network() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(network::list_fabrics, network::create_fabric))
+        .routes(routes!(network::update_fabric, network::delete_fabric))
+        .routes(routes!(network::list_vlans, network::create_vlan))
+        .routes(routes!(network::update_vlan, network::delete_vlan))
+        .routes(routes!(network::list_leases))
+        .routes(routes!(subnet::list_subnets, subnet::create_subnet))
+        .routes(routes!(subnet::show_subnet, subnet::update_subnet, subnet::delete_subnet))
+        .routes(routes!(subnet::show_utilisation))
+        .routes(routes!(subnet::list_ip_ranges, subnet::create_ip_range))
+        .routes(routes!(subnet::delete_ip_range))
+        .routes(routes!(subnet::list_reservations, subnet::create_reservation))
+        .routes(routes!(subnet::delete_reservation))
+}
+
+fn accounts() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(session::login, session::show_session, session::logout))
+        .routes(routes!(account::list_users, account::create_user))
+        .routes(routes!(account::show_user, account::update_user, account::delete_user))
+        .routes(routes!(account::list_tokens, account::create_token))
+        .routes(routes!(account::delete_token))
+        .routes(routes!(account::list_ssh_keys, account::create_ssh_key))
+        .routes(routes!(account::delete_ssh_key))
+}
+
+fn everything() -> OpenApiRouter<App> {
+    let api = machines().merge(work()).merge(network()).merge(accounts());
+    OpenApiRouter::with_openapi(Document::openapi()).nest(PREFIX, api)
+}
+
+/// The OpenAPI document, as it is in git.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    everything().split_for_parts().1
+}
+
+/// Everything that the region serves for programs: the API, `/healthz`, `/readyz`, `/metrics`.
+pub fn router(app: App) -> axum::Router {
+    let (api, document) = everything().split_for_parts();
+    let counters = request_log::Counters::default();
+    let layer = counters.clone();
+    api.layer(from_fn_with_state(app.clone(), idempotency::replay))
+        .route(&format!("{PREFIX}/openapi.json"), get(move || std::future::ready(Json(document))))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(move |state| health::metrics(state, counters)))
+        .layer(from_fn(move |request, next| request_log::log(layer.clone(), request, next)))
+        .with_state(app)
+}
