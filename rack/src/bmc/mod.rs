@@ -55,6 +55,7 @@ pub struct BmcQueues {
     manual: Arc<dyn Bmc>,
     fences: Fences,
     lanes: Mutex<HashMap<Lane, Turn>>,
+    order_within: Duration,
 }
 
 impl std::fmt::Debug for BmcQueues {
@@ -78,6 +79,7 @@ impl BmcQueues {
             manual: Arc::new(ManualDriver),
             fences: Fences::default(),
             lanes: Mutex::default(),
+            order_within: ORDER_WITHIN,
         }
     }
 
@@ -89,6 +91,13 @@ impl BmcQueues {
             DriverKind::Amt => self.amt = driver,
             DriverKind::Manual => self.manual = driver,
         }
+        self
+    }
+
+    /// The same with another limit than [`ORDER_WITHIN`] for one order.
+    #[must_use]
+    pub fn with_order_within(mut self, limit: Duration) -> Self {
+        self.order_within = limit;
         self
     }
 
@@ -126,9 +135,10 @@ impl BmcQueues {
             DriverKind::Amt => &self.amt,
             DriverKind::Manual => &self.manual,
         };
-        let outcome = timeout(ORDER_WITHIN, driver.perform(endpoint, action)).await.unwrap_or_else(|_| {
-            Err(BmcError::Unreachable(format!("gave up after {} s", ORDER_WITHIN.as_secs())))
-        });
+        let outcome =
+            timeout(self.order_within, driver.perform(endpoint, action)).await.unwrap_or_else(|_| {
+                Err(BmcError::Unreachable(format!("gave up after {} s", self.order_within.as_secs())))
+            });
         match &outcome {
             Ok(_) if action == BmcAction::Query => {
                 debug!(machine.id = %endpoint.machine, bmc.driver = %endpoint.driver, "power queried");
