@@ -1,6 +1,5 @@
 //! The rack as a whole: everything in one set of tasks; one that dies takes the process down, which is started anew.
 
-#[cfg(feature = "bmc")]
 use crate::bmc::BmcQueues;
 use crate::boot::{BootContext, HttpError, TftpError, serve_http, serve_tftp};
 use crate::cache::{Cache, CacheConfig, keep_pinned};
@@ -62,18 +61,16 @@ impl DhcpWorld for DhcpView {
     }
 }
 
-#[cfg(feature = "bmc")]
 #[async_trait]
 impl TaskRunner for BmcQueues {
     async fn perform(&self, order: BmcOrder) -> Result<BmcOutcome, BmcError> {
-        Self::perform(self, &order.endpoint, order.fence, order.action).await
+        self.carry_out(&order).await
     }
 }
 
 type Part = (&'static str, Result<(), RackError>);
 
 /// Runs a rack until cancelled.
-#[cfg(feature = "bmc")]
 pub async fn run(config: RackConfig, cancel: CancellationToken) -> Result<(), RackError> {
     run_with(config, Arc::new(BmcQueues::new()), cancel).await
 }

@@ -6,7 +6,6 @@
 //! machines' requests away. [`daemon::run`] starts it all.
 
 pub mod addresses;
-#[cfg(feature = "bmc")]
 pub mod bmc;
 pub mod boot;
 pub mod cache;
@@ -18,9 +17,7 @@ pub mod ra;
 pub mod state;
 
 pub use config::RackConfig;
-pub use daemon::RackError;
-#[cfg(feature = "bmc")]
-pub use daemon::run;
+pub use daemon::{RackError, run};
 
 /// An error and its causes in one line, for the log.
 pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {

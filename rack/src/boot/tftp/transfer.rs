@@ -18,10 +18,10 @@ pub(super) async fn run(context: &BootContext, local: Ipv4Addr, peer: SocketAddr
         socket.connect(peer).await?;
         match content::open(context, local, peer.ip(), request).await {
             Ok((mut content, (stage, detail))) => {
-                let outcome = transfer(&socket, &mut content, request).await?;
-                if outcome == Outcome::Complete {
+                let outcome = transfer(&socket, &mut content, request, || {
                     context.told(peer.ip(), stage, detail);
-                }
+                })
+                .await?;
                 tracing::info!(%peer, file = request.file, bytes = content.size(), ?outcome, "TFTP");
             }
             Err(missing) => {
@@ -37,7 +37,14 @@ pub(super) async fn run(context: &BootContext, local: Ipv4Addr, peer: SocketAddr
     }
 }
 
-async fn transfer(socket: &UdpSocket, content: &mut Content, request: &Request) -> io::Result<Outcome> {
+/// Runs until nothing more is to be sent; `complete` is called as soon as the client has everything.
+async fn transfer(
+    socket: &UdpSocket,
+    content: &mut Content,
+    request: &Request,
+    complete: impl FnOnce(),
+) -> io::Result<Outcome> {
+    let mut complete = Some(complete);
     let mut transfer = Transfer::new(request, content.size(), Limits::default(), Instant::now());
     let mut buffer = [0; RECEIVE_MAX];
     loop {
@@ -49,6 +56,11 @@ async fn transfer(socket: &UdpSocket, content: &mut Content, request: &Request) 
                 }
             };
             socket.send(&datagram).await?;
+        }
+        if transfer.outcome() == Some(&Outcome::Complete)
+            && let Some(complete) = complete.take()
+        {
+            complete();
         }
         let deadline = transfer.deadline();
         if let Some(outcome) = transfer.outcome()
