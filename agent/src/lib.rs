@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 pub mod erase;
 pub mod error;
+pub mod identity;
 pub mod install;
 pub mod inventory;
 pub mod link;

@@ -55,7 +55,13 @@ pub fn run(work: &ScriptWork, item: i64, folder: &Path, report: &Report) -> Resu
         }
         None => Command::new(&program),
     };
-    command.args(&work.arguments).envs(environment(work, &inside)).current_dir("/").process_group(0);
+    // The kernel hands unknown words of its command line to /init as environment; a script is not to see them.
+    command
+        .args(&work.arguments)
+        .env_clear()
+        .envs(environment(work, &inside))
+        .current_dir("/")
+        .process_group(0);
     let child = spawn(&mut command, work)?;
     let outcome = supervise(child, work, &outside, report);
     let result_yaml = read_start(&outside.join("result.yaml"));
@@ -78,6 +84,7 @@ fn environment(work: &ScriptWork, inside: &Path) -> Vec<(String, String)> {
     let mut all = vec![
         ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
         ("HOME".to_owned(), "/root".to_owned()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ("RESULT_PATH".to_owned(), path("result.yaml")),
         ("OUTPUT_STDOUT_PATH".to_owned(), path("stdout")),
         ("OUTPUT_STDERR_PATH".to_owned(), path("stderr")),

@@ -9,15 +9,13 @@ use crate::link::{Link, LinkError};
 use crate::network::Network;
 use crate::power::Ending;
 use crate::report::Report;
-use crate::{erase, install, inventory, rescue, script};
+use crate::{erase, identity, install, inventory, rescue, script};
 use rackwright_common::agent::{Hello, HelloReply, ItemResult, Next, NextReply, Work, WorkItem};
 use rackwright_common::id::Fence;
 use rackwright_common::inventory::Inventory;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// How long a region may keep a request for work waiting, seconds.
 const WAIT_SECONDS: u32 = 20;
@@ -37,7 +35,7 @@ pub struct Session {
 /// Works until the machine is to restart or to be switched off.
 pub fn run(config: Config) -> Ending {
     let network = Network::new(config.is_real());
-    let boot_id = boot_id(&config.root);
+    let boot_id = identity::boot_id(&config.root);
     let link = Arc::new(Link::new(config.racks.clone(), config.token.clone(), boot_id, network));
     let smbios = Smbios::read(&config.root);
     let virtual_machine = inventory::virtualization(&config.root, &smbios).is_some();
@@ -59,12 +57,6 @@ pub fn run(config: Config) -> Ending {
             Ending::Reboot
         }
     }
-}
-
-/// A new one with each boot; by chance where the kernel does not tell.
-fn boot_id(root: &Path) -> Uuid {
-    let text = inventory::text(&root.join("proc/sys/kernel/random/boot_id"));
-    text.and_then(|text| text.parse().ok()).unwrap_or_else(Uuid::new_v4)
 }
 
 impl Session {

@@ -8,6 +8,7 @@ use crate::blob::BlobReader;
 use crate::command;
 use crate::erase::zero;
 use crate::error::{Error, Result, io};
+use crate::identity;
 use crate::report::Report;
 use rackwright_common::agent::InstallWork;
 use rackwright_common::storage::LayoutKind;
@@ -90,8 +91,9 @@ fn partition(target: &Target<'_>) -> Result<Layout> {
     let node = |number| disk::partition_node(device, number);
     disk::reread(device, &[node(1), node(2), node(3)])?;
     let root = if lvm { make_volume(&node(3), target.work.layout.root_mib)? } else { node(3) };
-    let root_uuid = Uuid::new_v4();
-    let esp_id = hex::encode_upper(&Uuid::new_v4().as_bytes()[..4]);
+    let serial = disk::label(&target.disk);
+    let root_uuid = identity::fresh(Path::new("/"), &serial);
+    let esp_id = hex::encode_upper(&identity::fresh(Path::new("/"), "esp").as_bytes()[..4]);
     Ok(Layout { esp: node(2), root, root_uuid, esp_id, lvm })
 }
 

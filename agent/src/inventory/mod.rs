@@ -88,9 +88,11 @@ fn secure_boot(root: &Path) -> bool {
 /// What kind of virtual machine this is, by what its firmware calls itself; `unknown` when only the processor says
 /// that there is a hypervisor.
 pub fn virtualization(root: &Path, smbios: &Smbios) -> Option<String> {
-    const SIGNS: [(&str, &str); 14] = [
+    const SIGNS: [(&str, &str); 16] = [
         ("qemu", "qemu"),
         ("kvm", "kvm"),
+        ("pc-i440fx", "qemu"),
+        ("pc-q35", "qemu"),
         ("vmware", "vmware"),
         ("virtualbox", "virtualbox"),
         ("innotek", "virtualbox"),
@@ -105,12 +107,17 @@ pub fn virtualization(root: &Path, smbios: &Smbios) -> Option<String> {
         ("amazon ec2", "amazon"),
     ];
     let system = &smbios.system;
-    let said = [&system.vendor, &system.product, &system.version, &smbios.firmware.vendor]
-        .into_iter()
-        .flatten()
-        .map(|text| text.to_lowercase())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let memory = smbios.dimms.first().and_then(|dimm| dimm.vendor.clone());
+    let fields = [
+        &system.vendor,
+        &system.product,
+        &system.version,
+        &smbios.firmware.vendor,
+        &smbios.cpu_model,
+        &memory,
+    ];
+    // A machine may be named at will; QEMU still shows as the maker of its memory, or in the name of its chipset.
+    let said = fields.into_iter().flatten().map(|text| text.to_lowercase()).collect::<Vec<_>>().join(" ");
     // Metal instances of Amazon call themselves "Amazon EC2" too; their processors show no hypervisor.
     let hypervisor = cpu::has_hypervisor(root);
     let named = SIGNS.iter().find(|(sign, _)| said.contains(sign)).map(|(_, kind)| (*kind).to_owned());
