@@ -34,6 +34,12 @@ pub fn bmc_simulator() -> Result<PathBuf> {
     Ok(target().join("debug/rackwright-bmc-sim"))
 }
 
+/// `rackwright-amt-sim`; yields its path.
+pub fn amt_simulator() -> Result<PathBuf> {
+    cargo(&["build", "--package", "rackwright-amt", "--bin", "rackwright-amt-sim"], &[])?;
+    Ok(target().join("debug/rackwright-amt-sim"))
+}
+
 /// Runs cargo in the workspace.
 pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     println!("$ cargo {}", arguments.join(" "));

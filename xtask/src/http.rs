@@ -50,6 +50,11 @@ impl Client {
         self.request("POST", path, Some(body))?.success(path)
     }
 
+    /// PUT; an error unless the answer is a success.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.request("PUT", path, Some(body))?.success(path)
+    }
+
     /// PATCH; an error unless the answer is a success.
     pub fn patch(&self, path: &str, body: &Value) -> Result<Value> {
         self.request("PATCH", path, Some(body))?.success(path)

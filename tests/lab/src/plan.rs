@@ -256,6 +256,19 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// The machine with a `rackwright-amt-sim` as its Intel AMT device at `10.78.0.<last>`, port 16992.
+    #[must_use]
+    pub fn with_amt_sim(mut self, last: u8, program: &Path) -> Self {
+        let args = "--listen {address}:16992 --user {user} --password-file {password_file} \
+                    -- {chassis_program} chassis {chassis_state}";
+        let args = args.split_whitespace().map(str::to_owned).collect();
+        self.bmc =
+            Some(Bmc { kind: BmcKind::Program { program: program.to_owned(), args }, ..Bmc::at(last) });
+        self
+    }
+}
+
 impl Bmc {
     /// An `ipmi_sim` at `10.78.0.<last>` with user `admin`.
     fn at(last: u8) -> Self {

@@ -48,6 +48,13 @@ impl Board {
 /// Takes every machine of the lab the whole way; an error of one does not stop the others.
 pub fn run(lab: &Lab, controller: &Controller, interrupt: &Interrupt) -> Result<Vec<Machine>> {
     add_ssh_key(lab, controller)?;
+    let settings = json!({
+        // The demo shows commissioning as a part of its own.
+        "auto_commission": false,
+        "ephemeral_kernel_arguments": "console=ttyS0",
+        "installed_kernel_arguments": "console=ttyS0",
+    });
+    controller.api.patch("/api/v1/settings", &settings)?;
     let board = Board::of(lab);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..lab.plan().machines.len())
@@ -65,7 +72,7 @@ pub fn run(lab: &Lab, controller: &Controller, interrupt: &Interrupt) -> Result<
 fn add_ssh_key(lab: &Lab, controller: &Controller) -> Result<()> {
     let file = lab_commands::key(lab).with_extension("pub");
     let key = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    controller.api.post("/api/v1/ssh-keys", &json!({ "key": key.trim() })).map(drop)
+    controller.api.post("/api/v1/ssh-keys", &json!({ "public_key": key.trim() })).map(drop)
 }
 
 /// One machine on its way.
@@ -90,12 +97,19 @@ impl Way<'_> {
         let machine = self.lab.machine(&self.lab.plan().machines[self.at].name)?;
         let id = self.part("enlist", || self.enlist(&machine))?;
         self.board.change(self.at, |machine| machine.id = Some(id.clone()));
-        self.controller.api.patch(&format!("/api/v1/machines/{id}"), &power_settings(&machine)?)?;
+        self.describe(&id, &machine)?;
         self.part("commission", || self.act(&id, "commission", &json!({}), "ready"))?;
         self.part("test", || self.act(&id, "test", &json!({}), "ready"))?;
         self.part("deploy", || self.act(&id, "deploy", &json!({ "image": "debian-12" }), "deployed"))?;
         self.part("ssh", || self.ssh_answers(&machine))?;
         self.part("release", || self.act(&id, "release", &json!({ "erase": "quick" }), "ready"))
+    }
+
+    /// Tells Rackwright the machine's name and how its BMC is reached.
+    fn describe(&self, id: &str, machine: &MachineHandle) -> Result<()> {
+        let api = &self.controller.api;
+        api.patch(&format!("/api/v1/machines/{id}"), &json!({ "hostname": machine.plan().name }))?;
+        api.put(&format!("/api/v1/machines/{id}/bmc"), &bmc_settings(machine)?).map(drop)
     }
 
     /// Runs a part, shows it, notes its time.
@@ -132,21 +146,23 @@ impl Way<'_> {
     /// Asks for an action and waits for the status that it leads to.
     fn act(&self, id: &str, action: &str, body: &Value, goal: &str) -> Result<()> {
         let operation = self.controller.api.post(&format!("/api/v1/machines/{id}/{action}"), body)?;
-        let operation = operation["id"].as_str().context("the answer names no operation")?.to_owned();
+        let operation = operation["id"].as_i64().context("the answer names no operation")?;
         poll::until(LIMIT, &format!("{action} to end in {goal}"), || {
             self.end_on_interrupt(|| {
                 let state = self.controller.api.get(&format!("/api/v1/operations/{operation}"))?;
                 let machine = self.controller.api.get(&format!("/api/v1/machines/{id}"))?;
-                let status = machine["status"].as_str().unwrap_or("unknown");
-                let step = state["step"].as_str().unwrap_or_default();
-                self.board.change(self.at, |machine| machine.now = format!("{action}: {step} ({status})"));
-                if status == goal && state["finished_at"].is_string() {
-                    return Ok(Some(Ok(())));
+                let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+                let (status, message) = (text(&machine, "status"), text(&state, "message"));
+                self.board.change(self.at, |machine| machine.now = format!("{action}: {message} ({status})"));
+                match state["status"].as_str() {
+                    Some("done") if status == goal => Ok(Some(Ok(()))),
+                    Some("running" | "done") => bail!("{status}: {message}"),
+                    _ => {
+                        let why = text(&state, "error");
+                        let error = anyhow::anyhow!("the operation ended, the machine is {status}: {why}");
+                        Ok(Some(Err(error)))
+                    }
                 }
-                if status.starts_with("failed") || status == "broken" {
-                    return Ok(Some(Err(anyhow::anyhow!("it is {status}: {}", state["error"]))));
-                }
-                bail!("{status}, step {step}")
             })
         })??
     }
@@ -174,17 +190,12 @@ impl Way<'_> {
 }
 
 /// How Rackwright reaches the machine's BMC.
-fn power_settings(machine: &MachineHandle) -> Result<Value> {
-    let plan = machine.plan();
-    let bmc = plan.bmc.as_ref().context("it has no BMC")?;
+fn bmc_settings(machine: &MachineHandle) -> Result<Value> {
+    let bmc = machine.plan().bmc.as_ref().context("it has no BMC")?;
     Ok(json!({
-        "hostname": plan.name,
-        "power": {
-            "type": "ipmi",
-            "address": bmc.address,
-            "username": bmc.user,
-            "password": bmc.password.0,
-            "cipher_suite": 3,
-        },
+        "driver": "ipmi",
+        "address": bmc.address,
+        "username": bmc.user,
+        "password": bmc.password.0,
     }))
 }

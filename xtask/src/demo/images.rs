@@ -8,39 +8,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Folders with what was built.
-pub struct Built {
-    /// The ephemeral environment.
-    pub ephemeral: PathBuf,
-    /// The image to install.
-    pub debian: PathBuf,
-}
-
-/// Builds what is missing.
-pub fn build(programs: &Programs) -> Result<Built> {
+/// Builds what is missing; yields the folders, in the order in which they are to be loaded. The cloud kernel
+/// is enough for the lab's machines and smaller than the generic one.
+pub fn build(programs: &Programs) -> Result<Vec<PathBuf>> {
     let cache = state::root().join("cache");
     fs::create_dir_all(&cache)?;
-    let built = Built { ephemeral: cache.join("ephemeral"), debian: cache.join("debian-12") };
     let agent = programs.agent.to_string_lossy();
-    // The environment holds the agent: a newer agent makes it stale.
-    let arguments = ["image", "build-ephemeral", "--kernel", "cloud", "--agent", &agent];
-    build_one(programs, &arguments, &built.ephemeral, is_newer(&programs.agent, &built.ephemeral))?;
-    build_one(programs, &["image", "build", "debian-12"], &built.debian, false)?;
+    let parts: [(&str, &[&str]); 3] = [
+        ("ephemeral", &["build-ephemeral", "--kernel", "cloud", "--agent", &agent]),
+        ("bootloaders", &["build", "bootloaders"]),
+        ("debian-12", &["build", "debian-12", "--kernel", "cloud"]),
+    ];
+    let mut built = Vec::new();
+    for (name, arguments) in parts {
+        let folder = cache.join(name);
+        // The environment holds the agent: a newer agent makes it stale.
+        let stale = name == "ephemeral" && is_newer(&programs.agent, &folder);
+        build_one(programs, arguments, &folder, stale)?;
+        built.push(folder);
+    }
     Ok(built)
 }
 
 /// Puts what was built into the region's store.
-pub fn load(controller: &Controller, built: &Built) -> Result<()> {
-    for folder in [&built.ephemeral, &built.debian] {
-        controller
-            .client_command(&["image", "load"])
-            .arg(folder)
-            .status()
-            .context("rackwright image load")
-            .and_then(|status| {
-            ensure!(status.success(), "image load {}: {status}", folder.display());
-            Ok(())
-        })?;
+pub fn load(controller: &Controller, built: &[PathBuf]) -> Result<()> {
+    for folder in built {
+        let status = controller.client_command(&["image", "load"]).arg(folder).status()?;
+        ensure!(status.success(), "image load {}: {status}", folder.display());
     }
     Ok(())
 }
@@ -57,8 +51,11 @@ fn build_one(programs: &Programs, arguments: &[&str], target: &Path, stale: bool
             fs::remove_dir_all(folder)?;
         }
     }
-    let status = Command::new(&programs.rackwright).args(arguments).arg("--output").arg(&new).status()?;
-    ensure!(status.success(), "rackwright {}: {status}", arguments.join(" "));
+    let mut command = Command::new(&programs.rackwright);
+    command.arg("image").args(arguments).arg("--output").arg(&new);
+    command.arg("--cache").arg(state::root().join("cache/packages"));
+    let status = command.status().context("rackwright")?;
+    ensure!(status.success(), "rackwright image {}: {status}", arguments.join(" "));
     fs::rename(&new, target).with_context(|| target.display().to_string())
 }
 

@@ -34,7 +34,8 @@ pub enum Prepare {
     Product,
     /// The static agent: `RACKWRIGHT_TEST_AGENT`.
     Agent,
-    /// The chassis program of labs: `RACKWRIGHT_LAB_PROGRAM`; our BMC simulator: `RACKWRIGHT_TEST_BMC_SIM`.
+    /// The chassis program of labs: `RACKWRIGHT_LAB_PROGRAM`; our simulators of BMCs:
+    /// `RACKWRIGHT_TEST_BMC_SIM`, `RACKWRIGHT_TEST_AMT_SIM`.
     Lab,
 }
 

@@ -129,6 +129,8 @@ fn prepare(group: &Group) -> Result<Prepared> {
                 prepared.environment.insert("RACKWRIGHT_LAB_PROGRAM", program);
                 let program = build::bmc_simulator()?.display().to_string();
                 prepared.environment.insert("RACKWRIGHT_TEST_BMC_SIM", program);
+                let program = build::amt_simulator()?.display().to_string();
+                prepared.environment.insert("RACKWRIGHT_TEST_AMT_SIM", program);
             }
         }
     }
