@@ -5,6 +5,7 @@
 
 mod tls;
 
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -193,7 +194,7 @@ impl<'a> Device<'a> {
                 Attempt { method: "POST", uri: rackwright_amt::PATH, cnonce: &cnonce, count: *count };
             request = request.header(AUTHORIZATION, self.login.authorize(challenge, &attempt));
         }
-        request.send().await.map_err(|error| BmcError::Unreachable(reason(&error)))
+        request.send().await.map_err(|error| send_error(&error))
     }
 
     fn take_challenge(&mut self, response: &reqwest::Response) -> Result<(), BmcError> {
@@ -224,9 +225,22 @@ async fn read_body(mut response: reqwest::Response) -> Result<String, BmcError> 
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
+/// A device that is not reached, or one that is not the device it should be.
+fn send_error(error: &reqwest::Error) -> BmcError {
+    if is_tls(error) { BmcError::Protocol(reason(error)) } else { BmcError::Unreachable(reason(error)) }
+}
+
+/// TLS lies under it. An `io::Error` does not name what it wraps as its source, so it is opened.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
+}
+
 /// An error with what lies under it: `reqwest` keeps the reason in its sources.
 fn reason(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
+    let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }

@@ -24,11 +24,6 @@ impl Fences {
         *highest = fence;
         Ok(())
     }
-
-    /// Forgets machines that are no longer this rack's.
-    pub fn retain(&self, keep: impl Fn(&MachineId) -> bool) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).retain(|machine, _| keep(machine));
-    }
 }
 
 #[cfg(test)]

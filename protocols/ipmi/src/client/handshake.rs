@@ -16,6 +16,8 @@ use crate::wire::rakp::{
 
 /// Whole exchanges tried before giving up.
 const EXCHANGES: u32 = 3;
+/// Unanswered offers of a suite before the next one is tried.
+const UNANSWERED_OFFERS: u32 = 3;
 
 /// What to do after a packet or a tick.
 #[derive(Debug)]
@@ -128,14 +130,15 @@ impl Handshake {
         if !self.retry.is_due(now) {
             return Progress::Wait;
         }
-        if self.retry.sent < config.timing.tries {
-            self.retry.again(now);
-            return Progress::Send(self.datagram.clone());
-        }
-        if let (Stage::Open, Some(next)) = (&self.stage, self.fallback.take()) {
+        let may_fall_back = matches!(self.stage, Stage::Open) && self.retry.sent >= UNANSWERED_OFFERS;
+        if may_fall_back && let Some(next) = self.fallback.take() {
             // Some BMCs answer an unknown suite with silence.
             self.suite = next;
             return Progress::Send(self.begin_exchange(config, now, entropy));
+        }
+        if self.retry.sent < config.timing.tries {
+            self.retry.again(now);
+            return Progress::Send(self.datagram.clone());
         }
         self.start_over(config, now, entropy, SessionError::Timeout(self.stage.name()))
     }
