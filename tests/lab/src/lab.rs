@@ -11,6 +11,10 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+/// How long a program on a host gets to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A lab that exists. Dropping this value leaves the lab as it is; see [`Lab::temporary`] for the other way.
 #[derive(Debug)]
@@ -64,9 +68,10 @@ impl Lab {
     /// whatever is left of a lab; nothing to remove is no error.
     pub fn destroy(prefix: &str) -> Result<()> {
         let state = State::of(prefix)?;
-        for process in recorded_processes(&state)? {
+        for process in recorded_machines(&state)? {
             process.signal(process::SIGKILL);
         }
+        stop_programs(&state)?;
         for namespace in ns::list(prefix)? {
             ns::remove(&namespace)?;
         }
@@ -263,8 +268,8 @@ fn host_lines(nic: &HostNic) -> Vec<String> {
     lines
 }
 
-/// Every process that a record of this lab names and that still is that process.
-fn recorded_processes(state: &State) -> Result<Vec<ProcessId>> {
+/// Machines and BMCs that run.
+fn recorded_machines(state: &State) -> Result<Vec<ProcessId>> {
     let mut records = Vec::new();
     for folder in ["bmc", "machines"] {
         for entry in entries(&state.folder().join(folder))? {
@@ -272,8 +277,18 @@ fn recorded_processes(state: &State) -> Result<Vec<ProcessId>> {
             records.push(entry.join("qemu.pid"));
         }
     }
-    records.extend(entries(&state.processes())?);
     Ok(records.iter().filter_map(|record| ProcessId::recorded(record)).collect())
+}
+
+/// Ends the programs on hosts, all at once: a database that is asked gives its shared memory back.
+fn stop_programs(state: &State) -> Result<()> {
+    let records = entries(&state.processes())?;
+    let running: Vec<_> = records.iter().filter_map(|record| ProcessId::recorded(record)).collect();
+    for process in &running {
+        process.signal(process::SIGCONT);
+        process.signal(process::SIGTERM);
+    }
+    running.iter().try_for_each(|process| process.stop(PATIENCE))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -25,6 +25,7 @@ pub mod machine;
 pub mod ns;
 pub mod plan;
 pub mod poll;
+mod presets;
 pub mod process;
 pub mod qemu;
 pub mod qmp;

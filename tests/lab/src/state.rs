@@ -1,7 +1,8 @@
 //! Where a lab keeps its things.
 //!
 //! `.lab/<prefix>/` in the workspace (or `RACKWRIGHT_LAB_DIR`) holds the plan, records of processes, disks and
-//! logs; `/run/rackwright-lab/<prefix>/` holds sockets, because the path of a socket is limited to 107 bytes.
+//! logs; `/run/rackwright-lab/<prefix>/` holds sockets, because the path of a socket is limited to 107 bytes;
+//! `/var/lib/rackwright-lab/<prefix>/` is for the data of programs on the lab's hosts.
 
 use crate::plan::{LabPlan, is_name};
 use anyhow::{Context, Result, ensure};
@@ -70,9 +71,16 @@ impl State {
         Path::new("/run/rackwright-lab").join(&self.prefix)
     }
 
+    /// A folder for what runs on the lab's hosts: its path is short, and an unprivileged user such as
+    /// PostgreSQL's reaches it wherever the workspace is.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        Path::new("/var/lib/rackwright-lab").join(&self.prefix)
+    }
+
     /// Makes the folders.
     pub fn make(&self) -> Result<()> {
-        for folder in [self.folder.join("serial"), self.processes(), self.sockets()] {
+        for folder in [self.folder.join("serial"), self.processes(), self.sockets(), self.data()] {
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
         Ok(())
@@ -80,7 +88,7 @@ impl State {
 
     /// Removes the folders.
     pub fn remove(&self) -> Result<()> {
-        for folder in [self.sockets(), self.folder.clone()] {
+        for folder in [self.sockets(), self.data(), self.folder.clone()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| folder.display().to_string());

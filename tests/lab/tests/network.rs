@@ -62,4 +62,6 @@ fn a_cut_cable_is_noticed() {
         Ok(text.contains(&machine.plan().nics[0].mac).then_some(()))
     })
     .unwrap();
+    machine.set_link(0, false).unwrap();
+    machine.set_link(0, true).unwrap();
 }

@@ -30,7 +30,7 @@ fn a_lab_whose_processes_were_killed_is_removed_from_its_name_alone() {
     assert!(killed.iter().all(|process| process.signal(SIGKILL)));
     let running = [lab.machine("m2").unwrap().process().unwrap(), lab.bmc("m2").unwrap().process().unwrap()];
     let folder = lab.state().folder().to_owned();
-    let sockets = lab.state().sockets();
+    let (sockets, data) = (lab.state().sockets(), lab.state().data());
     // The records are lost as well.
     std::fs::remove_dir_all(&folder).unwrap();
     drop(lab);
@@ -40,7 +40,7 @@ fn a_lab_whose_processes_were_killed_is_removed_from_its_name_alone() {
         assert!(!process.is_alive(), "{process:?}");
     }
     assert_eq!(ns::list("labkill").unwrap(), Vec::<String>::new());
-    assert!(!folder.exists() && !sockets.exists());
+    assert!(!folder.exists() && !sockets.exists() && !data.exists());
     assert_eq!(links(), before);
     Lab::destroy("labkill").unwrap();
 }

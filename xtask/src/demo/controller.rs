@@ -27,7 +27,7 @@ pub struct Controller {
 impl Controller {
     /// Starts it and waits until it is ready.
     pub fn start(lab: &Lab, programs: &Programs) -> Result<Self> {
-        let data = lab.state().folder().join("data");
+        let data = lab.state().data();
         let mut command = lab.exec("ctl", &programs.rackwright.to_string_lossy());
         command.args(["up", "--interface", "eth1", "--data"]).arg(&data);
         let running = lab.spawn("rackwright", &command)?;
