@@ -54,7 +54,9 @@ impl BlobReader {
             Ok(())
         } else {
             let expected = &self.blob.sha256;
-            Err(Error::refused(format!("the image is damaged: its SHA-256 is {hash} instead of {expected}")))
+            Err(Error::refused(format!(
+                "the download is damaged: its SHA-256 is {hash} instead of {expected}"
+            )))
         }
     }
 
@@ -89,7 +91,7 @@ impl BlobReader {
             if is_missing {
                 let since = self.missing.get_or_insert_with(Backoff::new).elapsed();
                 if since > MISSING {
-                    let text = format!("no rack has the image {} ({why})", self.blob.sha256);
+                    let text = format!("no rack has the blob {} ({why})", self.blob.sha256);
                     return Err(io::Error::other(text));
                 }
             } else {

@@ -29,6 +29,9 @@ pub fn run(root: &Path, mode: EraseMode, report: &Report) -> Result<()> {
     if let Some(disk) = disks.iter().find(|disk| disk.read_only) {
         return Err(Error::refused(format!("disk {} is read-only and cannot be erased", disk::label(disk))));
     }
+    if disks.is_empty() {
+        report.log("there is no fixed disk to erase\n");
+    }
     for disk in &disks {
         disk::release(root, &disk.name, report);
         erase(&root.join("dev").join(&disk.name), disk, mode, report)?;

@@ -62,8 +62,10 @@ pub fn run(work: &ScriptWork, item: i64, folder: &Path, report: &Report) -> Resu
         .envs(environment(work, &inside))
         .current_dir("/")
         .process_group(0);
+    // The files are there before the script looks at them.
+    let capture = Capture::new(&outside, report)?;
     let child = spawn(&mut command, work)?;
-    let outcome = supervise(child, work, &outside, report);
+    let outcome = supervise(child, work, capture, report);
     let result_yaml = read_start(&outside.join("result.yaml"));
     fs::remove_dir_all(&outside).ok();
     Ok(ScriptOutcome { result_yaml, ..outcome? })
@@ -119,13 +121,18 @@ fn spawn(command: &mut Command, work: &ScriptWork) -> Result<Child> {
     }
 }
 
-fn supervise(mut child: Child, work: &ScriptWork, folder: &Path, report: &Report) -> Result<ScriptOutcome> {
+fn supervise(
+    mut child: Child,
+    work: &ScriptWork,
+    capture: Capture,
+    report: &Report,
+) -> Result<ScriptOutcome> {
     sys::lower_priority(child.id());
     let group = Pid::from_raw(child.id() as i32);
     let (done, drained) = channel();
-    let capture = Capture::new(folder, report)?;
-    let stdout = capture.read("stdout", child.stdout.take(), &done)?;
-    let stderr = capture.read("stderr", child.stderr.take(), &done)?;
+    let Capture { combined, stdout, stderr, log } = capture;
+    let stdout = read(child.stdout.take(), stdout, &combined, &log, &done);
+    let stderr = read(child.stderr.take(), stderr, &combined, &log, &done);
     drop(done);
     let deadline =
         (work.timeout_seconds > 0).then(|| Instant::now() + Duration::from_secs(work.timeout_seconds));
@@ -180,48 +187,51 @@ fn wait_drained(drained: &Receiver<()>, limit: Duration) {
     while drained.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
 }
 
-/// Where output goes: kept, into files that the script may read, and into the log.
+/// Where output goes besides what is kept: into files that the script may read, and into the log.
 struct Capture {
-    folder: PathBuf,
     combined: Arc<Mutex<Bounded>>,
+    stdout: Bounded,
+    stderr: Bounded,
     log: Arc<Mutex<RateLimit>>,
 }
 
 impl Capture {
     fn new(folder: &Path, report: &Report) -> Result<Self> {
-        let combined = Arc::new(Mutex::new(Bounded::create(&folder.join("combined"))?));
-        let log = Arc::new(Mutex::new(RateLimit::new(report.clone())));
-        Ok(Self { folder: folder.to_owned(), combined, log })
+        Ok(Self {
+            combined: Arc::new(Mutex::new(Bounded::create(&folder.join("combined"))?)),
+            stdout: Bounded::create(&folder.join("stdout"))?,
+            stderr: Bounded::create(&folder.join("stderr"))?,
+            log: Arc::new(Mutex::new(RateLimit::new(report.clone()))),
+        })
     }
+}
 
-    /// A thread that reads one output until it is closed.
-    fn read(
-        &self,
-        name: &str,
-        source: Option<impl Read + Send + 'static>,
-        done: &Sender<()>,
-    ) -> Result<Arc<Mutex<Tail>>> {
-        let tail = Arc::new(Mutex::new(Tail::default()));
-        let mut file = Bounded::create(&self.folder.join(name))?;
-        let (kept, combined, log, done) =
-            (tail.clone(), self.combined.clone(), self.log.clone(), done.clone());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 16 * 1024];
-            let Some(mut source) = source else { return };
-            while let Ok(count) = source.read(&mut buffer) {
-                if count == 0 {
-                    break;
-                }
-                let bytes = &buffer[..count];
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
-                file.write(bytes);
-                combined.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
-                log.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+/// A thread that reads one output until it is closed; what it keeps can be looked at any time.
+fn read(
+    source: Option<impl Read + Send + 'static>,
+    mut file: Bounded,
+    combined: &Arc<Mutex<Bounded>>,
+    log: &Arc<Mutex<RateLimit>>,
+    done: &Sender<()>,
+) -> Arc<Mutex<Tail>> {
+    let tail = Arc::new(Mutex::new(Tail::default()));
+    let (kept, combined, log, done) = (tail.clone(), combined.clone(), log.clone(), done.clone());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16 * 1024];
+        let Some(mut source) = source else { return };
+        while let Ok(count) = source.read(&mut buffer) {
+            if count == 0 {
+                break;
             }
-            done.send(()).ok();
-        });
-        Ok(tail)
-    }
+            let bytes = &buffer[..count];
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+            file.write(bytes);
+            combined.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+            log.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+        }
+        done.send(()).ok();
+    });
+    tail
 }
 
 /// A file that takes one MiB and drops the rest.

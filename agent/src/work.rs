@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::inventory::ipmi;
-use crate::inventory::lldp::{self, Listener};
+use crate::inventory::lldp::Listener;
 use crate::inventory::smbios::Smbios;
 use crate::link::{Link, LinkError};
 use crate::network::Network;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long a region may keep a request for work waiting, seconds.
 const WAIT_SECONDS: u32 = 20;
+/// For the kernel's IPMI driver to find the BMC that the firmware speaks of.
+const BMC_DRIVER: Duration = Duration::from_secs(10);
 /// Between learning that the token is no longer good and restarting, so that a person can read why.
 const BEFORE_RESTART: Duration = Duration::from_secs(10);
 
@@ -28,6 +30,7 @@ pub struct Session {
     link: Arc<Link>,
     lldp: Listener,
     virtual_machine: bool,
+    has_bmc: bool,
     highest: Option<Fence>,
     last: Option<(i64, Fence, ItemResult)>,
 }
@@ -41,12 +44,15 @@ pub fn run(config: Config) -> Ending {
     let virtual_machine = inventory::virtualization(&config.root, &smbios).is_some();
     let lldp = if config.is_real() {
         let interfaces = inventory::nics::physical(&config.root);
-        network.bring_up(&interfaces);
-        Listener::start(&interfaces)
+        let listener = Listener::start(&interfaces);
+        // The hello does not wait for links that come up.
+        std::thread::spawn(move || network.bring_up(&interfaces));
+        listener
     } else {
         Listener::silent()
     };
-    let mut session = Session { config, link, lldp, virtual_machine, highest: None, last: None };
+    let mut session =
+        Session { config, link, lldp, virtual_machine, has_bmc: smbios.has_bmc, highest: None, last: None };
     match session.live(&smbios) {
         Ok(ending) => ending,
         Err(error) => {
@@ -172,6 +178,7 @@ impl Session {
         match &item.work {
             Work::Inventory => result.inventory = Some(Box::new(self.inventory(report))),
             Work::SetupBmc { username, password } => {
+                self.wait_for_bmc();
                 result.bmc = match ipmi::Device::open(root) {
                     Some(mut bmc) => ipmi::set_up(&mut bmc, username, password)?,
                     None => None,
@@ -195,20 +202,24 @@ impl Session {
     fn inventory(&self, report: &Report) -> Inventory {
         report.step("reading the hardware");
         let root = &self.config.root;
+        // A virtual machine has no switch that would speak, and its links are up at once.
+        let waited = if self.virtual_machine { Vec::new() } else { inventory::nics::physical(root) };
+        let mut neighbours = self.lldp.neighbours(&waited);
         let mut found = inventory::read(root, self.config.boot_mac);
+        self.wait_for_bmc();
         found.bmc = inventory::read_bmc(root);
-        let waited: Vec<String> = if self.virtual_machine { Vec::new() } else { lldp::with_link(root) };
-        let physical = found
-            .interfaces
-            .iter()
-            .map(|i| i.name.clone())
-            .filter(|name| waited.contains(name))
-            .collect::<Vec<_>>();
-        let mut neighbours = self.lldp.neighbours(&physical);
         for interface in &mut found.interfaces {
             interface.lldp = neighbours.remove(&interface.name);
         }
         found
+    }
+
+    /// The kernel's IPMI driver takes its time; the firmware says whether it is worth waiting for.
+    fn wait_for_bmc(&self) {
+        let deadline = Instant::now() + BMC_DRIVER;
+        while self.has_bmc && !ipmi::is_there(&self.config.root) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn blank(&self) -> ItemResult {

@@ -1,4 +1,5 @@
 //! Writing a whole-disk image: racks die in the middle, images are damaged, sizes are wrong. The target is a plain file.
+#![expect(clippy::unwrap_used, reason = "a test ends where its surroundings fail")]
 
 mod rack;
 
@@ -103,7 +104,7 @@ fn a_damaged_image_never_boots() {
         let blob = compressed(&world, &image);
         world.hook(move |request| request.path.starts_with("/blob/").then_some(Fault::Flip(at)));
         let error = write_image(&disk.path, &blob, image.len() as u64, &world.report()).unwrap_err();
-        assert!(error.to_string().contains("the image is damaged: its SHA-256 is"), "{error}");
+        assert!(error.to_string().contains("the download is damaged: its SHA-256 is"), "{error}");
         let written = std::fs::read(&disk.path).unwrap();
         assert!(written[..MIB].iter().all(|byte| *byte == 0), "the first MiB is wiped");
         assert!(written[15 * MIB..].iter().all(|byte| *byte == 0), "the last MiB is wiped");

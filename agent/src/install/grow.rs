@@ -76,9 +76,12 @@ fn parse_table(device: &Path, dump: &str) -> Result<(String, Vec<Partition>)> {
 /// partitions, for which there are nodes.
 pub fn grow(target: &Target<'_>) -> Result<Vec<Partition>> {
     let device = target.device.as_path();
-    let (label, partitions) = read_table(device)?;
+    let (label, partitions) = match read_table(device) {
+        Err(_) if target.disk.sector_bytes > 512 => return Err(no_partitions(target)),
+        other => other?,
+    };
     let last = partitions.iter().max_by_key(|partition| partition.start).cloned();
-    let last = last.ok_or_else(|| Error::refused("the image has no partitions"))?;
+    let last = last.ok_or_else(|| no_partitions(target))?;
     if label == "gpt" {
         let arguments =
             ["--no-reread", "--no-tell-kernel", "-q", "--relocate", "gpt-bak-std"].map(OsStr::new);
@@ -102,6 +105,16 @@ pub fn grow(target: &Target<'_>) -> Result<Vec<Partition>> {
     disk::reread(device, &nodes)?;
     grow_file_system(target, &last.node)?;
     Ok(partitions)
+}
+
+fn no_partitions(target: &Target<'_>) -> Error {
+    match target.disk.sector_bytes {
+        0 | 512 => Error::refused("the image has no partitions"),
+        other => Error::refused(format!(
+            "disk {} has sectors of {other} bytes, for which the image is not made: use a root file system image",
+            target.disk.name
+        )),
+    }
 }
 
 /// The layout's size for the root, in sectors, when it is larger than what the image has.

@@ -62,6 +62,9 @@ pub fn run(work: &InstallWork, config: &Config, report: &Report) -> Result<()> {
 
 fn install_disk(target: &Target<'_>) -> Result<()> {
     let report = target.report;
+    if target.work.layout.kind == LayoutKind::Flat {
+        report.log("a whole-disk image brings its own partitions; the layout flat changes nothing\n");
+    }
     disk::wipe_signatures(&target.device, report);
     stream::write_image(&target.device, &target.work.image, target.work.uncompressed_size, report)?;
     report.step("growing the last partition");

@@ -191,7 +191,7 @@ fn feed(
     let Some(mut stdin) = stdin else { return Ok(()) };
     let received = reader.received();
     let mut told = Instant::now();
-    let mut decoder = zstd::Decoder::new(reader).map_err(|e| Fed::Pipe(e))?;
+    let mut decoder = zstd::Decoder::new(reader).map_err(Fed::Pipe)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         match decoder.read(&mut buffer) {

@@ -9,7 +9,7 @@ use rackwright_common::agent::BmcFound;
 use rackwright_common::inventory::InBandBmc;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const APP: u8 = 0x06;
 const TRANSPORT: u8 = 0x0c;
@@ -33,6 +33,16 @@ pub trait Ipmi {
     fn command(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>>;
 }
 
+/// The device node; none when there is no BMC, or the driver has not found it yet.
+fn node(root: &Path) -> Option<PathBuf> {
+    ["dev/ipmi0", "dev/ipmi/0", "dev/ipmidev/0"].iter().map(|path| root.join(path)).find(|path| path.exists())
+}
+
+/// Whether the kernel has found a BMC.
+pub fn is_there(root: &Path) -> bool {
+    node(root).is_some()
+}
+
 /// The kernel's driver.
 pub struct Device {
     file: File,
@@ -42,9 +52,7 @@ pub struct Device {
 impl Device {
     /// Opens `/dev/ipmi0`; none when there is no BMC.
     pub fn open(root: &Path) -> Option<Self> {
-        let path =
-            ["dev/ipmi0", "dev/ipmi/0", "dev/ipmidev/0"].iter().map(|p| root.join(p)).find(|p| p.exists())?;
-        let file = OpenOptions::new().read(true).write(true).open(path).ok()?;
+        let file = OpenOptions::new().read(true).write(true).open(node(root)?).ok()?;
         Some(Self { file, next_id: 1 })
     }
 }

@@ -1,14 +1,12 @@
 //! Listening to what switches say of themselves (LLDP, IEEE 802.1AB), from the agent's start on, so that an inventory
 //! rarely has to wait for it.
 
-use super::names;
 use crate::sys;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rackwright_common::inventory::LldpNeighbour;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,15 +91,6 @@ fn open(interfaces: &[String]) -> io::Result<(OwnedFd, HashMap<u32, String>)> {
         indices.insert(index, name.clone());
     }
     Ok((socket, indices))
-}
-
-/// Interfaces that have a link, for waiting only on those.
-pub fn with_link(root: &Path) -> Vec<String> {
-    let folder: PathBuf = root.join("sys/class/net");
-    names(&folder)
-        .into_iter()
-        .filter(|name| super::number(&folder.join(name).join("carrier")) == Some(1))
-        .collect()
 }
 
 /// A neighbour from an Ethernet frame, which may carry a VLAN tag.

@@ -1,4 +1,4 @@
-//! A small reader of the firmware's tables (SMBIOS, DSP0134): types 0, 1, 2, 4 and 17. Firmware lies and leaves out, so
+//! A small reader of the firmware's tables (SMBIOS, DSP0134): types 0, 1, 2, 4, 17 and 38. Firmware lies and leaves out, so
 //! every field is looked up with its bounds, and text that only says that nobody filled it in counts as missing.
 
 use rackwright_common::inventory::{Dimm, FirmwareInfo, SystemInfo};
@@ -19,6 +19,8 @@ pub struct Smbios {
     pub cpu_max_mhz: Option<u32>,
     /// Memory modules (type 17), empty slots too.
     pub dimms: Vec<Dimm>,
+    /// The firmware speaks of a BMC (type 38).
+    pub has_bmc: bool,
 }
 
 /// One structure: its formatted part and its strings.
@@ -99,6 +101,7 @@ impl Smbios {
                 2 => smbios.take_board(&structure),
                 4 => smbios.take_processor(&structure),
                 17 => smbios.dimms.push(dimm(&structure)),
+                38 => smbios.has_bmc = true,
                 127 => break,
                 _ => {}
             }

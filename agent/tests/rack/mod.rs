@@ -1,6 +1,7 @@
 //! Racks for the tests: a small HTTP server each, all showing the same region. A test may have any request answered
 //! wrongly, late, half or not at all.
 #![allow(dead_code, reason = "each test file uses another part")]
+#![expect(clippy::unwrap_used, reason = "a test ends where its surroundings fail")]
 
 use rackwright_agent::link::Link;
 use rackwright_agent::network::Network;
