@@ -27,8 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use lease_file::LeaseFileError;
 
-use crate::state::{Journal, World};
-
 /// What the server has to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DhcpConfig {
@@ -51,25 +49,6 @@ pub trait DhcpWorld: Send + Sync + 'static {
     /// The time.
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(SystemClock)
-    }
-}
-
-/// The rack's own picture of the world and its journal.
-#[derive(Clone)]
-pub struct RackWorld {
-    /// Where snapshots come into force.
-    pub world: Arc<World>,
-    /// Where facts go.
-    pub journal: Journal,
-}
-
-impl DhcpWorld for RackWorld {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.world.snapshot()
-    }
-
-    fn record(&self, fact: Fact) {
-        self.journal.append(fact);
     }
 }
 

@@ -78,7 +78,7 @@ impl Socket {
     }
 
     fn send_datagram(&self, payload: &[u8], to: Ipv4Addr, port: u16) -> io::Result<()> {
-        self.udp.try_send_to(payload, SocketAddrV4::new(to, port).into()).map(drop)
+        socket2::SockRef::from(&self.udp).send_to(payload, &SocketAddrV4::new(to, port).into()).map(drop)
     }
 
     fn send_frame(&self, payload: &[u8], mac: [u8; 6], to: Ipv4Addr, server: Ipv4Addr) -> io::Result<()> {

@@ -4,6 +4,7 @@
 mod boot;
 mod hostile;
 mod lease;
+mod racks;
 mod relay;
 mod wire;
 
