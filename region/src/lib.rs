@@ -3,6 +3,7 @@
 //! Regions are equal and hold nothing that is not in PostgreSQL or in the image store, so that any of them may
 //! die at any moment. `api → app → db`, `lifecycle → racks, db`. Only `db` holds SQL; only `api` knows HTTP.
 
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod config;

@@ -18,20 +18,13 @@ pub(super) fn config(snapshot: &Snapshot, interfaces: &[Interface], http_port: u
 }
 
 fn subnet(view: &SubnetView, interfaces: &[Interface]) -> Subnet {
-    let own = |interface: &Interface| {
-        interface.addresses.iter().map(|net| net.addr()).find(|address| view.cidr.contains(address))
-    };
-    let place = interfaces.iter().enumerate().find_map(|(n, i)| own(i).map(|address| (n as u64, address)));
-    // Behind a relay, the first address of the box that serves anything is as good as another.
-    let server =
-        place.map(|(_, address)| address).or_else(|| Some(interfaces.first()?.addresses.first()?.addr()));
-    let dns_servers =
-        if view.dns_servers.is_empty() { server.into_iter().collect() } else { view.dns_servers.clone() };
+    let own = |interface: &Interface| interface.addresses.iter().any(|net| view.cidr.contains(&net.addr()));
+    let place = interfaces.iter().position(own);
     Subnet {
         network: view.cidr.trunc(),
-        segment: place.map_or(RELAYED.wrapping_add(view.id as u64), |(number, _)| number),
+        segment: place.map_or(RELAYED.wrapping_add(view.id as u64), |number| number as u64),
         routers: view.gateway.into_iter().collect(),
-        dns_servers,
+        dns_servers: view.dns_servers.clone(),
         ntp_servers: view.ntp_servers.clone(),
         domain: view.domain.clone(),
         mtu: view.mtu,

@@ -25,7 +25,7 @@ pub fn snapshot() -> Snapshot {
         id: 1,
         cidr: "10.77.0.0/24".parse().unwrap(),
         gateway: Some("10.77.0.254".parse().unwrap()),
-        dns_servers: vec![],
+        dns_servers: vec![std::net::Ipv4Addr::new(10, 77, 0, 1)],
         ntp_servers: vec!["10.77.0.3".parse().unwrap()],
         domain: Some("lab.example".into()),
         mtu: Some(1400),

@@ -1,0 +1,74 @@
+//! The daemons: `up`, `region`, `rack`.
+
+mod postgres;
+mod rack;
+mod region;
+mod up;
+
+pub use rack::RackArgs;
+pub use region::RegionArgs;
+pub use up::UpArgs;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use rackwright_region::app::App;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Everything that a region serves over HTTP.
+fn router(app: &App) -> Router {
+    rackwright_region::api::router(app.clone())
+}
+
+/// Logs go to standard error; `RUST_LOG` chooses what.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// A token that is cancelled by SIGTERM or Ctrl-C.
+fn until_signalled() -> Result<CancellationToken> {
+    let cancel = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = cancel.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        token.cancel();
+    });
+    Ok(cancel)
+}
+
+/// Reads a configuration file, with `PREFIX_KEY` variables over its top-level keys. No file means defaults.
+fn load_config<T: DeserializeOwned>(path: Option<&Path>, prefix: &str) -> Result<T> {
+    let mut table = match path {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            text.parse::<toml::Table>().with_context(|| format!("{} is not valid TOML", path.display()))?
+        }
+        None => toml::Table::new(),
+    };
+    for (name, value) in std::env::vars() {
+        if let Some(key) = name.strip_prefix(prefix) {
+            // A value that reads as TOML is taken so (numbers, lists); anything else is text.
+            let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+            table.insert(key.to_ascii_lowercase(), parsed.unwrap_or(toml::Value::String(value)));
+        }
+    }
+    let shown = path.map_or_else(|| "the environment".to_owned(), |p| p.display().to_string());
+    table.try_into().with_context(|| format!("a setting in {shown} is wrong"))
+}
+
+/// Runs the async part of a daemon.
+fn block_on(run: impl Future<Output = Result<()>>) -> Result<()> {
+    start_logging();
+    // Two versions of the TLS library's back end may be linked; ours is ring. A second call changes nothing.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run)
+}

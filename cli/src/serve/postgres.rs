@@ -1,0 +1,198 @@
+//! The PostgreSQL that `up` owns: the distribution's programs, an unprivileged user, a unix socket, no TCP port.
+//!
+//! Data is kept in the folder and durable. A server that an earlier `up` left behind when it was killed is stopped
+//! first, so that exactly one process tree owns the data. Its user is `postgres` where there is one, else
+//! `nobody`; PostgreSQL refuses to run as root.
+
+use anyhow::{Context, Result, bail};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+const USER: &str = "rackwright";
+/// A unix socket's path has 107 bytes at most; PostgreSQL appends `/.s.PGSQL.5432`.
+const LONGEST_FOLDER: usize = 90;
+
+/// A running server.
+pub struct Postgres {
+    programs: PathBuf,
+    data: PathBuf,
+    sockets: PathBuf,
+    owner: Option<(u32, u32)>,
+    server: Mutex<Child>,
+}
+
+impl Postgres {
+    /// Makes the cluster at the first start, and starts the server.
+    pub async fn start(folder: &Path) -> Result<Self> {
+        if folder.as_os_str().len() > LONGEST_FOLDER {
+            bail!("the path {} is too long for a unix socket; use a shorter data folder", folder.display());
+        }
+        let programs = programs()?;
+        let owner = owner()?;
+        let (data, sockets) = (folder.join("data"), folder.join("run"));
+        for path in [folder, &sockets] {
+            std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+            if let Some((uid, gid)) = owner {
+                chown(path, Some(uid), Some(gid))?;
+            }
+        }
+        reachable(folder)?;
+        if !data.join("PG_VERSION").exists() {
+            make_cluster(&programs, folder, owner).await?;
+        }
+        stop_stray(&programs, &data, owner).await?;
+        let server = run_server(&programs, &data, &sockets, owner)?;
+        let postgres = Self { programs, data, sockets, owner, server: Mutex::new(server) };
+        postgres.until_ready().await?;
+        postgres.make_database().await?;
+        Ok(postgres)
+    }
+
+    /// URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@localhost/{database}?host={}", self.sockets.display())
+    }
+
+    /// Ends when the server does, which it should not.
+    pub async fn watch(&self) -> Result<()> {
+        let status = self.server.lock().await.wait().await?;
+        bail!("PostgreSQL has ended ({status}); see its log in {}", self.data.with_file_name("log").display())
+    }
+
+    /// Stops the server: connections are cut, everything is on disk.
+    pub async fn stop(&self) -> Result<()> {
+        pg_ctl(&self.programs, &self.data, self.owner, &["-m", "fast", "-w", "stop"]).await?;
+        self.server.lock().await.wait().await?;
+        Ok(())
+    }
+
+    async fn psql(&self, database: &str, sql: &str) -> Result<String> {
+        let mut command = Command::new(self.programs.join("psql"));
+        command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"]).arg(&self.sockets);
+        let output = command.args(["-c", sql]).stdin(Stdio::null()).output().await.context("psql cannot be started")?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
+    }
+
+    async fn until_ready(&self) -> Result<()> {
+        // After a crash it replays its log first, which may take a while.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+        let socket = self.sockets.join(".s.PGSQL.5432");
+        loop {
+            let last = if socket.exists() { self.psql("postgres", "SELECT 1").await } else { Err(anyhow::anyhow!("no socket yet")) };
+            let Err(error) = last else { return Ok(()) };
+            if let Some(status) = self.server.lock().await.try_wait()? {
+                bail!("PostgreSQL does not start ({status}); see {}", self.data.with_file_name("log").display());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                bail!("PostgreSQL does not become ready: {error}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn make_database(&self) -> Result<()> {
+        let there = self.psql("postgres", "SELECT 1 FROM pg_database WHERE datname = 'rackwright'").await?;
+        if there.is_empty() {
+            self.psql("postgres", "CREATE DATABASE rackwright").await?;
+        }
+        Ok(())
+    }
+}
+
+/// The newest installed server programs.
+fn programs() -> Result<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin")))).collect())
+        .unwrap_or_default();
+    found.retain(|(version, path)| *version >= 15 && path.join("postgres").exists());
+    let newest = found.into_iter().max();
+    newest.map(|(_, path)| path).context("PostgreSQL 15 or newer is not installed; install the package `postgresql-15`")
+}
+
+/// Whom the server runs as; `None` means as ourselves.
+fn owner() -> Result<Option<(u32, u32)>> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(None);
+    }
+    for name in ["postgres", "nobody"] {
+        if let Some(user) = nix::unistd::User::from_name(name)? {
+            return Ok(Some((user.uid.as_raw(), user.gid.as_raw())));
+        }
+    }
+    bail!("there is neither a user `postgres` nor `nobody` to run PostgreSQL as")
+}
+
+/// The server's user must be able to walk to its folder.
+fn reachable(folder: &Path) -> Result<()> {
+    for above in folder.ancestors().skip(1) {
+        let mode = std::fs::metadata(above)?.permissions().mode();
+        if mode & 0o001 == 0 && nix::unistd::geteuid().is_root() {
+            bail!(
+                "{} may not be entered by other users, so PostgreSQL cannot reach its data; choose another data folder or `chmod o+x` it",
+                above.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn as_owner(program: &Path, owner: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).current_dir("/");
+    if let Some((uid, gid)) = owner {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+async fn make_cluster(programs: &Path, folder: &Path, owner: Option<(u32, u32)>) -> Result<()> {
+    // Made aside and renamed: a start that is killed here leaves nothing half-made in place.
+    let fresh = folder.join("data.new");
+    if fresh.exists() {
+        std::fs::remove_dir_all(&fresh)?;
+    }
+    let mut initdb = as_owner(&programs.join("initdb"), owner);
+    initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", USER, "-D"]).arg(&fresh);
+    let output = initdb.output().await.context("initdb cannot be started")?;
+    if !output.status.success() {
+        bail!("initdb: {}", String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    std::fs::rename(&fresh, folder.join("data"))?;
+    Ok(())
+}
+
+async fn pg_ctl(programs: &Path, data: &Path, owner: Option<(u32, u32)>, arguments: &[&str]) -> Result<bool> {
+    let mut command = as_owner(&programs.join("pg_ctl"), owner);
+    let output = command.arg("-D").arg(data).args(arguments).output().await.context("pg_ctl cannot be started")?;
+    Ok(output.status.success())
+}
+
+/// Stops a server that was left behind.
+async fn stop_stray(programs: &Path, data: &Path, owner: Option<(u32, u32)>) -> Result<()> {
+    if data.join("postmaster.pid").exists() && pg_ctl(programs, data, owner, &["status"]).await? {
+        tracing::warn!("stopping a PostgreSQL that an earlier run left behind");
+        pg_ctl(programs, data, owner, &["-m", "fast", "-w", "stop"]).await?;
+    }
+    Ok(())
+}
+
+fn run_server(programs: &Path, data: &Path, sockets: &Path, owner: Option<(u32, u32)>) -> Result<Child> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(data.with_file_name("log"))?;
+    let mut command = as_owner(&programs.join("postgres"), owner);
+    command.arg("-D").arg(data).arg("-k").arg(sockets);
+    for setting in ["listen_addresses=", "max_connections=200", "shared_buffers=64MB"] {
+        command.args(["-c", setting]);
+    }
+    // A group of its own: Ctrl-C reaches us, and we stop it in order.
+    command.process_group(0).stdout(log.try_clone()?).stderr(log);
+    command.spawn().context("postgres cannot be started")
+}

@@ -1,0 +1,30 @@
+//! `rackwright region`: a region controller.
+
+use super::{block_on, load_config, router, until_signalled};
+use anyhow::Result;
+use rackwright_region::config::RegionConfig;
+use rackwright_region::daemon::Region;
+use std::path::PathBuf;
+
+/// Runs a region controller: REST API, web pages, the machines' life cycle.
+#[derive(Debug, clap::Args)]
+pub struct RegionArgs {
+    /// Configuration file; `RACKWRIGHT_REGION_*` variables overrule it.
+    #[arg(long, default_value = "/etc/rackwright/region.toml")]
+    config: PathBuf,
+}
+
+impl RegionArgs {
+    /// Until it is told to stop.
+    pub fn run(self) -> Result<()> {
+        let file = self.config.exists().then_some(self.config.as_path());
+        let config: RegionConfig = load_config(file, "RACKWRIGHT_REGION_")?;
+        block_on(async {
+            let cancel = until_signalled()?;
+            let region = Region::open(config).await?;
+            let pages = router(region.app());
+            region.run(pages, cancel).await?;
+            Ok(())
+        })
+    }
+}

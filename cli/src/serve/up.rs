@@ -1,0 +1,129 @@
+//! `rackwright up`: everything on one box.
+
+use super::postgres::Postgres;
+use super::{block_on, router, until_signalled};
+use anyhow::{Context, Result, bail};
+use rackwright_rack::config::RackConfig;
+use rackwright_region::config::RegionConfig;
+use rackwright_region::daemon::Region;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Runs a private PostgreSQL, a region and a rack on this box.
+#[derive(Debug, clap::Args)]
+pub struct UpArgs {
+    /// Interface that machines are on; it must have an IPv4 address. May be given several times.
+    #[arg(long = "interface", required = true)]
+    interfaces: Vec<String>,
+    /// Folder for everything that is kept.
+    #[arg(long, default_value = "/var/lib/rackwright")]
+    data: PathBuf,
+    /// Where REST API and web pages are served.
+    #[arg(long, default_value = "0.0.0.0:5240")]
+    listen: SocketAddr,
+    /// Where racks on other boxes connect.
+    #[arg(long, default_value = "0.0.0.0:5241")]
+    stream_listen: SocketAddr,
+    /// Seconds from power-on until a machine that shows no sign of life is switched off and on.
+    #[arg(long, default_value_t = 600)]
+    boot_seconds: u64,
+    /// Seconds until an installed system must have reported.
+    #[arg(long, default_value_t = 1800)]
+    system_seconds: u64,
+}
+
+impl UpArgs {
+    /// Until it is told to stop.
+    pub fn run(self) -> Result<()> {
+        block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<()> {
+        let started = Instant::now();
+        check_interfaces(&self.interfaces)?;
+        let cancel = until_signalled()?;
+        std::fs::create_dir_all(&self.data).with_context(|| format!("the data folder {} cannot be made", self.data.display()))?;
+        let data = self.data.canonicalize()?;
+        let postgres = Postgres::start(&data.join("postgres")).await?;
+        let served = self.serve_over(&postgres, &data, started, &cancel).await;
+        cancel.cancel();
+        postgres.stop().await?;
+        served
+    }
+
+    async fn serve_over(&self, postgres: &Postgres, data: &Path, started: Instant, cancel: &CancellationToken) -> Result<()> {
+        let region = Region::open(self.region(postgres, data)).await?;
+        let rack = self.rack(data);
+        region.ca().issue_rack(&rack.name)?.save(&rack.certificates)?;
+        let pages = router(region.app());
+        tokio::spawn(announce(self.listen, data.join("admin.token"), started, cancel.clone()));
+        let (stop_region, stop_rack) = (cancel.child_token(), cancel.child_token());
+        // What ends first ends all: the supervisor starts a clean whole.
+        tokio::select! {
+            ended = region.run(pages, stop_region) => ended.context("the region has stopped"),
+            ended = rackwright_rack::daemon::run(rack, stop_rack) => ended.context("the rack has stopped"),
+            ended = postgres.watch() => ended,
+        }
+    }
+
+    fn region(&self, postgres: &Postgres, data: &Path) -> RegionConfig {
+        let mut config = RegionConfig {
+            name: host_name(),
+            data: data.to_owned(),
+            database_url: postgres.url("rackwright"),
+            listen: self.listen,
+            stream_listen: self.stream_listen,
+            serve_new_networks: true,
+            ..RegionConfig::default()
+        };
+        config.timing.boot_seconds = self.boot_seconds;
+        config.timing.system_seconds = self.system_seconds;
+        config
+    }
+
+    fn rack(&self, data: &Path) -> RackConfig {
+        RackConfig {
+            name: host_name(),
+            data: data.join("rack"),
+            certificates: data.join("rack/certificates"),
+            interfaces: self.interfaces.clone(),
+            regions: vec![format!("127.0.0.1:{}", self.stream_listen.port())],
+            local_store: Some(data.join("images")),
+            ..RackConfig::default()
+        }
+    }
+}
+
+/// The box's name, as controllers are called.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    if name.is_empty() { "rackwright".into() } else { name.to_ascii_lowercase() }
+}
+
+/// Says once where everything is, as soon as it is served.
+async fn announce(listen: SocketAddr, token: PathBuf, started: Instant, cancel: CancellationToken) {
+    let ip = if listen.ip().is_unspecified() { [127, 0, 0, 1].into() } else { listen.ip() };
+    let address = SocketAddr::new(ip, listen.port());
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+    }
+    println!("Rackwright is ready after {:.1} s.", started.elapsed().as_secs_f64());
+    println!("  web page  http://{address}/   (user admin, password in {})", token.with_file_name("admin.password").display());
+    println!("  API token {}", token.display());
+}
+
+/// Refuses early what would fail late.
+fn check_interfaces(interfaces: &[String]) -> Result<()> {
+    for name in interfaces {
+        if !Path::new("/sys/class/net").join(name).exists() {
+            bail!("there is no interface {name}; `ip link` lists those that are");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `region.toml`: what an operator sets of a region, with `RACKWRIGHT_REGION_*` variables over it.
+
+use crate::lifecycle::Timing;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Settings of one region. Unknown keys are errors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegionConfig {
+    /// Name of this region; must differ from the others'.
+    pub name: String,
+    /// Folder for the master key, the authority's key, the administrator's token and the image store.
+    pub data: PathBuf,
+    /// `postgres://…` of the database.
+    pub database_url: String,
+    /// Most connections to it.
+    pub database_connections: u32,
+    /// Where REST API and web pages are served.
+    pub listen: SocketAddr,
+    /// Where racks connect.
+    pub stream_listen: SocketAddr,
+    /// `host:port` under which racks reach `stream_listen`; made from it when absent.
+    pub stream_address: Option<String>,
+    /// Operations that this region works on at the same time.
+    pub workers: usize,
+    /// Serve DHCP on networks that racks bring along, without asking a person first.
+    pub serve_new_networks: bool,
+    /// How long things may take.
+    pub timing: Timing,
+}
+
+impl Default for RegionConfig {
+    fn default() -> Self {
+        Self {
+            name: "region".into(),
+            data: PathBuf::from("/var/lib/rackwright/region"),
+            database_url: "postgres:///rackwright".into(),
+            database_connections: 32,
+            listen: SocketAddr::from(([0, 0, 0, 0], 5240)),
+            stream_listen: SocketAddr::from(([0, 0, 0, 0], 5241)),
+            stream_address: None,
+            workers: 4,
+            serve_new_networks: false,
+            timing: Timing::default(),
+        }
+    }
+}
+
+impl RegionConfig {
+    /// What racks dial.
+    pub fn stream_address(&self) -> String {
+        self.stream_address.clone().unwrap_or_else(|| {
+            let ip = self.stream_listen.ip();
+            let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
+            format!("{host}:{}", self.stream_listen.port())
+        })
+    }
+}

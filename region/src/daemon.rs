@@ -1,0 +1,208 @@
+//! A region as a whole: one set of tasks, of which one that dies takes the process down, to be started clean.
+
+use crate::app::App;
+use crate::auth;
+use crate::config::RegionConfig;
+use crate::db::wakeups::Wakeups;
+use crate::db::{self, DbError};
+use crate::images::{Store, StoreError};
+use crate::inband::InBand;
+use crate::lifecycle::engine;
+use crate::network::NewNetworks;
+use crate::racks::RackService;
+use crate::scripts;
+use crate::secrets::{KeyError, MasterKey};
+use axum::Router;
+use rackwright_link::{Ca, CaError, LinkError};
+use sqlx::PgPool;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How often a region says in the database that it is alive.
+const ALIVE: Duration = Duration::from_secs(1);
+
+/// Why a region does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RegionError {
+    /// The database.
+    #[error("the database cannot be used: is `database_url` right, and is PostgreSQL running?")]
+    Db(#[from] DbError),
+    /// The master key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The image store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Certificates.
+    #[error("the regions' certificate authority cannot be used")]
+    Ca(#[from] CaError),
+    /// The first administrator.
+    #[error("the first administrator cannot be made")]
+    Bootstrap(#[from] auth::bootstrap::BootstrapError),
+    /// The built-in scripts.
+    #[error("the built-in scripts cannot be stored")]
+    Scripts(#[from] scripts::builtin::InstallError),
+    /// The rack stream.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A port.
+    #[error("cannot listen at {address}: is another region running, or the port taken? Set `{setting}`")]
+    Listen {
+        /// Where.
+        address: String,
+        /// The setting to change.
+        setting: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder.
+    #[error("the data folder {path} cannot be made")]
+    Data {
+        /// Which.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task that should not end did.
+    #[error("the region's {0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// A region that is about to run: its parts are open, nothing is served yet.
+pub struct Region {
+    config: RegionConfig,
+    app: App,
+    ca: Ca,
+}
+
+impl Region {
+    /// Opens database, key, store and authority, and brings the schema up to date.
+    pub async fn open(config: RegionConfig) -> Result<Self, RegionError> {
+        let failed = |source| RegionError::Data { path: config.data.display().to_string(), source };
+        std::fs::create_dir_all(&config.data).map_err(failed)?;
+        let keys = MasterKey::load_or_create(&config.data.join("master.key"))?;
+        let ca = Ca::load_or_create(&config.data.join("ca"))?;
+        let store = Store::open(&config.data.join("images")).await?;
+        let pool = db::connect(&config.database_url, config.database_connections).await?;
+        auth::bootstrap::bootstrap(&pool, &config.data.join("admin.token")).await?;
+        scripts::install_builtin(&pool).await?;
+        let app = App::new(pool, keys, store).with_wakeups(Wakeups::default());
+        Ok(Self { config, app, ca })
+    }
+
+    /// The use cases, for whoever mounts pages over them.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The site's certificate authority.
+    pub fn ca(&self) -> &Ca {
+        &self.ca
+    }
+
+    /// The first administrator's token file.
+    pub fn token_file(data: &Path) -> std::path::PathBuf {
+        data.join("admin.token")
+    }
+
+    /// Serves until cancelled. `router` holds API and pages.
+    pub async fn run(self, router: Router, cancel: CancellationToken) -> Result<(), RegionError> {
+        let listener = listen(&self.config.listen.to_string(), "listen").await?;
+        let racks = listen(&self.config.stream_listen.to_string(), "stream_listen").await?;
+        let mut parts: JoinSet<(&'static str, Result<(), RegionError>)> = JoinSet::new();
+        let (pool, wakeups) = (self.app.pool().clone(), self.app.wakeups().clone());
+        let stop = cancel.child_token();
+        parts.spawn(endless("listener", wakeups.clone().run(pool.clone(), stop.clone())));
+        parts.spawn(endless("heartbeat", alive(pool.clone(), self.config.clone(), stop.clone())));
+        for worker in 0..self.config.workers.max(1) {
+            let owner = format!("{}/{worker}", self.config.name);
+            let run = engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
+            parts.spawn(endless("worker", run));
+        }
+        let service = self.rack_service();
+        let names = vec![self.config.name.clone(), "localhost".into(), "127.0.0.1".into()];
+        let credentials = self.ca.issue_region(&names)?;
+        let stop_racks = stop.clone();
+        parts.spawn(async move {
+            ("rack stream", rackwright_link::serve_on(racks, &credentials, service, stop_racks).await.map_err(Into::into))
+        });
+        let stop_http = stop.clone();
+        parts.spawn(async move {
+            let make = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+            let served = axum::serve(listener, make).with_graceful_shutdown(stop_http.cancelled_owned()).await;
+            ("HTTP service", served.map_err(|source| RegionError::Listen { address: "HTTP".into(), setting: "listen", source }))
+        });
+        tracing::info!(region = self.config.name, listen = %self.config.listen, "region serves");
+        let ended = first_end(&mut parts, &cancel).await;
+        stop.cancel();
+        // Streams of pages that are being watched do not end by themselves.
+        let grace = async { while parts.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(3), grace).await.is_err() {
+            parts.abort_all();
+        }
+        ended
+    }
+
+    fn rack_service(&self) -> RackService {
+        let (pool, keys, wakeups) = (self.app.pool().clone(), self.app.keys().clone(), self.app.wakeups().clone());
+        RackService {
+            inband: InBand::new(pool.clone(), keys.clone(), wakeups.clone()),
+            store: self.app.store().clone(),
+            region: self.config.name.clone(),
+            new_networks: if self.config.serve_new_networks { NewNetworks::Serve } else { NewNetworks::Enter },
+            pool,
+            keys,
+            wakeups,
+        }
+    }
+}
+
+async fn listen(address: &str, setting: &'static str) -> Result<TcpListener, RegionError> {
+    let failed = |source| RegionError::Listen { address: address.to_owned(), setting, source };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+async fn endless(name: &'static str, run: impl Future<Output = ()>) -> (&'static str, Result<(), RegionError>) {
+    run.await;
+    (name, Ok(()))
+}
+
+async fn first_end(
+    parts: &mut JoinSet<(&'static str, Result<(), RegionError>)>,
+    cancel: &CancellationToken,
+) -> Result<(), RegionError> {
+    tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        ended = parts.join_next() => match ended {
+            Some(Ok((_, Err(error)))) => Err(error),
+            Some(Ok((name, Ok(())))) if !cancel.is_cancelled() => Err(RegionError::Ended(name)),
+            Some(Err(_)) => Err(RegionError::Ended("task")),
+            Some(Ok(_)) | None => Ok(()),
+        },
+    }
+}
+
+/// Says in the database that this region is alive, so that racks learn of it.
+async fn alive(pool: PgPool, config: RegionConfig, cancel: CancellationToken) {
+    let instance = Uuid::new_v4();
+    let mut tick = tokio::time::interval(ALIVE);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let said = async {
+            let mut conn = pool.acquire().await.map_err(DbError::from)?;
+            db::rack::region_alive(&mut conn, &config.name, env!("CARGO_PKG_VERSION"), instance, &config.stream_address()).await
+        };
+        if let Err(error) = said.await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not say that this region is alive");
+        }
+    }
+}
