@@ -1,0 +1,211 @@
+//! What holds for the whole API: repeated requests, sessions, events, settings, health.
+
+mod support;
+
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::StreamExt;
+use rackwright_region::auth;
+use rackwright_region::model::Role;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+use support::{PASSWORD, Site};
+use tower::ServiceExt;
+
+#[tokio::test]
+async fn a_post_with_a_key_is_carried_out_once() {
+    let site = Site::new().await;
+    let admin = Some(Role::Administrator);
+    let key = [("idempotency-key", "k1")];
+    let body = json!({ "name": "ci" });
+    let first = site.request(admin, "POST", "/tokens", &key, Some(&body)).await;
+    let second = site.request(admin, "POST", "/tokens", &key, Some(&body)).await;
+    assert_eq!(first.text, second.text);
+    assert_eq!(second.headers["idempotency-replayed"], "true");
+    assert_eq!(second.headers["content-type"], "application/json");
+    assert_eq!(second.status, 201);
+    let secret = first.json()["secret"].as_str().unwrap().to_owned();
+    let kept: String =
+        sqlx::query_scalar("SELECT response::text FROM idempotency_key").fetch_one(&site.pool).await.unwrap();
+    assert!(!kept.contains(&secret), "answers are kept sealed");
+    let other = json!({ "name": "other" });
+    let text = site.request(admin, "POST", "/tokens", &key, Some(&other)).await.problem(422, "invalid");
+    assert!(text.contains("used for another request"), "{text}");
+    // Another user's key of the same name is another key.
+    site.request(Some(Role::Viewer), "POST", "/tokens", &key, Some(&body)).await.expect(201);
+    sqlx::query("UPDATE idempotency_key SET status = NULL").execute(&site.pool).await.unwrap();
+    site.request(admin, "POST", "/tokens", &key, Some(&body)).await.problem(409, "busy");
+}
+
+#[tokio::test]
+async fn a_session_reads_freely_and_changes_with_its_csrf_token() {
+    let site = Site::new().await;
+    site.set_password(Role::Administrator).await;
+    let login = json!({ "name": "administrator", "password": PASSWORD });
+    let reply = site.request(None, "POST", "/session", &[], Some(&login)).await;
+    let cookie = reply.headers["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with("rackwright_session=") && cookie.contains("HttpOnly"), "{cookie}");
+    assert!(cookie.contains("SameSite=Lax"), "{cookie}");
+    let csrf = reply.expect(200)["csrf"].as_str().unwrap().to_owned();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let session = [("cookie", cookie.as_str())];
+    let shown = site.request(None, "GET", "/session", &session, None).await.expect(200);
+    assert_eq!((&shown["user"]["name"], &shown["csrf"]), (&json!("administrator"), &json!(csrf)));
+    let body = json!({ "name": "x" });
+    let text = site.request(None, "POST", "/fabrics", &session, Some(&body)).await.problem(403, "forbidden");
+    assert!(text.contains("X-CSRF-Token"), "{text}");
+    let with_csrf = [("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
+    site.request(None, "POST", "/fabrics", &with_csrf, Some(&body)).await.expect(201);
+    site.request(None, "DELETE", "/session", &with_csrf, None).await.expect(204);
+    site.request(None, "GET", "/session", &session, None).await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn the_sixth_wrong_password_has_to_wait() {
+    let site = Site::new().await;
+    site.set_password(Role::User).await;
+    let wrong = json!({ "name": "user", "password": "wrong wrong wrong" });
+    for _ in 0..5 {
+        let text =
+            site.request(None, "POST", "/session", &[], Some(&wrong)).await.problem(401, "unauthenticated");
+        assert_eq!(text, "name or password is wrong");
+    }
+    let right = json!({ "name": "user", "password": PASSWORD });
+    let reply = site.request(None, "POST", "/session", &[], Some(&right)).await;
+    assert!(reply.headers.contains_key("retry-after"));
+    reply.problem(429, "rate-limited");
+}
+
+#[tokio::test]
+async fn a_disabled_user_is_out_at_once_and_the_last_administrator_stays() {
+    let site = Site::new().await;
+    let admin = Some(Role::Administrator);
+    let body = json!({ "disabled": true });
+    site.request(admin, "PATCH", "/users/viewer", &[], Some(&body)).await.expect(200);
+    site.get("/machines").await.problem(401, "unauthenticated");
+    let text =
+        site.request(admin, "PATCH", "/users/administrator", &[], Some(&body)).await.problem(409, "conflict");
+    assert!(text.contains("last administrator"), "{text}");
+    let text =
+        site.request(admin, "DELETE", "/users/administrator", &[], None).await.problem(409, "conflict");
+    assert!(text.contains("last administrator"), "{text}");
+    let short = json!({ "name": "ann", "role": "user", "password": "short" });
+    assert!(site.post("/users", short).await.problem(422, "invalid").contains("12 characters"));
+}
+
+#[tokio::test]
+async fn the_first_administrator_is_made_once_and_told_to_the_folder_only() {
+    let site = Site::new().await;
+    sqlx::query(r#"DELETE FROM "user""#).execute(&site.pool).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.token");
+    assert!(auth::bootstrap(&site.pool, &path).await.unwrap());
+    assert!(!auth::bootstrap(&site.pool, &path).await.unwrap());
+    for file in ["admin.token", "admin.password"] {
+        let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let token = std::fs::read_to_string(&path).unwrap();
+    let bearer = format!("Bearer {}", token.trim());
+    let shown = site.request(None, "GET", "/session", &[("authorization", &bearer)], None).await.expect(200);
+    assert_eq!((&shown["user"]["name"], &shown["user"]["role"]), (&json!("admin"), &json!("administrator")));
+    let password = std::fs::read_to_string(folder.path().join("admin.password")).unwrap();
+    let login = json!({ "name": "admin", "password": password.trim() });
+    site.request(None, "POST", "/session", &[], Some(&login)).await.expect(200);
+}
+
+/// Reads events of a stream until `count` have come.
+async fn read_events(site: &Site, last_id: &str, count: usize) -> Vec<Value> {
+    let request = Request::builder()
+        .uri("/api/v1/events/stream")
+        .header("authorization", format!("Bearer {}", site.token(Role::Viewer)))
+        .header("last-event-id", last_id)
+        .body(Body::empty())
+        .unwrap();
+    let response = site.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut stream = response.into_body().into_data_stream();
+    let mut text = String::new();
+    let reading = async {
+        while text.matches("\n\n").count() < count {
+            text.push_str(&String::from_utf8_lossy(&stream.next().await.unwrap().unwrap()));
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), reading).await;
+    assert!(in_time.is_ok(), "waited for {count} events, saw {text:?}");
+    text.lines().filter_map(|l| l.strip_prefix("data: ")).map(|d| serde_json::from_str(d).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_event_stream_goes_on_where_it_broke_off() {
+    let site = Site::new().await;
+    site.machine("alpha", 1).await;
+    site.machine("beta", 2).await;
+    let events = read_events(&site, "0", 2).await;
+    assert_eq!(events[0]["message"], "alpha was entered by hand");
+    let last = events[0]["id"].to_string();
+    let (more, _) = tokio::join!(read_events(&site, &last, 2), site.machine("gamma", 3));
+    let messages: Vec<_> = more.iter().map(|e| e["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["beta was entered by hand", "gamma was entered by hand"]);
+    let after = site.get(&format!("/events?after={last}&limit=1")).await.expect(200);
+    assert_eq!(after["items"][0]["message"], "beta was entered by hand");
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_operation() {
+    let site = Site::new().await;
+    let id = site.machine("alpha", 1).await;
+    sqlx::query(
+        "INSERT INTO operation (kind, machine_id, step, deadline, requested_by) VALUES ('power', $1, 'act', now(), 'x')",
+    )
+    .bind(id.as_str())
+    .execute(&site.pool)
+    .await
+    .unwrap();
+    let shown = site.get("/operations/1").await.expect(200);
+    assert_eq!((&shown["status"], &shown["hostname"]), (&json!("running"), &json!("alpha")));
+    let finish = async {
+        sqlx::query("UPDATE operation SET status = 'done', finished_at = now()")
+            .execute(&site.pool)
+            .await
+            .unwrap();
+    };
+    let (waited, ()) = tokio::join!(site.get("/operations/1?wait=30"), finish);
+    assert_eq!(waited.expect(200)["status"], "done");
+    let page = site.get(&format!("/operations?machine={id}&status=done")).await.expect(200);
+    assert_eq!((&page["total"], &page["items"][0]["percent"]), (&json!(1), &json!(100.0)));
+    site.get("/operations/99").await.problem(404, "not-found");
+    site.get("/operations?status=odd").await.problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn settings_are_changed_all_or_none() {
+    let site = Site::new().await;
+    let admin = Some(Role::Administrator);
+    let body = json!({ "enlist": false, "default_tests": ["no-such-test"] });
+    let text = site.request(admin, "PATCH", "/settings", &[], Some(&body)).await.problem(422, "invalid");
+    assert_eq!(text, "there is no script `no-such-test`");
+    assert_eq!(site.get("/settings").await.expect(200)["enlist"], true);
+    let body = json!({ "enlist": false, "ephemeral_kernel_arguments": "console=ttyS0" });
+    site.request(admin, "PATCH", "/settings", &[], Some(&body)).await.expect(200);
+    let settings = site.get("/settings").await.expect(200);
+    assert_eq!((&settings["enlist"], &settings["auto_commission"]), (&json!(false), &json!(true)));
+    let event = &site.get("/events?limit=5").await.expect(200)["items"][1];
+    assert_eq!(event["kind"], "setting.changed");
+    assert_eq!((&event["data"]["before"], &event["data"]["after"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_ask_nobody_who_they_are() {
+    let site = Site::new().await;
+    site.machine("alpha", 1).await;
+    let get = |path: &str| Request::builder().uri(path.to_owned()).body(Body::empty()).unwrap();
+    assert_eq!(site.send(get("/healthz")).await.text, "ok\n");
+    assert_eq!(site.send(get("/readyz")).await.text, "ready\n");
+    let metrics = site.send(get("/metrics")).await.text;
+    assert!(metrics.contains("rackwright_machines{status=\"new\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("rackwright_http_requests_total{status=\"2xx\"}"), "{metrics}");
+    let document = site.send(get("/api/v1/openapi.json")).await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+}

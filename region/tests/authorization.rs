@@ -1,0 +1,189 @@
+//! Every operation of the OpenAPI document refuses strangers, and whoever has less than its role. An operation that
+//! is not in the table below fails the test.
+
+mod support;
+
+use rackwright_region::model::Role::{self, Administrator, Operator, User, Viewer};
+use serde_json::{Value, json};
+use support::Site;
+
+/// Operation, the least role that may, and a body that would be taken.
+fn table() -> Vec<(&'static str, Role, Value)> {
+    let none = Value::Null;
+    let subnet = json!({ "vlan": 1, "cidr": "10.0.0.0/24" });
+    let vlan = json!({ "fabric": 1, "vid": 5, "name": "x" });
+    let key = json!({ "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl" });
+    vec![
+        ("abort_machine", User, none.clone()),
+        ("allocate_machine", User, none.clone()),
+        ("commission_machine", Operator, none.clone()),
+        ("create_fabric", Administrator, json!({ "name": "x" })),
+        ("create_image", Administrator, json!({ "name": "x", "kind": "os", "files": [] })),
+        (
+            "create_ip_range",
+            Administrator,
+            json!({ "subnet": 1, "kind": "dynamic", "first": "10.0.0.5", "last": "10.0.0.9" }),
+        ),
+        ("create_machine", Operator, json!({ "macs": ["52:54:00:00:00:99"] })),
+        ("create_reservation", Operator, json!({ "mac": "52:54:00:00:00:98", "address": "10.0.0.7" })),
+        ("create_script", Administrator, json!({ "body": "#!/bin/sh" })),
+        ("create_ssh_key", User, key),
+        ("create_subnet", Administrator, subnet.clone()),
+        ("create_token", Viewer, json!({ "name": "x" })),
+        ("create_user", Administrator, json!({ "name": "x", "role": "viewer" })),
+        ("create_vlan", Administrator, vlan.clone()),
+        ("delete_fabric", Administrator, none.clone()),
+        ("delete_image", Administrator, none.clone()),
+        ("delete_interface", Operator, none.clone()),
+        ("delete_ip_range", Administrator, none.clone()),
+        ("delete_machine", Operator, none.clone()),
+        ("delete_pool", Administrator, none.clone()),
+        ("delete_rack", Administrator, none.clone()),
+        ("delete_reservation", Operator, none.clone()),
+        ("delete_script", Administrator, none.clone()),
+        ("delete_ssh_key", User, none.clone()),
+        ("delete_subnet", Administrator, none.clone()),
+        ("delete_token", Viewer, none.clone()),
+        ("delete_user", Administrator, none.clone()),
+        ("delete_vlan", Administrator, none.clone()),
+        ("delete_zone", Administrator, none.clone()),
+        ("deploy_machine", User, none.clone()),
+        ("enter_rescue", Operator, none.clone()),
+        ("exit_rescue", Operator, none.clone()),
+        ("list_events", Viewer, none.clone()),
+        ("list_fabrics", Viewer, none.clone()),
+        ("list_images", Viewer, none.clone()),
+        ("list_ip_ranges", Viewer, none.clone()),
+        ("list_leases", Viewer, none.clone()),
+        ("list_machines", Viewer, none.clone()),
+        ("list_operations", Viewer, none.clone()),
+        ("list_pools", Viewer, none.clone()),
+        ("list_racks", Viewer, none.clone()),
+        ("list_regions", Viewer, none.clone()),
+        ("list_reservations", Viewer, none.clone()),
+        ("list_script_runs", Viewer, none.clone()),
+        ("list_scripts", Viewer, none.clone()),
+        ("list_ssh_keys", Viewer, none.clone()),
+        ("list_subnets", Viewer, none.clone()),
+        ("list_tokens", Viewer, none.clone()),
+        ("list_users", Administrator, none.clone()),
+        ("list_vlans", Viewer, none.clone()),
+        ("list_zones", Viewer, none.clone()),
+        ("lock_machine", User, none.clone()),
+        ("logout", Viewer, none.clone()),
+        ("mark_machine_broken", Operator, none.clone()),
+        ("mark_machine_fixed", Operator, none.clone()),
+        ("override_failed_tests", Operator, none.clone()),
+        ("power_machine", User, json!({ "action": "on" })),
+        ("put_pool", Administrator, json!({})),
+        ("put_zone", Administrator, json!({})),
+        ("release_machine", User, none.clone()),
+        ("set_bmc", Operator, json!({ "driver": "manual" })),
+        ("show_image", Viewer, none.clone()),
+        ("show_machine", Viewer, none.clone()),
+        ("show_operation", Viewer, none.clone()),
+        ("show_operation_log", Viewer, none.clone()),
+        ("show_script", Viewer, none.clone()),
+        ("show_script_run", Viewer, none.clone()),
+        ("show_session", Viewer, none.clone()),
+        ("show_settings", Viewer, none.clone()),
+        ("show_status", Viewer, none.clone()),
+        ("show_subnet", Viewer, none.clone()),
+        ("show_upload", Administrator, none.clone()),
+        // Of others; oneself is for everybody.
+        ("show_user", Administrator, none.clone()),
+        ("show_utilisation", Viewer, none.clone()),
+        ("stream_events", Viewer, none.clone()),
+        ("suppress_script_run", Administrator, json!({ "suppressed": true })),
+        ("test_machine", Operator, none.clone()),
+        ("unlock_machine", User, none.clone()),
+        ("update_fabric", Administrator, json!({ "name": "x" })),
+        ("update_interface", Operator, json!({})),
+        ("update_machine", User, json!({})),
+        ("update_settings", Administrator, json!({})),
+        ("update_subnet", Administrator, subnet),
+        ("update_user", Administrator, json!({})),
+        ("update_vlan", Administrator, vlan),
+        ("upload_file", Administrator, none),
+    ]
+}
+
+/// Operations that need no credentials.
+const PUBLIC: &[&str] = &["login"];
+
+struct Operation {
+    id: String,
+    method: String,
+    path: String,
+}
+
+fn operations() -> Vec<Operation> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json")).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(id) = operation["operationId"].as_str() else { continue };
+            let path = path.trim_start_matches("/api/v1");
+            // Places that exist or might; who may not is not told which.
+            let mut path = path
+                .replace("/machines/{id}", "/machines/aaaaaa")
+                .replace("{id}", "1")
+                .replace("{interface}", "1")
+                .replace("{run}", "1")
+                .replace("{name}", "somebody-else")
+                .replace("{image}", "x")
+                .replace("{file}", "x");
+            if path.contains("/files/") {
+                path.push_str(&format!("?sha256={}", "0".repeat(64)));
+            }
+            assert!(!path.contains('{'), "{path} has a parameter that this test does not know");
+            found.push(Operation { id: id.to_owned(), method: method.to_uppercase(), path });
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn strangers_and_lesser_roles_are_refused_everywhere() {
+    let site = Site::new().await;
+    let table = table();
+    let mut seen = 0;
+    for operation in operations() {
+        let Operation { id, method, path } = &operation;
+        if PUBLIC.contains(&id.as_str()) {
+            continue;
+        }
+        let (_, least, body) = table
+            .iter()
+            .find(|(name, ..)| name == id)
+            .unwrap_or_else(|| panic!("{id} has no line in the table of roles"));
+        let body = (!body.is_null()).then_some(body);
+        let stranger = site.request(None, method, path, &[], body).await;
+        stranger.problem(401, "unauthenticated");
+        let wrong = [("authorization", "Bearer rwt_wrong")];
+        site.request(None, method, path, &wrong, body).await.problem(401, "unauthenticated");
+        if let Some(lesser) = Role::ALL.into_iter().rfind(|role| role < least) {
+            let text = site.request(Some(lesser), method, path, &[], body).await.problem(403, "forbidden");
+            assert!(text.contains(&format!("needs the role {least}")), "{id}: {text}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, table.len(), "the table names an operation that is not in the document");
+}
+
+#[tokio::test]
+async fn whoever_has_the_role_gets_past_the_door() {
+    let site = Site::new().await;
+    for operation in operations() {
+        let Operation { id, method, path } = &operation;
+        // The stream does not end, and a logout ends nothing here.
+        if PUBLIC.contains(&id.as_str()) || id == "stream_events" {
+            continue;
+        }
+        let (_, least, body) = table().into_iter().find(|(name, ..)| name == id).unwrap();
+        let reply = site.request(Some(least), method, path, &[], (!body.is_null()).then_some(&body)).await;
+        let status = reply.status.as_u16();
+        assert!(status != 401 && status != 403 && status < 500, "{id}: {status} {}", reply.text);
+    }
+}
