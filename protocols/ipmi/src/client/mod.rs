@@ -7,6 +7,8 @@
 mod handshake;
 mod retry;
 mod session;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::time::Duration;
