@@ -27,10 +27,15 @@ const GET_LAN_CONFIGURATION: u8 = 0x02;
 const ADMINISTRATOR: u8 = 4;
 const ANSWER_MS: u16 = 5000;
 
-/// A way to a BMC: one command, one answer without its completion code.
+/// A way to a BMC: one command, one answer.
 pub trait Ipmi {
-    /// Sends a command; a completion code other than 0 is an error.
-    fn command(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>>;
+    /// Sends a command; the answer begins with its completion code.
+    fn ask(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>>;
+
+    /// Sends a command; a completion code other than 0 is an error, and 0 is taken off.
+    fn command(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>> {
+        completed(command, &self.ask(netfn, command, data)?)
+    }
 }
 
 /// The device node; none when there is no BMC, or the driver has not found it yet.
@@ -58,7 +63,7 @@ impl Device {
 }
 
 impl Ipmi for Device {
-    fn command(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>> {
+    fn ask(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>> {
         let id = self.next_id;
         self.next_id += 1;
         sys::ipmi_send(&self.file, id, netfn, command, data).map_err(doing("send to the BMC"))?;
@@ -71,7 +76,7 @@ impl Ipmi for Device {
             }
             let (answered, answer) = sys::ipmi_receive(&self.file).map_err(doing("read the BMC's answer"))?;
             if answered == id {
-                return completed(command, &answer);
+                return Ok(answer);
             }
         }
     }
@@ -184,18 +189,21 @@ fn find_slot(bmc: &mut impl Ipmi, channel: u8, username: &str) -> Result<u8> {
     free.ok_or_else(|| Error::refused(format!("all {slots} users of the BMC are taken: delete one")))
 }
 
-/// Twenty bytes where the BMC takes them, sixteen otherwise (§22.30).
+/// In the form of sixteen bytes where it fits, which every BMC takes and every kind of session can use; otherwise in
+/// that of twenty, which some BMCs cut off without a word, so it is tested (§22.30).
 fn set_password(bmc: &mut impl Ipmi, user: u8, password: &Secret<String>) -> Result<()> {
     let bytes = password.expose().as_bytes();
-    let mut long = vec![user | 0x80, 2];
-    long.extend(padded(bytes, 20));
-    let set = bmc.command(APP, SET_USER_PASSWORD, &long);
-    if set.is_err() && bytes.len() <= 16 {
-        let mut short = vec![user, 2];
-        short.extend(padded(bytes, 16));
-        return bmc.command(APP, SET_USER_PASSWORD, &short).map(drop);
+    let order =
+        |user: u8, operation: u8, length: usize| [vec![user, operation], padded(bytes, length)].concat();
+    if bytes.len() <= 16 && bmc.command(APP, SET_USER_PASSWORD, &order(user, 2, 16)).is_ok() {
+        return Ok(());
     }
-    set.map(drop)
+    bmc.command(APP, SET_USER_PASSWORD, &order(user | 0x80, 2, 20))?;
+    // 0x80: another password; 0x81: one of another length. Everything else means that it cannot be tested.
+    match bmc.ask(APP, SET_USER_PASSWORD, &order(user | 0x80, 3, 20))?.first() {
+        Some(0x80 | 0x81) => Err(Error::refused("the BMC keeps only 16 bytes of its users' passwords")),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the LAN channel always available with an administrator's limit, stored and in force (§22.22). The alerting and
@@ -219,13 +227,19 @@ mod tests {
         passwords: Vec<Vec<u8>>,
         enabled: Vec<u8>,
         access: Vec<Vec<u8>>,
-        short_only: bool,
+        cuts_off: bool,
         address: [u8; 4],
     }
 
     impl Ipmi for Fake {
-        fn command(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>> {
-            let refuse = || completed(command, &[0xcc]);
+        fn ask(&mut self, netfn: u8, command: u8, data: &[u8]) -> Result<Vec<u8>> {
+            let answer = self.answer(netfn, command, data);
+            Ok(answer.map_or_else(|code| vec![code], |data| [vec![0], data].concat()))
+        }
+    }
+
+    impl Fake {
+        fn answer(&mut self, netfn: u8, command: u8, data: &[u8]) -> std::result::Result<Vec<u8>, u8> {
             match (netfn, command, data) {
                 (APP, GET_DEVICE_ID, _) => Ok(vec![0x20, 1, 3, 0x45, 2, 0x9f, 0x91, 0x12, 0, 2, 0x0f]),
                 (APP, GET_CHANNEL_INFO, [8]) => Ok(vec![8, 4, 1, 0x80]),
@@ -233,7 +247,7 @@ mod tests {
                 (APP, GET_USER_ACCESS, _) => Ok(vec![4, 1, 1, 0]),
                 (APP, GET_USER_NAME, [user]) => match self.names.get(usize::from(*user)) {
                     Some(name) if !name.is_empty() => Ok(padded(name.as_bytes(), 16)),
-                    _ => refuse(),
+                    _ => Err(0xcc),
                 },
                 (APP, SET_USER_NAME, [user, name @ ..]) => {
                     assert_eq!(name.len(), 16);
@@ -245,7 +259,8 @@ mod tests {
                     self.enabled.push(*user);
                     Ok(vec![])
                 }
-                (APP, SET_USER_PASSWORD, _) if self.short_only && data.len() != 18 => refuse(),
+                (APP, SET_USER_PASSWORD, [_, 3, ..]) if self.cuts_off => Err(0x80),
+                (APP, SET_USER_PASSWORD, [_, 3, ..]) => Ok(vec![]),
                 (APP, SET_USER_PASSWORD, _) => {
                     self.passwords.push(data.to_vec());
                     Ok(vec![])
@@ -258,7 +273,7 @@ mod tests {
                     Ok([vec![0x11], self.address.to_vec()].concat())
                 }
                 (TRANSPORT, GET_LAN_CONFIGURATION, [8, 5, ..]) => Ok(vec![0x11, 2, 0, 0, 0, 0, 9]),
-                _ => refuse(),
+                _ => Err(0xcc),
             }
         }
     }
@@ -283,17 +298,24 @@ mod tests {
         let found = set_up(&mut bmc, "rackwright", &Secret::new("pass".into())).unwrap().unwrap();
         assert_eq!(found.address, "10.0.0.5");
         assert_eq!(bmc.names[3], "rackwright");
-        assert_eq!(bmc.passwords[0][..6], [0x83, 2, b'p', b'a', b's', b's']);
-        assert_eq!(bmc.passwords[0].len(), 22);
+        assert_eq!(bmc.passwords, [[vec![3, 2], padded(b"pass", 16)].concat()]);
         assert_eq!(bmc.enabled, [3]);
         assert_eq!(bmc.access[0], [0xb8, 3, 4, 0]);
     }
 
     #[test]
-    fn its_own_user_is_taken_over_and_short_passwords_are_tried() {
-        let mut bmc = Fake { short_only: true, ..fake(["", "", "root", "x", "rackwright"]) };
-        set_up(&mut bmc, "rackwright", &Secret::new("pass".into())).unwrap();
-        assert_eq!(bmc.passwords, [[vec![4, 2], padded(b"pass", 16)].concat()]);
+    fn its_own_user_is_taken_over_with_a_long_password() {
+        let mut bmc = fake(["", "", "root", "x", "rackwright"]);
+        set_up(&mut bmc, "rackwright", &Secret::new("seventeen-letters".into())).unwrap();
+        assert_eq!(bmc.passwords, [[vec![0x84, 2], padded(b"seventeen-letters", 20)].concat()]);
+    }
+
+    #[test]
+    fn a_bmc_that_cuts_off_passwords_is_found_out() {
+        let mut bmc = Fake { cuts_off: true, ..fake(["", "", "", "", ""]) };
+        let error = set_up(&mut bmc, "rackwright", &Secret::new("seventeen-letters".into())).unwrap_err();
+        assert_eq!(error.to_string(), "the BMC keeps only 16 bytes of its users' passwords");
+        set_up(&mut bmc, "rackwright", &Secret::new("sixteen-letters!".into())).unwrap();
     }
 
     #[test]
