@@ -21,6 +21,9 @@ pub(crate) const WITHOUT_DOCUMENTATION: &[&str] = &[
     "path-include=/usr/share/locale/locale.alias",
 ];
 
+/// Hooks that mmdebstrap brings along.
+const MERGED_USR: &str = "/usr/share/mmdebstrap/hooks/merged-usr";
+
 /// What to install where.
 pub(crate) struct Bootstrap<'a> {
     /// Code name.
@@ -55,6 +58,8 @@ impl Bootstrap<'_> {
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
             .args(["--variant=minbase", "--format=tar", "--architectures=amd64"])
             .arg("--skip=essential/unlink,cleanup/apt/cache")
+            // The links into /usr are made beforehand: a package that would make them brings all of Perl along.
+            .args(Path::new(MERGED_USR).is_dir().then(|| format!("--hook-dir={MERGED_USR}")))
             .arg(format!("--include={}", self.names.join(",")))
             .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
             // Packages must stay in the archive folder until the hook has saved them.

@@ -80,8 +80,7 @@ impl Tree {
 
     /// Writes the archive. `mtime` is seconds since 1970.
     pub fn write(&self, out: &mut dyn Write, mtime: u32) -> stdio::Result<()> {
-        let mut inode = 1;
-        for (path, node) in &self.nodes {
+        for (inode, (path, node)) in (1..).zip(&self.nodes) {
             let mut entry = Entry { inode, mode: 0, links: 1, mtime, major: 0, minor: 0 };
             let mut data = Vec::new();
             match node {
@@ -103,7 +102,6 @@ impl Tree {
                 }
             }
             entry.write(out, path, &data)?;
-            inode += 1;
         }
         Entry { inode: 0, mode: 0, links: 1, mtime: 0, major: 0, minor: 0 }.write(out, "TRAILER!!!", &[])
     }

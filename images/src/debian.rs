@@ -205,7 +205,7 @@ pub fn build(recipe: &OsRecipe, progress: &mut ProgressFn<'_>) -> Result<OsImage
         kept,
         epoch,
         dpkg: &dpkg,
-        customize: CUSTOMIZE,
+        customize: &customize(recipe.kernel),
     }
     .run(progress)?;
     progress(Progress::Step("compressing the root file system"));
@@ -236,6 +236,16 @@ pub fn build(recipe: &OsRecipe, progress: &mut ProgressFn<'_>) -> Result<OsImage
     Ok(OsImageBuild { root: paths.0, disk: paths.1, manifest, unchanged: false })
 }
 
+/// The script that makes the root an image. A virtual machine on a busy host may miss the ticks by which the kernel checks
+/// its timer at boot, and would panic; it is told not to check.
+fn customize(kernel: Kernel) -> String {
+    let arguments = match kernel {
+        Kernel::Cloud => " no_timer_check",
+        Kernel::Generic => "",
+    };
+    CUSTOMIZE.replace("@ARGUMENTS@", arguments)
+}
+
 /// Code name and number of the release.
 fn release(wanted: &str) -> Result<(&'static str, &'static str)> {
     match wanted.strip_prefix("debian-").unwrap_or(wanted) {
@@ -257,7 +267,7 @@ fn inputs_of(recipe: &OsRecipe, packages: &BTreeMap<String, String>) -> String {
     let mut inputs: BTreeMap<String, String> =
         packages.iter().map(|(name, version)| (format!("package {name}"), version.clone())).collect();
     inputs.insert("names".to_owned(), package_names(recipe).join(" "));
-    inputs.insert("customize".to_owned(), CUSTOMIZE.to_owned());
+    inputs.insert("customize".to_owned(), customize(recipe.kernel));
     inputs.insert("options".to_owned(), [WITHOUT_DOCUMENTATION, WITHOUT_OTHER_LOADERS].concat().concat());
     inputs.insert("disk".to_owned(), disk::CONTENT.concat());
     inputs.insert("level".to_owned(), pack::LEVEL.to_string());

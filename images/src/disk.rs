@@ -49,10 +49,8 @@ pub(crate) const CONTENT: &[&str] = &[STUB, FSTAB, include_str!("disk.rs")];
 /// `id` (32 hexadecimal digits or more) makes the identifiers of disk and file systems reproducible; `epoch` is the time
 /// stamp of file systems.
 pub(crate) fn build(root: &Path, out: &Path, fakeroot: &Path, id: &str, epoch: u64) -> Result<()> {
-    for folder in ["boot/efi"] {
-        let path = root.join(folder);
-        fs::create_dir_all(&path).map_err(io("create", &path))?;
-    }
+    let mount_point = root.join("boot/efi");
+    fs::create_dir_all(&mount_point).map_err(io("create", &mount_point))?;
     let fstab = root.join("etc/fstab");
     fs::write(&fstab, FSTAB).map_err(io("write", &fstab))?;
 

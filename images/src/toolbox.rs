@@ -28,7 +28,6 @@ const PACKAGES: &[&str] = &[
     "ethtool",
     "fio",
     "hdparm",
-    "ipmitool",
     "iproute2",
     "iputils-ping",
     "jq",
@@ -45,6 +44,10 @@ const PACKAGES: &[&str] = &[
     "usr-is-merged",
     "util-linux",
 ];
+
+/// Large blocks: the programs in it are read whole, and the file travels over the network.
+const SQUASHFS: &[&str] =
+    &["-tar", "-comp", "zstd", "-Xcompression-level", "19", "-b", "1M", "-no-progress", "-quiet"];
 
 /// Made in the chroot of the agent, or of no use there.
 const CUSTOMIZE: &str = include_str!("toolbox/customize.sh");
@@ -110,7 +113,8 @@ pub fn build(recipe: &ToolboxRecipe, progress: &mut ProgressFn<'_>) -> Result<To
     let packages = versions(&apt.resolve(&names.iter().map(String::as_str).collect::<Vec<_>>())?);
     let mut inputs = packages.clone();
     inputs.insert("names".to_owned(), names.join(" "));
-    inputs.insert("customize".to_owned(), [CUSTOMIZE, env!("CARGO_PKG_VERSION")].concat());
+    inputs
+        .insert("customize".to_owned(), [CUSTOMIZE, &SQUASHFS.join(" "), env!("CARGO_PKG_VERSION")].concat());
     let inputs = manifest::hash_inputs(&inputs);
     let squashfs = recipe.out.join(FILE);
     if let Some(manifest) = manifest::find_unchanged(&recipe.out, &inputs) {
@@ -159,7 +163,7 @@ fn squash(tar: &std::path::Path, to: &std::path::Path, epoch: u64) -> Result<()>
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .arg("-")
         .arg(to)
-        .args(["-tar", "-comp", "zstd", "-Xcompression-level", "15", "-b", "256K", "-no-progress", "-quiet"])
+        .args(SQUASHFS)
         .input_file(input)
         .output()
         .map(drop)

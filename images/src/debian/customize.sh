@@ -5,7 +5,7 @@ set -eu
 root=$1
 
 # A console on the screen and one on the first serial port; the last one is /dev/console, and gets systemd's getty too.
-console='console=tty0 console=ttyS0,115200n8'
+console='console=tty0 console=ttyS0,115200n8@ARGUMENTS@'
 
 # For the day the installed system makes its own grub.cfg (a new kernel).
 cat >"$root/etc/default/grub" <<EOF

@@ -172,7 +172,7 @@ mod tests {
         let noisy: Vec<u8> = disk()
             .iter()
             .enumerate()
-            .map(|(i, b)| b ^ if i < 600 { 0 } else { (i * i >> 7) as u8 })
+            .map(|(i, b)| b ^ if i < 600 { 0 } else { ((i * i) >> 7) as u8 })
             .collect();
         let packed = zstd::encode_all(noisy.as_slice(), 1).unwrap();
         fs::write(&source, &packed).unwrap();

@@ -9,5 +9,5 @@ rm -f "$root/etc/hostname" "$root/etc/machine-id"
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/cache/debconf/* "$root"/var/cache/ldconfig/* "$root"/tmp/*
 # Nothing is installed in it later, and nothing is compiled.
-rm -rf "$root"/var/lib/dpkg/info "$root"/usr/share/zoneinfo/right "$root"/usr/share/perl/*/unicore "$root"/usr/share/bug "$root"/usr/share/lintian
+rm -rf "$root"/var/lib/dpkg/info "$root"/usr/share/zoneinfo/right "$root"/usr/share/perl/*/unicore "$root"/usr/share/bug "$root"/usr/lib/x86_64-linux-gnu/gconv "$root"/usr/share/lintian
 find "$root/var/log" -type f -delete
