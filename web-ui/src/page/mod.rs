@@ -1,0 +1,131 @@
+//! Handlers: extract, ask `app`, make a view.
+
+pub mod controller;
+pub mod event;
+pub mod image;
+pub mod machine;
+pub mod machine_action;
+pub mod machine_list;
+pub mod network;
+pub mod operation;
+pub mod session;
+pub mod setting;
+
+use crate::error::no_such_page;
+use crate::{assets, error};
+use axum::Router;
+use axum::extract::{FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any_service, get, post};
+use error::PageError;
+use rackwright_common::MachineId;
+use rackwright_region::app::{App, Error};
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+/// The pages, without the API.
+pub fn router(app: App) -> Router {
+    pages().fallback(no_such_page).layer(from_fn(guard)).with_state(app)
+}
+
+/// The pages and the API on one port.
+pub fn site(app: App) -> Router {
+    let api = any_service(rackwright_region::api::router(app.clone()));
+    let programs = ["/api/{*rest}", "/healthz", "/readyz", "/metrics"];
+    programs.into_iter().fold(router(app), |site, path| site.route(path, api.clone()))
+}
+
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/", get(|| std::future::ready(Redirect::to("/machines"))))
+        .route("/login", get(session::show).post(session::login))
+        .route("/logout", post(session::logout))
+        .route("/theme", post(session::set_theme))
+        .route("/machines", get(machine_list::show))
+        .route("/machines/table", get(machine_list::table))
+        .route("/machines/chips", get(machine_list::chips))
+        .route("/machines/{id}", get(machine::show))
+        .route("/machines/{id}/row", get(machine_list::row))
+        .route("/machines/{id}/part/head", get(machine::head))
+        .route("/machines/{id}/part/hardware", get(machine::hardware))
+        .route("/machines/{id}/part/tests", get(machine::tests))
+        .route("/machines/{id}/part/activity", get(machine::activity))
+        .route("/machines/{id}/runs/{run}", get(machine::run))
+        .route("/machines/{id}/{verb}", post(machine_action::act))
+        .route("/operations", get(operation::list))
+        .route("/operations/{id}", get(operation::show))
+        .route("/operations/{id}/part", get(operation::part))
+        .route("/operations/{id}/log", get(operation::log))
+        .route("/events", get(event::list))
+        .route("/images", get(image::list))
+        .route("/controllers", get(controller::list))
+        .route("/networks", get(network::list))
+        .route("/settings", get(setting::list))
+        .merge(assets::router())
+}
+
+/// Headers that keep foreign content out and pages out of caches.
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let policy =
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The parameters of the address that say anything: browsers send the empty fields of a form too.
+#[derive(Debug, Default)]
+pub struct Params(HashMap<String, String>);
+
+impl Params {
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    /// One of them, in its own form; what cannot be read is as if it was not there.
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.0.get(name)?.parse().ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let query = Query::<HashMap<String, String>>::from_request_parts(parts, state).await;
+        let mut all = query.map(|Query(all)| all).unwrap_or_default();
+        all.retain(|_, value| !value.trim().is_empty());
+        Ok(Self(all))
+    }
+}
+
+/// The machine that an address names.
+fn machine_id(text: &str) -> Result<MachineId, PageError> {
+    text.parse().map_err(|_| Error::not_found("machine", text).into())
+}
+
+/// A number that an address names.
+fn number(what: &'static str, text: &str) -> Result<i64, PageError> {
+    text.parse().map_err(|_| Error::not_found(what, text).into())
+}
+
+/// A page, or why there is none.
+type Shown<T> = Result<T, PageError>;
+
+/// The present time, by which pages say how long ago things were.
+fn now() -> time::OffsetDateTime {
+    time::OffsetDateTime::now_utc()
+}
+
+/// Elsewhere, after a form was taken.
+fn go(to: &str) -> Response {
+    Redirect::to(to).into_response()
+}

@@ -1,0 +1,261 @@
+//! The list of machines.
+
+use super::{Layout, Pill, Tone, joined};
+use crate::format::{self, Moment};
+use askama::Template;
+use askama_web::WebTemplate;
+use rackwright_common::Status;
+use rackwright_region::model::Page;
+use rackwright_region::model::machine::{MachineQuery, MachineSummary};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "machine_row.html")]
+pub struct Row {
+    /// Identifier.
+    pub id: String,
+    /// Name.
+    pub hostname: String,
+    /// Addresses, or what it is.
+    pub under_name: String,
+    /// Status.
+    pub status: Pill,
+    /// Why, or what it waits for.
+    pub reason: String,
+    /// Since when.
+    pub since: Moment,
+    /// Protected.
+    pub locked: bool,
+    /// Power.
+    pub power: Pill,
+    /// Its driver, or that there is none.
+    pub power_driver: String,
+    /// Whose.
+    pub owner: String,
+    /// Cores; empty before commissioning.
+    pub cores: String,
+    /// Memory.
+    pub memory: String,
+    /// Disks.
+    pub disks: String,
+    /// Pool and zone.
+    pub place: String,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Installed system.
+    pub image: String,
+}
+
+impl Row {
+    /// Of a machine.
+    pub fn new(m: &MachineSummary, now: OffsetDateTime) -> Self {
+        let some = |known: bool, text: String| if known { text } else { String::new() };
+        let addresses = m.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let product = joined([m.vendor.as_deref(), m.product.as_deref()], " ");
+        Self {
+            id: m.id.to_string(),
+            hostname: m.hostname.to_string(),
+            under_name: if addresses.is_empty() { product } else { addresses },
+            status: Pill::of_status(m.status),
+            reason: m.operation.as_ref().map_or_else(|| m.status_message.clone(), |o| o.message.clone()),
+            since: Moment::new(m.status_since, now),
+            locked: m.locked,
+            power: Pill::of_power(m.power_state),
+            power_driver: m.power_driver.map_or_else(|| "no BMC".to_owned(), |d| d.to_string()),
+            owner: m.owner.clone().unwrap_or_default(),
+            cores: some(m.cpu_cores > 0, m.cpu_cores.to_string()),
+            memory: some(m.memory_mib > 0, format::mib(m.memory_mib.unsigned_abs())),
+            disks: some(m.storage_bytes > 0, format::bytes(m.storage_bytes.unsigned_abs())),
+            place: format!("{} / {}", m.pool, m.zone),
+            tags: m.tags.clone(),
+            image: m.image.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// How many machines have a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chip {
+    /// The status, or that these are all.
+    pub label: &'static str,
+    /// Colour.
+    pub tone: Tone,
+    /// How many.
+    pub count: i64,
+    /// Where they are listed.
+    pub href: String,
+    /// They are listed here.
+    pub current: bool,
+}
+
+/// The numbers above the list.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "machine_chips.html")]
+pub struct Chips {
+    /// One per status that some machine has, all of them first.
+    pub chips: Vec<Chip>,
+    /// Where to get them anew.
+    pub live: String,
+}
+
+impl Chips {
+    /// Of the machines by status.
+    pub fn new(counts: &BTreeMap<String, i64>, query: &MachineQuery) -> Self {
+        let all = Chip {
+            label: "All",
+            tone: Tone::Quiet,
+            count: counts.values().sum(),
+            href: "/machines".into(),
+            current: query.status.is_none() && query.q.is_none(),
+        };
+        let of = |status: &Status| {
+            let count = counts.get(status.as_str()).copied().filter(|n| *n > 0)?;
+            Some(Chip {
+                label: status.label(),
+                tone: Tone::of_status(*status),
+                count,
+                href: format!("/machines?status={}", status.as_str()),
+                current: query.status.as_deref() == Some(status.as_str()),
+            })
+        };
+        let chips = std::iter::once(all).chain(Status::ALL.iter().filter_map(of)).collect();
+        Self { chips, live: format!("/machines/chips?{}", encoded(query)) }
+    }
+}
+
+/// The rows of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "machine_table.html")]
+pub struct Table {
+    /// The machines.
+    pub rows: Vec<Row>,
+    /// How many the filter lets through.
+    pub total: i64,
+    /// A filter is set.
+    pub filtered: bool,
+    /// Where to get this table anew.
+    pub live: String,
+    /// The next page.
+    pub next: Option<String>,
+}
+
+impl Table {
+    /// Of a page of machines.
+    pub fn new(page: &Page<MachineSummary>, query: &MachineQuery, now: OffsetDateTime) -> Self {
+        let next = page.next_cursor.as_ref().map(|cursor| {
+            let next = MachineQuery { cursor: Some(cursor.clone()), ..query.clone() };
+            format!("/machines?{}", encoded(&next))
+        });
+        let anything = MachineQuery { limit: None, cursor: None, ..query.clone() };
+        Self {
+            rows: page.items.iter().map(|m| Row::new(m, now)).collect(),
+            total: page.total,
+            filtered: anything != MachineQuery::default(),
+            live: format!("/machines/table?{}", encoded(query)),
+            next,
+        }
+    }
+}
+
+/// The filters as a query string. The names are fixed and the values are percent-encoded.
+fn encoded(query: &MachineQuery) -> String {
+    let fields = [
+        ("q", &query.q),
+        ("status", &query.status),
+        ("tag", &query.tag),
+        ("zone", &query.zone),
+        ("pool", &query.pool),
+        ("owner", &query.owner),
+        ("cursor", &query.cursor),
+    ];
+    let pairs = fields.into_iter().filter_map(|(name, value)| {
+        let value = value.as_ref().filter(|v| !v.is_empty())?;
+        let bytes = value.bytes().map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
+            other => format!("%{other:02X}"),
+        });
+        Some(format!("{name}={}", bytes.collect::<String>()))
+    });
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+/// The page.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "machine_list.html")]
+pub struct MachineList {
+    /// Around it.
+    pub layout: Layout,
+    /// Words looked for.
+    pub q: String,
+    /// Status filter: value, label, chosen.
+    pub statuses: Vec<(&'static str, &'static str, bool)>,
+    /// Numbers.
+    pub chips: Chips,
+    /// Rows.
+    pub table: Table,
+}
+
+impl MachineList {
+    /// Of a page of machines.
+    pub fn new(
+        layout: Layout,
+        page: &Page<MachineSummary>,
+        counts: &BTreeMap<String, i64>,
+        query: &MachineQuery,
+        now: OffsetDateTime,
+    ) -> Self {
+        let chosen = |s: &Status| (s.as_str(), s.label(), query.status.as_deref() == Some(s.as_str()));
+        Self {
+            layout,
+            q: query.q.clone().unwrap_or_default(),
+            statuses: Status::ALL.iter().map(chosen).collect(),
+            chips: Chips::new(counts, query),
+            table: Table::new(page, query, now),
+        }
+    }
+}
+
+#[cfg(test)]
+impl MachineList {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        let items = vec![super::sample::hostile().summary, super::sample::machine().summary];
+        let page = Page { items, total: 201, next_cursor: Some("bQ".into()) };
+        let counts = BTreeMap::from([("ready".to_owned(), 3), ("deploying".to_owned(), 1)]);
+        let query = MachineQuery { q: Some("<i>&".into()), ..MachineQuery::default() };
+        Self::new(Layout::sample("Machines"), &page, &counts, &query, super::sample_now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{sample, sample_now};
+
+    #[test]
+    fn a_row_says_what_a_busy_machine_waits_for() {
+        let row = Row::new(&sample::machine().summary, sample_now());
+        assert_eq!(row.reason, "writing debian-12 to nvme0n1");
+        assert_eq!((row.cores.as_str(), row.memory.as_str(), row.disks.as_str()), ("16", "64 GiB", "1.9 TB"));
+        assert_eq!(row.under_name, "10.77.0.21");
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters() {
+        let list = MachineList::sample();
+        assert_eq!(list.table.next.as_deref(), Some("/machines?q=%3Ci%3E%26&cursor=bQ"));
+        assert!(list.table.filtered);
+    }
+
+    #[test]
+    fn an_empty_site_says_how_machines_get_here() {
+        let page = Page { items: Vec::new(), total: 0, next_cursor: None };
+        let empty = Table::new(&page, &MachineQuery::default(), sample_now()).to_string();
+        assert!(empty.contains("No machines yet"), "{empty}");
+        let query = MachineQuery { q: Some("x".into()), ..MachineQuery::default() };
+        let none = Table::new(&page, &query, sample_now()).to_string();
+        assert!(none.contains("No machine fits"), "{none}");
+    }
+}

@@ -1,0 +1,237 @@
+//! What the templates show: one struct per template, made from region's models, with a `sample()` each, so that a
+//! test renders them all.
+
+pub mod action;
+pub mod activity;
+pub mod controller;
+pub mod event;
+pub mod hardware;
+pub mod image;
+pub mod login;
+pub mod machine;
+pub mod machine_list;
+pub mod network;
+pub mod operation;
+pub mod problem;
+#[cfg(test)]
+pub mod sample;
+pub mod script_run;
+pub mod setting;
+pub mod timeline;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use rackwright_common::Status;
+use rackwright_common::bmc::PowerState;
+
+/// How something is doing, as a colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing to say.
+    Quiet,
+    /// As it should be.
+    Good,
+    /// Somebody's.
+    Taken,
+    /// Under way.
+    Busy,
+    /// Somebody may want to look.
+    Warning,
+    /// Somebody has to act.
+    Bad,
+}
+
+impl Tone {
+    /// Name of its CSS class.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Good => "good",
+            Self::Taken => "taken",
+            Self::Busy => "busy",
+            Self::Warning => "warning",
+            Self::Bad => "bad",
+        }
+    }
+
+    /// Of a machine's status.
+    pub fn of_status(status: Status) -> Self {
+        match status {
+            Status::New => Self::Quiet,
+            Status::Ready | Status::Deployed => Self::Good,
+            Status::Allocated => Self::Taken,
+            Status::RescueMode => Self::Warning,
+            other if other.is_failed() => Self::Bad,
+            _ => Self::Busy,
+        }
+    }
+}
+
+/// A word in a coloured capsule.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(source = r#"<span class="pill {{ tone.class() }}">{{ text }}</span>"#, ext = "html")]
+pub struct Pill {
+    tone: Tone,
+    text: String,
+}
+
+impl HtmlSafe for Pill {}
+
+impl Pill {
+    /// Any word.
+    pub fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Self { tone, text: text.into() }
+    }
+
+    /// A machine's status.
+    pub fn of_status(status: Status) -> Self {
+        Self::new(Tone::of_status(status), status.label())
+    }
+
+    /// A machine's power.
+    pub fn of_power(state: PowerState) -> Self {
+        match state {
+            PowerState::On => Self::new(Tone::Good, "On"),
+            PowerState::Off => Self::new(Tone::Quiet, "Off"),
+            PowerState::Unknown => Self::new(Tone::Warning, "Unknown"),
+        }
+    }
+
+    /// An operation's, a work item's or a script run's state.
+    pub fn of_outcome(status: &str) -> Self {
+        let tone = match status {
+            "done" | "passed" => Tone::Good,
+            "running" | "given" => Tone::Busy,
+            "failed" | "timed-out" => Tone::Bad,
+            "degraded" | "aborted" => Tone::Warning,
+            _ => Tone::Quiet,
+        };
+        let text = if status == "given" { "running" } else { status };
+        Self::new(tone, crate::format::capital(&text.replace('-', " ")))
+    }
+}
+
+/// What every page has around its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Who is logged in.
+    pub user: String,
+    /// What they may do.
+    pub role: &'static str,
+    /// CSRF token for the forms.
+    pub csrf: String,
+    /// `light`, `dark`, or empty to follow the system.
+    pub theme: String,
+    /// The page's place in the navigation.
+    pub nav: &'static str,
+}
+
+/// The pages of the navigation: name, address.
+pub const NAV: [(&str, &str); 7] = [
+    ("Machines", "/machines"),
+    ("Operations", "/operations"),
+    ("Events", "/events"),
+    ("Images", "/images"),
+    ("Controllers", "/controllers"),
+    ("Networks", "/networks"),
+    ("Settings", "/settings"),
+];
+
+impl Layout {
+    /// As in the tests.
+    #[cfg(test)]
+    pub fn sample(nav: &'static str) -> Self {
+        Self { user: "ann".into(), role: "operator", csrf: "csrf-of-ann".into(), theme: String::new(), nav }
+    }
+
+    /// The page is under this entry.
+    pub fn current(&self, name: &str) -> bool {
+        self.nav == name
+    }
+}
+
+/// A label and its value in a datasheet; empty values are not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Label.
+    pub label: &'static str,
+    /// Value.
+    pub value: String,
+    /// Machine-made text, shown in a fixed-width font.
+    pub code: bool,
+}
+
+impl Fact {
+    /// Words.
+    pub fn new(label: &'static str, value: impl Into<String>) -> Self {
+        Self { label, value: value.into(), code: false }
+    }
+
+    /// Serial numbers, addresses and the like.
+    pub fn code(label: &'static str, value: impl Into<String>) -> Self {
+        Self { label, value: value.into(), code: true }
+    }
+}
+
+/// Facts that have a value.
+pub fn known(facts: Vec<Fact>) -> Vec<Fact> {
+    facts.into_iter().filter(|f| !f.value.is_empty()).collect()
+}
+
+/// Joins what is there.
+pub fn joined<'a>(parts: impl IntoIterator<Item = Option<&'a str>>, by: &str) -> String {
+    parts.into_iter().flatten().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(by)
+}
+
+/// The moment that samples are seen at: 2026-11-22 06:30:00 UTC.
+#[cfg(test)]
+pub fn sample_now() -> time::OffsetDateTime {
+    time::macros::datetime!(2026-11-22 06:30:00 UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_tone_that_fits() {
+        for &status in Status::ALL {
+            let tone = Tone::of_status(status);
+            assert_eq!(tone == Tone::Busy, status.is_transient(), "{status}");
+            assert_eq!(tone == Tone::Bad, status.is_failed(), "{status}");
+        }
+    }
+
+    /// Every template with markup in every text: none of it gets through.
+    #[test]
+    fn every_template_renders_and_escapes() {
+        let pages = [
+            ("machine list", machine_list::MachineList::sample().to_string()),
+            ("machine", machine::MachinePage::sample().to_string()),
+            ("hardware", hardware::Hardware::sample().to_string()),
+            ("activity", activity::Activity::sample().to_string()),
+            ("script run", script_run::RunPage::sample().to_string()),
+            ("operations", operation::OperationsPage::sample().to_string()),
+            ("operation", operation::OperationPage::sample().to_string()),
+            ("events", event::EventsPage::sample().to_string()),
+            ("images", image::ImagesPage::sample().to_string()),
+            ("controllers", controller::ControllersPage::sample().to_string()),
+            ("networks", network::NetworksPage::sample().to_string()),
+            ("settings", setting::SettingsPage::sample().to_string()),
+            ("login", login::LoginPage::sample().to_string()),
+            ("problem", problem::ProblemPage::sample().to_string()),
+        ];
+        for (name, html) in pages {
+            for wrong in ["<script>alert", "<img", "style=", "onclick", "<b>no"] {
+                assert!(!html.contains(wrong), "{name} lets {wrong} through:\n{html}");
+            }
+            assert!(html.contains("alert(1)"), "{name} shows none of it");
+        }
+    }
+
+    #[test]
+    fn a_pill_escapes_its_text() {
+        let shown = Pill::new(Tone::Bad, "<b>").to_string();
+        assert_eq!(shown, r#"<span class="pill bad">&#60;b&#62;</span>"#);
+    }
+}

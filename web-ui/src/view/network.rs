@@ -1,0 +1,151 @@
+//! Subnets with their ranges, and leases.
+
+use super::Layout;
+use crate::format::{self, Moment};
+use askama::Template;
+use askama_web::WebTemplate;
+use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
+use time::OffsetDateTime;
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubnetRow {
+    /// Network.
+    pub cidr: String,
+    /// Name, where it is not the network itself.
+    pub name: String,
+    /// Fabric and VLAN.
+    pub vlan: String,
+    /// Racks serve DHCP here.
+    pub dhcp: bool,
+    /// Default route.
+    pub gateway: String,
+    /// Name servers.
+    pub dns: String,
+    /// How long leases last.
+    pub lease: String,
+    /// Ranges: kind, addresses, comment.
+    pub ranges: Vec<(&'static str, String, String)>,
+    /// Addresses used, of how many.
+    pub used: String,
+    /// The same in per cent.
+    pub percent: u64,
+}
+
+/// A lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseRow {
+    /// Address.
+    pub address: String,
+    /// Hardware address.
+    pub mac: String,
+    /// What the client calls itself.
+    pub hostname: String,
+    /// Machine.
+    pub machine: String,
+    /// The rack that gave it.
+    pub rack: String,
+    /// Until when.
+    pub expires: Moment,
+}
+
+/// All of the network.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Fabrics.
+    pub fabrics: Vec<Fabric>,
+    /// VLANs.
+    pub vlans: Vec<Vlan>,
+    /// Subnets and how they are used.
+    pub subnets: Vec<(Subnet, Utilisation)>,
+    /// Ranges.
+    pub ranges: Vec<IpRange>,
+    /// Reservations.
+    pub reservations: Vec<Reservation>,
+    /// Leases.
+    pub leases: Vec<Lease>,
+}
+
+/// The page.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "networks.html")]
+pub struct NetworksPage {
+    /// Around it.
+    pub layout: Layout,
+    /// Subnets.
+    pub subnets: Vec<SubnetRow>,
+    /// Reservations: address, MAC, name.
+    pub reservations: Vec<(String, String, String)>,
+    /// Leases.
+    pub leases: Vec<LeaseRow>,
+}
+
+impl NetworksPage {
+    /// Of the whole network.
+    pub fn new(layout: Layout, sources: &Sources, now: OffsetDateTime) -> Self {
+        let lease = |l: &Lease| LeaseRow {
+            address: l.address.to_string(),
+            mac: l.mac.to_string(),
+            hostname: l.hostname.clone().unwrap_or_default(),
+            machine: l.machine.as_ref().map(ToString::to_string).unwrap_or_default(),
+            rack: l.rack.clone(),
+            expires: Moment::new(l.expires_at, now),
+        };
+        let reservation = |r: &Reservation| {
+            (r.address.to_string(), r.mac.to_string(), r.hostname.clone().unwrap_or_default())
+        };
+        Self {
+            layout,
+            subnets: sources.subnets.iter().map(|(s, u)| subnet(s, u, sources)).collect(),
+            reservations: sources.reservations.iter().map(reservation).collect(),
+            leases: sources.leases.iter().map(lease).collect(),
+        }
+    }
+}
+
+fn subnet(s: &Subnet, u: &Utilisation, sources: &Sources) -> SubnetRow {
+    let vlan = sources.vlans.iter().find(|v| v.id == s.vlan);
+    let fabric = vlan.and_then(|v| sources.fabrics.iter().find(|f| f.id == v.fabric));
+    let place = vlan.map_or_else(String::new, |v| {
+        let number = if v.vid == 0 { "untagged".to_owned() } else { format!("VLAN {}", v.vid) };
+        format!("{}, {number} ({})", fabric.map_or("?", |f| &f.name), v.name)
+    });
+    let range = |r: &IpRange| (r.kind.as_str(), format!("{} – {}", r.first, r.last), r.comment.clone());
+    let used = u.machines.saturating_add(u.reservations).saturating_add(u.leased);
+    let all = u.addresses.max(1);
+    let cidr = s.cidr.to_string();
+    SubnetRow {
+        name: if s.name == cidr { String::new() } else { s.name.clone() },
+        cidr,
+        vlan: place,
+        dhcp: vlan.is_some_and(|v| v.dhcp),
+        gateway: s.gateway.map(|g| g.to_string()).unwrap_or_default(),
+        dns: s.dns_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        lease: format::duration(f64::from(s.lease_seconds)),
+        ranges: sources.ranges.iter().filter(|r| r.subnet == s.id).map(range).collect(),
+        used: format!("{used} of {}", u.addresses),
+        percent: u64::try_from(u128::from(used) * 100 / u128::from(all)).unwrap_or(100),
+    }
+}
+
+#[cfg(test)]
+impl NetworksPage {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        Self::new(Layout::sample("Networks"), &super::sample::network(), super::sample_now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_tells_its_place_and_use() {
+        let page = NetworksPage::sample();
+        let row = &page.subnets[0];
+        assert_eq!((row.cidr.as_str(), row.percent, row.used.as_str()), ("10.77.0.0/24", 20, "51 of 254"));
+        assert_eq!(row.ranges[0].1, "10.77.0.100 – 10.77.0.199");
+        assert_eq!(row.lease, "10 min 00 s");
+    }
+}
