@@ -13,6 +13,8 @@ const EVERY: Duration = Duration::from_secs(2);
 const PER_MESSAGE: usize = 64 * 1024;
 /// Log text waiting to be sent.
 const WAITING: usize = 512 * 1024;
+/// For work to stop after the token was withdrawn.
+const LAST_WORK: Duration = Duration::from_secs(120);
 /// Messages tried at the end of an item before its result goes out.
 const LAST_MESSAGES: usize = 12;
 
@@ -107,9 +109,22 @@ impl Report {
             let state = self.state();
             let waited = self.0.wake.wait_timeout_while(state, EVERY, |state| !state.ended);
             let ended = waited.map_or(true, |(state, _)| state.ended);
-            if ended || matches!(self.send(), Err(LinkError::Withdrawn)) {
+            if ended {
                 return;
             }
+            if matches!(self.send(), Err(LinkError::Withdrawn)) {
+                return self.end_within_reason();
+            }
+        }
+    }
+
+    /// The work has been told to stop and does so at its next safe point. A program that hangs has none: then the agent
+    /// ends, is started again, learns from its hello that it is not wanted, and restarts the machine.
+    fn end_within_reason(&self) {
+        let waited = self.0.wake.wait_timeout_while(self.state(), LAST_WORK, |state| !state.ended);
+        if waited.is_ok_and(|(state, _)| !state.ended) {
+            eprintln!("rackwright-agent: the work does not stop; ending without it");
+            std::process::exit(3);
         }
     }
 

@@ -158,20 +158,31 @@ pub fn wipe_signatures(device: &Path, report: &Report) {
 
 /// Has the kernel read the partition table again and waits for these nodes.
 pub fn reread(device: &Path, nodes: &[PathBuf]) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let started = Instant::now();
+    let mut told = false;
     let mut why = String::new();
     loop {
-        match File::open(device).and_then(|file| sys::reread_partitions(&file)) {
-            Ok(()) => why.clear(),
-            Err(error) => why = format!(" ({error})"),
+        let read = if started.elapsed() < Duration::from_secs(2) {
+            let read = File::open(device).and_then(|file| sys::reread_partitions(&file));
+            Some(read.map_err(|error| error.to_string()))
+        } else if !told {
+            // Partition by partition works where the kernel cannot read this kind of table, or finds the disk busy.
+            told = true;
+            let arguments = [OsStr::new("-u"), device.as_os_str()];
+            Some(command::run("partx", &arguments).map(drop).map_err(|error| error.sentence()))
+        } else {
+            None
+        };
+        if let Some(read) = read {
+            why = read.err().map_or_else(String::new, |error| format!(" ({error})"));
         }
         // A file system that was just unmounted may hold the device a moment longer.
         let missing: Vec<String> =
             nodes.iter().filter(|node| !node.exists()).map(|node| node.display().to_string()).collect();
-        if why.is_empty() && missing.is_empty() {
+        if missing.is_empty() && why.is_empty() {
             return Ok(());
         }
-        if Instant::now() > deadline {
+        if started.elapsed() > Duration::from_secs(10) {
             let missing = missing.join(", ");
             return Err(Error::refused(format!(
                 "the kernel does not show the new partitions{why}; missing: {missing}"

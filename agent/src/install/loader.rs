@@ -7,7 +7,7 @@ use super::{Target, seed};
 use crate::command;
 use crate::error::{Error, Result, io};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// What a boot loader has to know of the layout.
@@ -46,7 +46,11 @@ pub fn install(target: &Target<'_>, facts: &Facts<'_>) -> Result<()> {
     }
     let esp = Mount::new(facts.esp, &root.join("boot/efi"), "vfat", false)?;
     let efi = install_efi(root, facts);
+    let lent = lend_lvm_settings(root, facts)?;
     let installed = install_bios(target).and_then(|()| configure(target, facts));
+    if let Some(lent) = lent {
+        lent.take_back()?;
+    }
     esp.unmount()?;
     for mount in bound.into_iter().rev() {
         // Bound trees hold mounts of their own; detaching is enough.
@@ -62,6 +66,31 @@ pub fn install(target: &Target<'_>, facts: &Facts<'_>) -> Result<()> {
         }
         Ok(()) => Ok(()),
     }
+}
+
+/// The image's LVM settings, put aside.
+struct Lent {
+    path: PathBuf,
+    own: Vec<u8>,
+}
+
+impl Lent {
+    fn take_back(self) -> Result<()> {
+        fs::write(&self.path, self.own).map_err(io("restore", &self.path))
+    }
+}
+
+/// GRUB asks LVM for the disk, and LVM as an installed system has it waits for udev, which does not run here. While
+/// GRUB is installed, the image has the settings of this environment.
+fn lend_lvm_settings(root: &Path, facts: &Facts<'_>) -> Result<Option<Lent>> {
+    let (here, path) = (Path::new("/etc/lvm/lvm.conf"), root.join("etc/lvm/lvm.conf"));
+    if !facts.lvm || !here.is_file() || !path.is_file() {
+        return Ok(None);
+    }
+    let own = fs::read(&path).map_err(io("read", &path))?;
+    let ours = fs::read(here).map_err(io("read", here))?;
+    fs::write(&path, ours).map_err(io("write", &path))?;
+    Ok(Some(Lent { path, own }))
 }
 
 fn install_bios(target: &Target<'_>) -> Result<()> {

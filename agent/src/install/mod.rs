@@ -54,9 +54,14 @@ pub fn run(work: &InstallWork, config: &Config, report: &Report) -> Result<()> {
     let device = config.root.join("dev").join(&disk.name);
     let mount = config.work.join("target");
     let target = Target { work, disk, device, mount, efi: inventory::is_efi(&config.root), report };
-    match work.image_kind {
-        ImageKind::Disk => install_disk(&target),
-        ImageKind::Rootfs => rootfs::install(&target),
+    to(&target)
+}
+
+/// Installs to a disk that was chosen.
+pub fn to(target: &Target<'_>) -> Result<()> {
+    match target.work.image_kind {
+        ImageKind::Disk => install_disk(target),
+        ImageKind::Rootfs => rootfs::install(target),
     }
 }
 
