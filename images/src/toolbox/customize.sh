@@ -10,4 +10,6 @@ rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdeb
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/cache/debconf/* "$root"/var/cache/ldconfig/* "$root"/tmp/*
 # Nothing is installed in it later, and nothing is compiled.
 rm -rf "$root"/var/lib/dpkg/info "$root"/usr/share/zoneinfo/right "$root"/usr/share/perl/*/unicore "$root"/usr/share/bug "$root"/usr/lib/x86_64-linux-gnu/gconv "$root"/usr/share/lintian
+rm -rf "$root"/usr/bin/apt* "$root"/usr/lib/apt "$root"/usr/lib/x86_64-linux-gnu/libapt-p* "$root"/usr/lib/python3*/idlelib "$root"/usr/lib/python3*/lib2to3 "$root"/usr/lib/python3*/pydoc_data
+find "$root/usr/lib" -name __pycache__ -prune -exec rm -rf {} +
 find "$root/var/log" -type f -delete
