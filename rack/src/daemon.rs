@@ -49,6 +49,7 @@ pub enum RackError {
 struct DhcpView {
     world: Arc<World>,
     journal: Journal,
+    boot: BootContext,
 }
 
 impl DhcpWorld for DhcpView {
@@ -57,6 +58,9 @@ impl DhcpWorld for DhcpView {
     }
 
     fn record(&self, fact: Fact) {
+        if let Fact::Lease { mac, address, .. } = &fact {
+            self.boot.leased(*address, *mac);
+        }
         self.journal.append(fact);
     }
 }
@@ -117,7 +121,7 @@ pub async fn run_with(
         "router advertisements",
         ra::run(config.interfaces.clone(), world.clone(), stop.clone()),
     ));
-    spawn_boot(&mut parts, &config, boot, &stop);
+    spawn_boot(&mut parts, &config, &boot, &stop);
     if config.dhcp {
         let dhcp = DhcpConfig {
             interfaces: config.interfaces.clone(),
@@ -125,7 +129,7 @@ pub async fn run_with(
             http_port: config.http_port,
         };
         let stop = stop.clone();
-        let view = Arc::new(DhcpView { world, journal });
+        let view = Arc::new(DhcpView { world, journal, boot });
         parts.spawn(async move { ("DHCP", dhcp::run(dhcp, view, stop).await.map_err(RackError::from)) });
     }
 
@@ -140,7 +144,7 @@ pub async fn run_with(
 fn spawn_boot(
     parts: &mut JoinSet<Part>,
     config: &Arc<RackConfig>,
-    boot: BootContext,
+    boot: &BootContext,
     stop: &CancellationToken,
 ) {
     let (names, port, context, cancel) =
@@ -149,9 +153,9 @@ fn spawn_boot(
         let serve = |address, cancel| serve_tftp(context.clone(), address, port, cancel);
         ("TFTP", addresses::serve_each(&names, cancel, serve).await.map_err(RackError::from))
     });
-    let (names, cancel) = (config.interfaces.clone(), stop.clone());
+    let (names, context, cancel) = (config.interfaces.clone(), boot.clone(), stop.clone());
     parts.spawn(async move {
-        let serve = |address, cancel| serve_http(boot.clone(), address, cancel);
+        let serve = |address, cancel| serve_http(context.clone(), address, cancel);
         ("HTTP", addresses::serve_each(&names, cancel, serve).await.map_err(RackError::from))
     });
 }

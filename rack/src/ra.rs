@@ -24,6 +24,9 @@ const ADVERTISEMENT: [u8; 16] = [134, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 const EVERY: Duration = Duration::from_secs(60);
 /// An interface that cannot be served is tried again after this.
 const AGAIN: Duration = Duration::from_secs(10);
+/// A new interface has no usable link-local address for a second or two: so many failures are not worth a word.
+const PATIENCE: u32 = 6;
+const SOON: Duration = Duration::from_secs(1);
 /// Answers go to all hosts, so not more often than this.
 const GAP: Duration = Duration::from_millis(50);
 
@@ -37,7 +40,7 @@ pub async fn run(interfaces: Vec<String>, world: Arc<World>, cancel: Cancellatio
 }
 
 async fn keep(interface: String, world: Arc<World>, cancel: CancellationToken) {
-    let mut told = false;
+    let mut failures = 0;
     let mut changes = world.subscribe();
     loop {
         let pause = if world.snapshot().router_advertisements {
@@ -45,12 +48,13 @@ async fn keep(interface: String, world: Arc<World>, cancel: CancellationToken) {
                 () = cancel.cancelled() => return,
                 served = advertise(&interface, &world) => served,
             };
+            failures += 1;
             if let Err(error) = served
-                && !std::mem::replace(&mut told, true)
+                && failures == PATIENCE
             {
                 tracing::warn!(interface, %error, "router solicitations are not answered: this needs CAP_NET_RAW and IPv6 on the interface");
             }
-            AGAIN
+            if failures < PATIENCE { SOON } else { AGAIN }
         } else {
             EVERY
         };

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says by its line what failed")]
 
 mod common;
+#[path = "common/rack.rs"]
+mod rack;
 
-use common::{MAC, Rack, content, run, snapshot, until};
+use common::{MAC, content, run, snapshot, until};
+use rack::Rack;
 use rackwright_common::link::Fact;
 use rackwright_rack::boot::serve_http;
 use std::net::TcpStream;

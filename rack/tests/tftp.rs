@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says by its line what failed")]
 
 mod common;
+#[path = "common/rack.rs"]
+mod rack;
 
-use common::{MAC, Rack, content, run, snapshot, until};
+use common::{MAC, content, run, snapshot, until};
+use rack::Rack;
 use rackwright_rack::boot::serve_tftp;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
@@ -12,7 +15,7 @@ use std::time::Duration;
 const PORT: u16 = 6969;
 
 /// A rack that serves `loader.efi` of so many bytes.
-async fn rack(address: [u8; 4], size: usize) -> (Rack, Vec<u8>) {
+async fn served(address: [u8; 4], size: usize) -> (Rack, Vec<u8>) {
     let rack = Rack::new(address, 5248);
     let loader = content(size);
     let mut world = snapshot(rack.blob(b"kernel"), rack.blob(b"initrd"));
@@ -32,7 +35,7 @@ fn got(rack: &Rack, name: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn tftp_hpa_gets_files_in_both_modes() {
-    let (rack, loader) = rack([127, 53, 1, 1], 1_000_000).await;
+    let (rack, loader) = served([127, 53, 1, 1], 1_000_000).await;
     let (host, port) = (rack.address.to_string(), PORT.to_string());
     let ran = run(&rack.got(), "tftp", &["-m", "binary", &host, &port, "-c", "get", "/loader.efi"]).await;
     assert!(got(&rack, "loader.efi") == loader, "{ran:?}");
@@ -51,7 +54,7 @@ async fn tftp_hpa_gets_files_in_both_modes() {
 #[tokio::test]
 async fn curl_gets_files_of_every_awkward_size() {
     for (n, size) in [1, 511, 512, 513, 1468, 2936, 100_000].into_iter().enumerate() {
-        let (rack, loader) = rack([127, 53, 2, n as u8 + 1], size).await;
+        let (rack, loader) = served([127, 53, 2, n as u8 + 1], size).await;
         let url = format!("tftp://{}:{PORT}/loader.efi", rack.address);
         for block in ["512", "1468", "8192"] {
             let ran = run(&rack.got(), "curl", &["-sS", "--tftp-blksize", block, "-o", "x", &url]).await;
@@ -67,7 +70,7 @@ async fn curl_gets_files_of_every_awkward_size() {
 
 #[tokio::test]
 async fn atftp_gets_a_large_file_with_windows_and_block_numbers_that_roll_over() {
-    let (rack, loader) = rack([127, 53, 3, 1], 40_000_000).await;
+    let (rack, loader) = served([127, 53, 3, 1], 40_000_000).await;
     let (host, port) = (rack.address.to_string(), PORT.to_string());
     for option in ["windowsize 16", "blksize 512"] {
         let arguments = ["-g", "-r", "loader.efi", "-l", "z", "--option", option, &host, &port];
@@ -79,7 +82,7 @@ async fn atftp_gets_a_large_file_with_windows_and_block_numbers_that_roll_over()
 
 #[tokio::test]
 async fn many_clients_at_a_time() {
-    let (rack, loader) = rack([127, 53, 4, 1], 2_000_000).await;
+    let (rack, loader) = served([127, 53, 4, 1], 2_000_000).await;
     let url = format!("tftp://{}:{PORT}/loader.efi", rack.address);
     let clients: Vec<_> = (0..12)
         .map(|n| {
@@ -102,7 +105,7 @@ fn receive(socket: &UdpSocket) -> (Vec<u8>, u16) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn firmware_that_probes_the_size_and_asks_again_from_the_same_port_is_served_at_once() {
-    let (rack, loader) = rack([127, 53, 5, 1], 1000).await;
+    let (rack, loader) = served([127, 53, 5, 1], 1000).await;
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(900))).unwrap();
     let server = (rack.address, PORT);
@@ -127,7 +130,7 @@ async fn firmware_that_probes_the_size_and_asks_again_from_the_same_port_is_serv
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_cannot_take_all_places() {
-    let (rack, _) = rack([127, 53, 6, 1], 1000).await;
+    let (rack, _) = served([127, 53, 6, 1], 1000).await;
     let sockets: Vec<UdpSocket> = (0..17).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let mut answers = Vec::new();
     for socket in &sockets {
@@ -141,7 +144,7 @@ async fn one_client_cannot_take_all_places() {
 
 #[tokio::test]
 async fn grub_gets_its_configuration_kernel_and_initrd() {
-    let (rack, _) = rack([127, 53, 7, 1], 10).await;
+    let (rack, _) = served([127, 53, 7, 1], 10).await;
     let get = async |name: &str| {
         let url = format!("tftp://{}:{PORT}/{name}", rack.address);
         let ran = run(&rack.got(), "curl", &["-sS", "-o", "g", &url]).await;
@@ -162,7 +165,7 @@ async fn grub_gets_its_configuration_kernel_and_initrd() {
 
 #[tokio::test]
 async fn a_port_in_use_is_said_with_its_cure() {
-    let (rack, _) = rack([127, 53, 8, 1], 10).await;
+    let (rack, _) = served([127, 53, 8, 1], 10).await;
     let error = serve_tftp(rack.context.clone(), rack.address, PORT, rack.cancel.clone()).await.unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -65,12 +65,13 @@ pub fn script(snapshot: &Snapshot, mac: Mac, rack: &str) -> Script {
     Script { text, stage, detail }
 }
 
-/// The boot loader of the installed system, wherever it put itself; else back to the firmware with an error, which
+/// The boot loader of the installed system, wherever it put itself (`root` has to be its disk, or shim looks for its next
+/// stage on the network); else back to the firmware with an error, which
 /// makes it try its next entry.
 const LOCAL: &str = "echo 'Booting from the local disk.'
 for file in /efi/debian/shimx64.efi /efi/ubuntu/shimx64.efi /efi/redhat/shimx64.efi /efi/boot/bootx64.efi; do
-  if search --no-floppy --set=disk --file $file; then
-    chainloader ($disk)$file
+  if search --no-floppy --set=root --file $file; then
+    chainloader ($root)$file
     boot
   fi
 done
@@ -152,7 +153,7 @@ reboot
     #[test]
     fn local_boot_looks_for_an_installed_loader() {
         let script = script(&snapshot(BootDecision::Local), MAC, RACK);
-        assert!(script.text.contains("chainloader ($disk)$file"));
+        assert!(script.text.contains("chainloader ($root)$file"));
         assert!(script.text.ends_with("exit 1\n"));
     }
 

@@ -15,10 +15,11 @@ pub use tftp::{TftpError, serve as serve_tftp};
 use crate::cache::Cache;
 use crate::link::Hub;
 use crate::state::{Journal, World};
+use rackwright_common::Mac;
 use rackwright_common::link::{BootStage, Fact};
 use rackwright_common::snapshot::{BlobRef, BootDecision, Snapshot};
 use seen::Seen;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// What the boot servers need of the rack; clones share it.
@@ -42,6 +43,11 @@ impl BootContext {
     /// For servers that answer from these.
     pub fn new(world: Arc<World>, journal: Journal, cache: Cache, hub: Hub, http_port: u16) -> Self {
         Self { world, journal, cache, hub, seen: Arc::default(), http_port }
+    }
+
+    /// DHCP gave this address to this machine: what is asked for from there is its doing.
+    pub fn leased(&self, address: Ipv4Addr, mac: Mac) {
+        self.seen.leased(address.into(), mac);
     }
 
     /// Tells a step of the boot of whoever has this address; repeats within seconds are not told.

@@ -34,6 +34,15 @@ impl Seen {
         self.with(peer, |machine| (machine.mac, machine.uuid) = (mac, uuid));
     }
 
+    /// The machine with this MAC was given the address. What else is known of it stays, unless it is another machine.
+    pub(super) fn leased(&self, peer: IpAddr, mac: Mac) {
+        self.with(peer, |machine| {
+            if machine.mac != Some(mac) {
+                (machine.mac, machine.uuid) = (Some(mac), None);
+            }
+        });
+    }
+
     /// Who is at `peer`, if this step of it has not just been told.
     pub(super) fn news(
         &self,
@@ -80,5 +89,17 @@ mod tests {
         assert_eq!(seen.news(peer, BootStage::Loader, "a"), None);
         assert_eq!(seen.news(peer, BootStage::Loader, "b"), Some((Some(mac), None)));
         assert_eq!(seen.news(peer, BootStage::Kernel, "a"), Some((Some(mac), None)));
+    }
+
+    #[test]
+    fn a_lease_tells_whose_address_it_is_and_forgets_the_machine_before() {
+        let seen = Seen::default();
+        let peer = IpAddr::from([10, 0, 0, 5]);
+        let (old, new, uuid) = (Mac([2, 0, 0, 0, 0, 5]), Mac([2, 0, 0, 0, 0, 6]), Some(Uuid::from_u128(1)));
+        seen.identify(peer, Some(old), uuid);
+        seen.leased(peer, old);
+        assert_eq!(seen.news(peer, BootStage::Loader, "a"), Some((Some(old), uuid)));
+        seen.leased(peer, new);
+        assert_eq!(seen.news(peer, BootStage::Loader, "b"), Some((Some(new), None)));
     }
 }

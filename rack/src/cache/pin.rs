@@ -2,6 +2,7 @@
 
 use super::{Cache, CacheError, listed};
 use crate::state::{Journal, World};
+use futures_util::stream::{self, StreamExt};
 use rackwright_common::link::Fact;
 use rackwright_common::snapshot::BlobRef;
 use std::collections::BTreeSet;
@@ -11,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Without a change, this often: a region that was away may be back.
 const EVERY: Duration = Duration::from_secs(20);
+/// Downloads side by side: one that no region has must not keep the others waiting.
+const AT_A_TIME: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Keeps the cache as the snapshot wants it, until cancelled. Level-triggered: woken by a new snapshot and by time.
@@ -19,13 +22,21 @@ pub async fn keep_pinned(cache: Cache, world: Arc<World>, journal: Journal, canc
     let mut reported = false;
     'again: loop {
         let snapshot = world.snapshot();
-        let wanted: BTreeSet<&BlobRef> = listed(&snapshot).collect();
+        let wanted: BTreeSet<BlobRef> = listed(&snapshot).cloned().collect();
         cache.evict(&snapshot);
-        for blob in wanted {
-            let fetched = tokio::select! {
+        let fetches = wanted.into_iter().map(|blob| {
+            let cache = cache.clone();
+            async move { (cache.open_complete(&blob, PATIENCE).await, blob) }
+        });
+        let mut fetches = stream::iter(fetches).buffer_unordered(AT_A_TIME);
+        loop {
+            let (fetched, blob) = tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = changes.changed() => continue 'again,
-                fetched = cache.open_complete(blob, PATIENCE) => fetched,
+                fetched = fetches.next() => match fetched {
+                    Some(fetched) => fetched,
+                    None => break,
+                },
             };
             match fetched {
                 Ok(_) => {}
