@@ -189,7 +189,12 @@ impl Link {
         let mut answer = answer.map_err(silent)?;
         match answer.status().as_u16() {
             200..300 => answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().map_err(silent),
-            401 | 410 => Err(Miss::Withdrawn),
+            401 | 410 => {
+                // The reason is for the person who stands before the console.
+                let why = answer.body_mut().with_config().limit(4096).read_to_string().unwrap_or_default();
+                eprintln!("rackwright-agent: {rack} says: {}", why.trim());
+                Err(Miss::Withdrawn)
+            }
             status => Err(Miss::Status(status)),
         }
     }

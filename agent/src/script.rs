@@ -271,6 +271,11 @@ impl Tail {
             let start = text.ceil_char_boundary(text.len() - KEPT);
             text.drain(..start);
         }
+        // Control characters take six bytes on their way; racks and regions take messages of 8 MiB.
+        while serde_json::to_string(&text).map_or(0, |json| json.len()) > 3 * KEPT {
+            let start = text.ceil_char_boundary(text.len() / 2);
+            text.drain(..start);
+        }
         text
     }
 }
@@ -339,5 +344,7 @@ mod tests {
         tail.push(&vec![0xff; KEPT]);
         assert!(tail.text().len() <= KEPT);
         assert_eq!(printable(b"a\0b"), "a\u{fffd}b");
+        tail.push(&vec![0x1b; KEPT]);
+        assert!(serde_json::to_string(&tail.text()).unwrap().len() <= 3 * KEPT);
     }
 }

@@ -57,10 +57,16 @@ fn a_rack_that_dies_in_the_middle_is_followed_by_the_next_at_the_same_byte() {
     let (world, disk, image) = (World::new(2), disk(), image());
     let blob = compressed(&world, &image);
     let mut cuts = vec![2_000_000, 1_000_000, 1];
+    let path = disk.path.clone();
     world.hook(move |request| {
         if !request.path.starts_with("/blob/") {
             return None;
         }
+        let head = &std::fs::read(&path).unwrap()[..MIB];
+        assert!(
+            head.iter().all(|byte| *byte == 0),
+            "no boot sector before the end, whenever the power fails"
+        );
         cuts.pop().map(Fault::Cut)
     });
     write_image(&disk.path, &blob, image.len() as u64, &world.report()).unwrap();

@@ -134,6 +134,24 @@ fn an_older_fence_is_refused_without_touching_anything() {
 }
 
 #[test]
+fn an_installation_without_a_disk_says_so() {
+    let world = World::new(1);
+    let metadata = json!({"metadata_url": "", "status_url": "", "consumer_key": "", "token_key": "", "token_secret": ""});
+    world.give(
+        json!({"kind": "install", "image": {"sha256": "00", "size": 1}, "image_kind": "disk", "layout": {},
+        "uncompressed_size": 4_294_967_296_u64, "hostname": "n", "network": {}, "metadata": metadata}),
+    );
+    world.give(json!({"kind": "erase", "mode": "full"}));
+    world.give(json!({"kind": "setup-bmc", "username": "rackwright", "password": "x"}));
+    world.give(json!({"kind": "reboot"}));
+    world.agent(machine().path()).ended();
+    assert_eq!(world.result(1).error, "this machine has no disk");
+    assert!(world.result(2).ok, "nothing to erase is erased");
+    let bmc = world.result(3);
+    assert!(bmc.ok && bmc.bmc.is_none(), "a machine without a BMC is a machine without a BMC");
+}
+
+#[test]
 fn a_dead_rack_is_passed_over() {
     let mut world = World::new(1);
     // A port that nobody listens on.
