@@ -49,6 +49,12 @@ where
     loop {
         let now = read(interfaces, 0).map(|found| found.iter().map(|a| a.network.addr()).collect::<Vec<_>>());
         let now = now.unwrap_or_else(|_| running.keys().copied().collect());
+        if first && now.is_empty() {
+            tracing::warn!(
+                ?interfaces,
+                "these interfaces have no IPv4 address yet: nothing is served to machines until one has"
+            );
+        }
         running.retain(|address, stop| {
             let stays = now.contains(address);
             if !stays {

@@ -115,7 +115,7 @@ impl Cache {
             return Ok(None);
         }
         if let Some(store) = &self.inner.config.local_store {
-            let places = [store.join(&blob.sha256), store.join(&blob.sha256[..2]).join(&blob.sha256)];
+            let places = [store.join("blobs").join(&blob.sha256), store.join(&blob.sha256)];
             for place in places {
                 if let Some(file) = open_sized(&place, blob.size)? {
                     return Ok(Some(file));

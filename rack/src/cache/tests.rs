@@ -163,7 +163,8 @@ async fn a_partial_file_of_the_last_process_is_used() {
 async fn the_regions_store_on_the_same_box_is_used_directly() {
     let store = tempfile::tempdir().unwrap();
     let f = fixture(vec![], Some(store.path().to_owned()));
-    fs::write(store.path().join(&f.blob.sha256), &f.region.content).unwrap();
+    fs::create_dir(store.path().join("blobs")).unwrap();
+    fs::write(store.path().join("blobs").join(&f.blob.sha256), &f.region.content).unwrap();
     let reader = f.cache.open_blob(&f.blob).await.unwrap();
     assert!(read_all(reader).await.unwrap() == f.region.content);
     assert!(f.region.asked.lock().unwrap().is_empty());

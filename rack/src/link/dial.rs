@@ -20,6 +20,7 @@ pub(super) async fn keep(
     cancel: CancellationToken,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut told = String::new();
     while !cancel.is_cancelled() {
         let begun = Instant::now();
         let ended = tokio::select! {
@@ -28,9 +29,16 @@ pub(super) async fn keep(
         };
         if begun.elapsed() > GOOD {
             pause = FIRST_PAUSE;
+            told.clear();
         }
         let reason = ended.err().map_or_else(String::new, |e| crate::error_chain(&e));
-        tracing::warn!(region = address, reason, again_ms = pause.as_millis(), "no stream to this region");
+        // A region that is gone for days fills no log.
+        if reason == told {
+            tracing::debug!(region = address, reason, "still no stream to this region");
+        } else {
+            tracing::warn!(region = address, reason, "no stream to this region; trying on");
+            told = reason;
+        }
         let jitter = rand::random_range(0.5..1.5);
         tokio::select! {
             () = cancel.cancelled() => return,

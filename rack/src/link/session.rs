@@ -4,7 +4,9 @@ use super::LinkContext;
 use super::hub::StreamId;
 use super::known::KnownRegions;
 use crate::addresses;
-use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, ToRack, ToRegion};
+use rackwright_common::link::{
+    DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
+};
 use rackwright_link::{LinkError, LinkReceiver, LinkSender, Received};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -24,6 +26,8 @@ pub(super) enum SessionError {
     Silent,
     #[error("the region ended the stream")]
     Ended,
+    #[error("this rack's own addresses have changed, and the region is told with a new hello")]
+    Moved,
     #[error(transparent)]
     Link(#[from] LinkError),
 }
@@ -56,7 +60,8 @@ pub(super) async fn run(
     sender: LinkSender,
     mut receiver: LinkReceiver,
 ) -> Result<(), SessionError> {
-    sender.send(hello(context)).await.map_err(|_| SessionError::Ended)?;
+    let addresses = own_addresses(context);
+    sender.send(hello(context, addresses.clone())).await.map_err(|_| SessionError::Ended)?;
     let id = context.hub.join(sender.clone());
     let _joined = Joined(context, id);
     tracing::info!(region = address, "a stream to this region is open");
@@ -73,7 +78,12 @@ pub(super) async fn run(
                 heard = Instant::now();
                 session.received(message.ok_or(SessionError::Ended)??).await?;
             }
-            _ = heartbeat.tick() => session.send(session.heartbeat()).await?,
+            _ = heartbeat.tick() => {
+                session.send(session.heartbeat()).await?;
+                if own_addresses(context) != addresses {
+                    return Err(SessionError::Moved);
+                }
+            }
             () = tokio::time::sleep_until(heard + DEAD_AFTER) => return Err(SessionError::Silent),
             _ = journal.changed() => {}
             _ = hub.changed() => {}
@@ -81,12 +91,15 @@ pub(super) async fn run(
     }
 }
 
-fn hello(context: &LinkContext) -> ToRegion {
-    let addresses = addresses::read(&context.config.interfaces, context.config.http_port);
+fn own_addresses(context: &LinkContext) -> Vec<RackAddress> {
+    addresses::read(&context.config.interfaces, context.config.http_port).unwrap_or_default()
+}
+
+fn hello(context: &LinkContext, addresses: Vec<RackAddress>) -> ToRegion {
     ToRegion::Hello(RackHello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         generation: context.world.generation(),
-        addresses: addresses.unwrap_or_default(),
+        addresses,
         instance: context.instance,
     })
 }
