@@ -2,20 +2,41 @@
 //!
 //! Nouns are folders, verbs are files. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not reachable.
 
+mod account;
 mod client;
+mod console;
+mod controller;
+mod event;
 mod image;
+mod login;
+mod machine;
+mod network;
+mod operation;
+mod profile;
+mod script;
 mod serve;
+mod setting;
+mod shell;
 
 use clap::{Parser, Subcommand};
 use client::{Client, Connection};
+use console::{Console, Format};
 use std::process::ExitCode;
 
 /// Bare-metal provisioning: from power-on to a deployed system.
 #[derive(Debug, Parser)]
-#[command(name = "rackwright", version, propagate_version = true)]
+#[command(
+    name = "rackwright",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no region answers."
+)]
 struct Cli {
     #[command(flatten)]
     connection: Connection,
+    /// Form of answers.
+    #[arg(short, long, value_enum, default_value_t, global = true)]
+    output: Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -24,22 +45,87 @@ struct Cli {
 enum Command {
     /// Run everything on this box: PostgreSQL, a region, a rack.
     Up(serve::UpArgs),
-    /// Run a region controller.
-    Region(serve::RegionArgs),
-    /// Run a rack controller.
-    Rack(serve::RackArgs),
+    /// Run a region controller; `list` shows all.
+    Region(controller::Region),
+    /// Run a rack controller; `list` shows all.
+    Rack(controller::Rack),
+    /// Keep a region's address and an API token for later commands.
+    Login(login::Login),
+    /// Forget what `login` kept.
+    Logout(login::Logout),
+    /// How the site does.
+    Status(controller::Status),
+    /// Machines: list, show, commission, test, deploy, release.
+    #[command(subcommand, visible_alias = "machines")]
+    Machine(machine::MachineCommand),
+    /// What is under way, and what became of it.
+    #[command(subcommand, visible_alias = "operations")]
+    Operation(operation::OperationCommand),
+    /// What happened.
+    #[command(subcommand, visible_alias = "events")]
+    Event(event::EventCommand),
     /// Images: what machines boot and install.
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "images")]
     Image(image::ImageCommand),
+    /// Commissioning and test scripts.
+    #[command(subcommand, visible_alias = "scripts")]
+    Script(script::ScriptCommand),
+    /// Settings of the site.
+    #[command(subcommand, visible_alias = "settings")]
+    Setting(setting::SettingCommand),
+    /// Users.
+    #[command(subcommand, visible_alias = "users")]
+    User(account::UserCommand),
+    /// Your API tokens.
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(account::TokenCommand),
+    /// Your SSH keys; they get onto the machines you deploy.
+    #[command(subcommand, visible_alias = "ssh-keys")]
+    SshKey(account::SshKeyCommand),
+    /// Resource pools.
+    #[command(subcommand, visible_alias = "pools")]
+    Pool(network::GroupCommand),
+    /// Zones.
+    #[command(subcommand, visible_alias = "zones")]
+    Zone(network::GroupCommand),
+    /// Fabrics: layer 2 that belongs together.
+    #[command(subcommand, visible_alias = "fabrics")]
+    Fabric(network::FabricCommand),
+    /// VLANs.
+    #[command(subcommand, visible_alias = "vlans")]
+    Vlan(network::VlanCommand),
+    /// Subnets.
+    #[command(subcommand, visible_alias = "subnets")]
+    Subnet(network::SubnetCommand),
+    /// Dynamic and reserved ranges of addresses.
+    #[command(subcommand, visible_alias = "ip-ranges")]
+    IpRange(network::IpRangeCommand),
+    /// Fixed addresses of things that are not machines.
+    #[command(subcommand, visible_alias = "reservations")]
+    Reservation(network::ReservationCommand),
+    /// Dynamic addresses in use.
+    #[command(subcommand, visible_alias = "leases")]
+    Lease(network::LeaseCommand),
+    /// Print completions for a shell.
+    Completions(shell::Completions),
+    /// Print the manual page.
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Up(args) => args.run(),
-        Command::Region(args) => args.run(),
-        Command::Rack(args) => args.run(),
-        Command::Image(command) => client::block_on(async { command.run(&Client::new(&cli.connection)?).await }),
+        Command::Region(controller::Region { command: None, run }) => run.run(),
+        Command::Rack(controller::Rack { command: None, run }) => run.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Logout(command) => command.run(),
+        Command::Login(command) => client::block_on(command.run(cli.connection)),
+        command => client::block_on(async {
+            let console = Console { client: Client::new(&cli.connection)?, format: cli.output };
+            run(command, &console).await
+        }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,5 +133,47 @@ fn main() -> ExitCode {
             eprintln!("rackwright: {error:#}");
             ExitCode::from(client::exit_code(&error))
         }
+    }
+}
+
+/// The commands that ask a region.
+async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
+    match command {
+        Command::Region(region) => region.ask(console).await,
+        Command::Rack(rack) => rack.ask(console).await,
+        Command::Status(command) => command.run(console).await,
+        Command::Machine(command) => command.run(console).await,
+        Command::Operation(command) => command.run(console).await,
+        Command::Event(command) => command.run(console).await,
+        Command::Image(command) => command.run(console).await,
+        Command::Script(command) => command.run(console).await,
+        Command::Setting(command) => command.run(console).await,
+        Command::User(command) => command.run(console).await,
+        Command::Token(command) => command.run(console).await,
+        Command::SshKey(command) => command.run(console).await,
+        Command::Pool(command) => command.run("pools", console).await,
+        Command::Zone(command) => command.run("zones", console).await,
+        Command::Fabric(command) => command.run(console).await,
+        Command::Vlan(command) => command.run(console).await,
+        Command::Subnet(command) => command.run(console).await,
+        Command::IpRange(command) => command.run(console).await,
+        Command::Reservation(command) => command.run(console).await,
+        Command::Lease(command) => command.run(console).await,
+        Command::Up(_)
+        | Command::Login(_)
+        | Command::Logout(_)
+        | Command::Completions(_)
+        | Command::Man(_) => unreachable!("these ask no region and were run before"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

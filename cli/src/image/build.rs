@@ -31,10 +31,17 @@ impl Build {
     /// Builds it.
     pub async fn run(self, client: &Client) -> Result<()> {
         let folder = self.options.folder(&self.name);
-        let (cache, mirror, release) = (self.options.cache.clone(), self.options.mirror.clone(), TOOLS_RELEASE.to_owned());
+        let (cache, mirror, release) =
+            (self.options.cache.clone(), self.options.mirror.clone(), TOOLS_RELEASE.to_owned());
         match self.name.as_str() {
             "toolbox" => {
-                let recipe = ToolboxRecipe { out: folder.clone(), cache, mirror, release, extra_packages: self.packages.clone() };
+                let recipe = ToolboxRecipe {
+                    out: folder.clone(),
+                    cache,
+                    mirror,
+                    release,
+                    extra_packages: self.packages.clone(),
+                };
                 progress::show(|p| toolbox::build(&recipe, p))?;
             }
             "bootloaders" => {

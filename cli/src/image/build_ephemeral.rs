@@ -36,7 +36,8 @@ impl BuildEphemeral {
 /// Where packages and builds put the agent: beside this program.
 fn installed_agent() -> Result<PathBuf> {
     let here = std::env::current_exe().context("this program does not know where it is")?;
-    let places = [here.with_file_name("rackwright-agent"), PathBuf::from("/usr/lib/rackwright/rackwright-agent")];
+    let places =
+        [here.with_file_name("rackwright-agent"), PathBuf::from("/usr/lib/rackwright/rackwright-agent")];
     let found = places.iter().find(|p| p.exists()).cloned();
     found.context("there is no rackwright-agent beside this program; name it with --agent")
 }

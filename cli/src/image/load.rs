@@ -33,7 +33,8 @@ struct Part {
 pub async fn load(client: &Client, folder: &Path) -> Result<()> {
     let path = folder.join("manifest.json");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let manifest: Map<String, Value> = serde_json::from_str(&text).with_context(|| format!("{} makes no sense", path.display()))?;
+    let manifest: Map<String, Value> =
+        serde_json::from_str(&text).with_context(|| format!("{} makes no sense", path.display()))?;
     let (new, parts) = describe(folder, manifest)?;
     for part in &parts {
         upload(client, &new.name, part).await?;
@@ -45,19 +46,24 @@ pub async fn load(client: &Client, folder: &Path) -> Result<()> {
 
 /// What a manifest describes, as the region registers it.
 fn describe(folder: &Path, manifest: Map<String, Value>) -> Result<(NewImage, Vec<Part>)> {
-    let (name, kind, list) = match (manifest.get("kind").and_then(Value::as_str), manifest.get("name").and_then(Value::as_str)) {
+    let (name, kind, list) = match (
+        manifest.get("kind").and_then(Value::as_str),
+        manifest.get("name").and_then(Value::as_str),
+    ) {
         (Some("ephemeral"), _) => ("ephemeral", ImagePurpose::Ephemeral, "files"),
         (Some("toolbox"), _) => ("toolbox", ImagePurpose::Toolbox, "files"),
         (Some("boot-loaders"), _) => ("bootloaders", ImagePurpose::Bootloaders, "files"),
         (None, Some(name)) => (name, ImagePurpose::Os, "images"),
-        _ => bail!("the manifest says neither what it is nor its name; was it written by `rackwright image build`?"),
+        _ => bail!(
+            "the manifest says neither what it is nor its name; was it written by `rackwright image build`?"
+        ),
     };
     let files = manifest.get(list).and_then(Value::as_array).context("the manifest lists no files")?;
     let parts = files.iter().map(|f| part(folder, f)).collect::<Result<Vec<_>>>()?;
     let new = NewImage {
         name: name.to_owned(),
         kind,
-        title: String::new(),
+        title: manifest.get("title").and_then(Value::as_str).unwrap_or_default().to_owned(),
         architecture: "x86_64".into(),
         files: parts.iter().map(|p| p.image_file.clone()).collect(),
         manifest: manifest.clone(),
@@ -66,7 +72,8 @@ fn describe(folder: &Path, manifest: Map<String, Value>) -> Result<(NewImage, Ve
 }
 
 fn part(folder: &Path, entry: &Value) -> Result<Part> {
-    let text = |name: &str| entry[name].as_str().with_context(|| format!("a file of the manifest has no {name}"));
+    let text =
+        |name: &str| entry[name].as_str().with_context(|| format!("a file of the manifest has no {name}"));
     let file_name = text("name")?;
     let size = entry["size"].as_i64().context("a file of the manifest has no size")?;
     let name = match entry["kind"].as_str() {
@@ -92,7 +99,9 @@ async fn upload(client: &Client, image: &str, part: &Part) -> Result<()> {
         return Ok(());
     }
     let total = u64::try_from(*size).context("a negative size")?;
-    let mut file = tokio::fs::File::open(&part.file).await.with_context(|| format!("cannot read {}", part.file.display()))?;
+    let mut file = tokio::fs::File::open(&part.file)
+        .await
+        .with_context(|| format!("cannot read {}", part.file.display()))?;
     file.seek(std::io::SeekFrom::Start(state.received)).await?;
     let bar = bytes_bar(Some(total), name);
     bar.set_position(state.received);
@@ -108,8 +117,15 @@ async fn upload(client: &Client, image: &str, part: &Part) -> Result<()> {
         }
     });
     let range = format!("bytes {}-{}/{total}", state.received, total.saturating_sub(1));
-    let request = client.request(Method::POST, &path).header("content-range", range).body(reqwest::Body::wrap_stream(stream));
+    let request = client
+        .request(Method::POST, &path)
+        .header("content-range", range)
+        .body(reqwest::Body::wrap_stream(stream));
     let done: Upload = client.send(request).await?;
     bar.finish_and_clear();
-    if done.complete { Ok(()) } else { bail!("{name} was not taken whole: {} of {total} bytes", done.received) }
+    if done.complete {
+        Ok(())
+    } else {
+        bail!("{name} was not taken whole: {} of {total} bytes", done.received)
+    }
 }

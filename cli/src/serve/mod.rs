@@ -25,7 +25,8 @@ fn router(app: &App) -> Router {
 
 /// Logs go to standard error; `RUST_LOG` chooses what.
 fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
@@ -49,7 +50,8 @@ fn until_signalled() -> Result<CancellationToken> {
 fn load_config<T: DeserializeOwned>(path: Option<&Path>, prefix: &str) -> Result<T> {
     let mut table = match path {
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             text.parse::<toml::Table>().with_context(|| format!("{} is not valid TOML", path.display()))?
         }
         None => toml::Table::new(),

@@ -73,8 +73,15 @@ impl Postgres {
 
     async fn psql(&self, database: &str, sql: &str) -> Result<String> {
         let mut command = Command::new(self.programs.join("psql"));
-        command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"]).arg(&self.sockets);
-        let output = command.args(["-c", sql]).stdin(Stdio::null()).output().await.context("psql cannot be started")?;
+        command
+            .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", database, "-h"])
+            .arg(&self.sockets);
+        let output = command
+            .args(["-c", sql])
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .context("psql cannot be started")?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         } else {
@@ -87,10 +94,17 @@ impl Postgres {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
         let socket = self.sockets.join(".s.PGSQL.5432");
         loop {
-            let last = if socket.exists() { self.psql("postgres", "SELECT 1").await } else { Err(anyhow::anyhow!("no socket yet")) };
+            let last = if socket.exists() {
+                self.psql("postgres", "SELECT 1").await
+            } else {
+                Err(anyhow::anyhow!("no socket yet"))
+            };
             let Err(error) = last else { return Ok(()) };
             if let Some(status) = self.server.lock().await.try_wait()? {
-                bail!("PostgreSQL does not start ({status}); see {}", self.data.with_file_name("log").display());
+                bail!(
+                    "PostgreSQL does not start ({status}); see {}",
+                    self.data.with_file_name("log").display()
+                );
             }
             if tokio::time::Instant::now() >= deadline {
                 bail!("PostgreSQL does not become ready: {error}");
@@ -111,11 +125,18 @@ impl Postgres {
 /// The newest installed server programs.
 fn programs() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|entries| entries.flatten().filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin")))).collect())
+        .map(|entries| {
+            entries
+                .flatten()
+                .filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin"))))
+                .collect()
+        })
         .unwrap_or_default();
     found.retain(|(version, path)| *version >= 15 && path.join("postgres").exists());
     let newest = found.into_iter().max();
-    newest.map(|(_, path)| path).context("PostgreSQL 15 or newer is not installed; install the package `postgresql-15`")
+    newest
+        .map(|(_, path)| path)
+        .context("PostgreSQL 15 or newer is not installed; install the package `postgresql-15`")
 }
 
 /// Whom the server runs as; `None` means as ourselves.
@@ -172,7 +193,8 @@ async fn make_cluster(programs: &Path, folder: &Path, owner: Option<(u32, u32)>)
 
 async fn pg_ctl(programs: &Path, data: &Path, owner: Option<(u32, u32)>, arguments: &[&str]) -> Result<bool> {
     let mut command = as_owner(&programs.join("pg_ctl"), owner);
-    let output = command.arg("-D").arg(data).args(arguments).output().await.context("pg_ctl cannot be started")?;
+    let output =
+        command.arg("-D").arg(data).args(arguments).output().await.context("pg_ctl cannot be started")?;
     Ok(output.status.success())
 }
 

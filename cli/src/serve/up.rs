@@ -44,7 +44,8 @@ impl UpArgs {
         let started = Instant::now();
         check_interfaces(&self.interfaces)?;
         let cancel = until_signalled()?;
-        std::fs::create_dir_all(&self.data).with_context(|| format!("the data folder {} cannot be made", self.data.display()))?;
+        std::fs::create_dir_all(&self.data)
+            .with_context(|| format!("the data folder {} cannot be made", self.data.display()))?;
         let data = self.data.canonicalize()?;
         let postgres = Postgres::start(&data.join("postgres")).await?;
         let served = self.serve_over(&postgres, &data, started, &cancel).await;
@@ -53,7 +54,13 @@ impl UpArgs {
         served
     }
 
-    async fn serve_over(&self, postgres: &Postgres, data: &Path, started: Instant, cancel: &CancellationToken) -> Result<()> {
+    async fn serve_over(
+        &self,
+        postgres: &Postgres,
+        data: &Path,
+        started: Instant,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
         let region = Region::open(self.region(postgres, data)).await?;
         let rack = self.rack(data);
         region.ca().issue_rack(&rack.name)?.save(&rack.certificates)?;
@@ -114,7 +121,10 @@ async fn announce(listen: SocketAddr, token: PathBuf, started: Instant, cancel: 
         }
     }
     println!("Rackwright is ready after {:.1} s.", started.elapsed().as_secs_f64());
-    println!("  web page  http://{address}/   (user admin, password in {})", token.with_file_name("admin.password").display());
+    println!(
+        "  web page  http://{address}/   (user admin, password in {})",
+        token.with_file_name("admin.password").display()
+    );
     println!("  API token {}", token.display());
 }
 

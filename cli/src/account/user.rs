@@ -1,0 +1,81 @@
+//! `rackwright user …`
+
+use crate::console::{Console, path_part};
+use crate::profile::read_token;
+use anyhow::Result;
+use rackwright_region::model::user::{NewUser, User, UserPatch};
+use rackwright_region::model::{Page, Role};
+use std::path::PathBuf;
+
+/// What can be done with users.
+#[derive(Debug, clap::Subcommand)]
+pub enum UserCommand {
+    /// List users.
+    List,
+    /// Make a user.
+    Create {
+        /// Login name.
+        name: String,
+        /// `viewer`, `user`, `operator` or `administrator`.
+        #[arg(long, default_value = "user")]
+        role: Role,
+        /// File with the password; without one the user has tokens only.
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+    },
+    /// Change a user.
+    Set {
+        /// Login name.
+        name: String,
+        /// New role.
+        #[arg(long)]
+        role: Option<Role>,
+        /// May not log in (`true`) or may again (`false`).
+        #[arg(long)]
+        disabled: Option<bool>,
+        /// File with the new password.
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+    },
+    /// Remove a user. Their machines stay, without owner.
+    Delete {
+        /// Login name.
+        name: String,
+    },
+}
+
+impl UserCommand {
+    /// Does it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        match self {
+            Self::List => {
+                let page: Page<User> = console.client.get("/users").await?;
+                console.list(&page.items, &["NAME", "ROLE", "PASSWORD", "STATE", "SINCE"], |u| {
+                    let yes = |b: bool, yes: &str, no: &str| if b { yes.to_owned() } else { no.to_owned() };
+                    vec![
+                        u.name.clone(),
+                        u.role.to_string(),
+                        yes(u.has_password, "yes", "no"),
+                        yes(u.disabled, "disabled", "active"),
+                        u.created_at.to_string(),
+                    ]
+                })
+            }
+            Self::Create { name, role, password_file } => {
+                let password = password_file.map(|f| read_token(&f)).transpose()?;
+                let user: User = console.client.post("/users", &NewUser { name, role, password }).await?;
+                console.show(&user, |u| format!("{} was made, with the role {}", u.name, u.role))
+            }
+            Self::Set { name, role, disabled, password_file } => {
+                let password = password_file.map(|f| read_token(&f)).transpose()?;
+                let path = format!("/users/{}", path_part(&name));
+                let user: User = console.client.patch(&path, &UserPatch { role, disabled, password }).await?;
+                console.show(&user, |u| format!("{} was changed", u.name))
+            }
+            Self::Delete { name } => {
+                console.client.delete(&format!("/users/{}", path_part(&name))).await?;
+                console.done(&format!("{name} was removed"))
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `rackwright machine deploy` and `release`
+
+use super::Which;
+use crate::console::Console;
+use crate::operation::wait::WaitOptions;
+use anyhow::{Context, Result};
+use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
+use rackwright_region::model::action::{DeployRequest, ReleaseRequest};
+use std::path::PathBuf;
+
+/// Install an operating system.
+#[derive(Debug, clap::Args)]
+pub struct Deploy {
+    #[command(flatten)]
+    which: Which,
+    /// Image as `name` or `name@version`; the site's default image when absent.
+    #[arg(long, short)]
+    image: Option<String>,
+    /// How the disk is laid out: the image's own partitions, or `flat`, or `lvm`.
+    #[arg(long, value_parser = ["image", "flat", "lvm"])]
+    layout: Option<String>,
+    /// Serial number of the disk to install to; the smallest suitable one when absent.
+    #[arg(long)]
+    disk: Option<String>,
+    /// Size of the root file system, MiB.
+    #[arg(long)]
+    root_mib: Option<u64>,
+    /// File with cloud-init user data.
+    #[arg(long)]
+    user_data: Option<PathBuf>,
+    /// File with SSH public keys, besides those of your account; may be given several times.
+    #[arg(long = "ssh-key-file")]
+    ssh_key_files: Vec<PathBuf>,
+    #[command(flatten)]
+    wait: WaitOptions,
+}
+
+impl Deploy {
+    /// Does it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        let path = self.which.path(console).await?;
+        let kind = match self.layout.as_deref() {
+            Some("flat") => LayoutKind::Flat,
+            Some("lvm") => LayoutKind::Lvm,
+            Some(_) | None => LayoutKind::Image,
+        };
+        let named = self.layout.is_some() || self.disk.is_some() || self.root_mib.is_some();
+        let body = DeployRequest {
+            image: self.image,
+            layout: named.then_some(StorageLayout { kind, disk_serial: self.disk, root_mib: self.root_mib }),
+            user_data: self.user_data.map(|f| read(&f)).transpose()?,
+            ssh_keys: keys(&self.ssh_key_files)?,
+        };
+        let begun = console.client.post(&format!("{path}/deploy"), &body).await?;
+        self.wait.conclude(console, begun).await
+    }
+}
+
+fn read(file: &PathBuf) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// The public keys in files, one a line.
+pub fn keys(files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for file in files {
+        let text = read(file)?;
+        keys.extend(
+            text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned),
+        );
+    }
+    Ok(keys)
+}
+
+/// Give a machine back.
+#[derive(Debug, clap::Args)]
+pub struct Release {
+    #[command(flatten)]
+    which: Which,
+    /// What happens to its disks; the site's setting when absent.
+    #[arg(long, value_parser = ["none", "quick", "full"])]
+    erase: Option<String>,
+    #[command(flatten)]
+    wait: WaitOptions,
+}
+
+impl Release {
+    /// Does it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        let path = self.which.path(console).await?;
+        let erase = self.erase.as_deref().map(|mode| match mode {
+            "full" => EraseMode::Full,
+            "quick" => EraseMode::Quick,
+            _ => EraseMode::None,
+        });
+        let begun = console.client.post(&format!("{path}/release"), &ReleaseRequest { erase }).await?;
+        self.wait.conclude(console, begun).await
+    }
+}

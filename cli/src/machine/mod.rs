@@ -1,0 +1,129 @@
+//! `rackwright machine …`
+
+mod action;
+mod bmc;
+mod create;
+mod datasheet;
+mod delete;
+mod deploy;
+mod list;
+mod log;
+mod power;
+mod results;
+mod set;
+mod show;
+mod test;
+
+use crate::console::{Console, path_part};
+use anyhow::{Result, bail};
+use rackwright_common::MachineId;
+use rackwright_region::model::Page;
+use rackwright_region::model::machine::MachineSummary;
+
+/// What can be done with machines.
+#[derive(Debug, clap::Subcommand)]
+pub enum MachineCommand {
+    /// List machines, by name.
+    List(list::List),
+    /// Show one: hardware, network, power, tests, what is under way.
+    Show(show::Show),
+    /// Enter one by hand, before it has booted.
+    Create(create::Create),
+    /// Change name, description, pool, zone or tags.
+    Set(set::Set),
+    /// Remove one.
+    Delete(delete::Delete),
+    /// Read the hardware, set up the BMC, run the tests.
+    Commission(test::Commission),
+    /// Run tests.
+    Test(test::Test),
+    /// Show the results of tests, with their history.
+    Results(results::Results),
+    /// Take a Ready machine for yourself.
+    Allocate(action::Allocate),
+    /// Install an operating system.
+    Deploy(deploy::Deploy),
+    /// Give it back.
+    Release(deploy::Release),
+    /// Switch it: on, off, soft, cycle, reset, query.
+    Power(power::Power),
+    /// End what is under way.
+    Abort(action::Abort),
+    /// Boot the ephemeral system with SSH.
+    Rescue(action::Rescue),
+    /// Back from rescue mode.
+    ExitRescue(action::ExitRescue),
+    /// Protect it against changes.
+    Lock(action::Lock),
+    /// End the protection.
+    Unlock(action::Unlock),
+    /// Say that it must not be used.
+    MarkBroken(action::MarkBroken),
+    /// Say that it is mended.
+    MarkFixed(action::MarkFixed),
+    /// Take it in spite of its failed tests.
+    OverrideFailedTests(action::OverrideFailedTests),
+    /// Set how its BMC is reached.
+    Bmc(bmc::Bmc),
+    /// Print what its latest operation wrote.
+    Log(log::Log),
+}
+
+impl MachineCommand {
+    /// Does it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        match self {
+            Self::List(command) => command.run(console).await,
+            Self::Show(command) => command.run(console).await,
+            Self::Create(command) => command.run(console).await,
+            Self::Set(command) => command.run(console).await,
+            Self::Delete(command) => command.run(console).await,
+            Self::Commission(command) => command.run(console).await,
+            Self::Test(command) => command.run(console).await,
+            Self::Results(command) => command.run(console).await,
+            Self::Allocate(command) => command.run(console).await,
+            Self::Deploy(command) => command.run(console).await,
+            Self::Release(command) => command.run(console).await,
+            Self::Power(command) => command.run(console).await,
+            Self::Abort(command) => command.run(console).await,
+            Self::Rescue(command) => command.run(console).await,
+            Self::ExitRescue(command) => command.run(console).await,
+            Self::Lock(command) => command.run(console).await,
+            Self::Unlock(command) => command.run(console).await,
+            Self::MarkBroken(command) => command.run(console).await,
+            Self::MarkFixed(command) => command.run(console).await,
+            Self::OverrideFailedTests(command) => command.run(console).await,
+            Self::Bmc(command) => command.run(console).await,
+            Self::Log(command) => command.run(console).await,
+        }
+    }
+}
+
+/// A machine as people name it: by identifier or by host name.
+#[derive(Debug, Clone, clap::Args)]
+struct Which {
+    /// Identifier or host name.
+    #[arg(value_name = "MACHINE")]
+    machine: String,
+}
+
+impl Which {
+    /// Its path in the API. A name that reads like an identifier is tried as a host name first: people choose names.
+    async fn path(&self, console: &Console) -> Result<String> {
+        Ok(format!("/machines/{}", self.id(console).await?))
+    }
+
+    /// Its identifier.
+    async fn id(&self, console: &Console) -> Result<MachineId> {
+        let name = self.machine.to_ascii_lowercase();
+        let page: Page<MachineSummary> =
+            console.client.get(&format!("/machines?limit=1000&q={}", path_part(&name))).await?;
+        if let Some(found) = page.items.iter().find(|m| m.hostname.as_str() == name) {
+            return Ok(found.id.clone());
+        }
+        match name.parse::<MachineId>() {
+            Ok(id) => Ok(id),
+            Err(_) => bail!("there is no machine `{}`; `rackwright machine list` shows all", self.machine),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `rackwright machine results`
+
+use super::Which;
+use crate::console::{Console, ago, dash, duration};
+use anyhow::Result;
+use rackwright_region::model::Page;
+use rackwright_region::model::script::{ScriptRun, ScriptRunQuery};
+use serde_json::Value;
+
+/// Show the results of tests: the latest of each, or the history of one.
+#[derive(Debug, clap::Args)]
+pub struct Results {
+    #[command(flatten)]
+    which: Which,
+    /// Every run of this script.
+    #[arg(long)]
+    script: Option<String>,
+    /// Print the output of one run, by its number.
+    #[arg(long, conflicts_with = "script")]
+    run: Option<i64>,
+}
+
+impl Results {
+    /// Does it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        let path = self.which.path(console).await?;
+        if let Some(run) = self.run {
+            let run: ScriptRun = console.client.get(&format!("{path}/script-runs/{run}")).await?;
+            return console.show(&run, text);
+        }
+        let query = ScriptRunQuery { latest: self.script.is_none(), name: self.script, operation: None };
+        let page: Page<ScriptRun> = console.client.find(&format!("{path}/script-runs"), &query).await?;
+        console.list(&page.items, &["RUN", "SCRIPT", "TARGET", "STATUS", "ENDED", "RESULTS"], |r| {
+            let status = if r.suppressed { format!("{} (suppressed)", r.status) } else { r.status.clone() };
+            let target = if r.target.is_empty() { None } else { Some(&r.target) };
+            vec![
+                r.id.to_string(),
+                r.name.clone(),
+                dash(target),
+                status,
+                dash(r.ended_at.map(ago)),
+                values(&r.results),
+            ]
+        })
+    }
+}
+
+/// Result values on one line.
+fn values(results: &Value) -> String {
+    let one = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name}={text}"),
+        other => format!("{name}={other}"),
+    };
+    results.as_object().map(|map| map.iter().map(one).collect::<Vec<_>>().join(" ")).unwrap_or_default()
+}
+
+fn text(run: &ScriptRun) -> String {
+    let took = match (run.started_at, run.ended_at) {
+        (Some(began), Some(ended)) => duration(began.seconds_ago(ended.0)),
+        _ => "-".into(),
+    };
+    let output = |title: &str, text: &Option<String>| match text.as_deref() {
+        Some(text) if !text.is_empty() => format!("\n{title}\n{}\n", text.trim_end()),
+        Some(_) | None => String::new(),
+    };
+    format!(
+        "{} {}: {} (exit code {}, {took})\n  {}\n{}{}",
+        run.name,
+        run.target,
+        run.status,
+        dash(run.exit_code),
+        values(&run.results),
+        output("Standard output", &run.stdout),
+        output("Standard error", &run.stderr)
+    )
+}
