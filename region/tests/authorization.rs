@@ -128,9 +128,9 @@ fn operations() -> Vec<Operation> {
             // Places that exist or might; who may not is not told which.
             let mut path = path
                 .replace("/machines/{id}", "/machines/aaaaaa")
-                .replace("{id}", "1")
-                .replace("{interface}", "1")
-                .replace("{run}", "1")
+                .replace("{id}", "99")
+                .replace("{interface}", "99")
+                .replace("{run}", "99")
                 .replace("{name}", "somebody-else")
                 .replace("{image}", "x")
                 .replace("{file}", "x");
