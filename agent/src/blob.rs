@@ -22,6 +22,7 @@ pub struct BlobReader {
     turn: usize,
     hash: Sha256,
     received: Arc<AtomicU64>,
+    opened_at: u64,
     missing: Option<Backoff>,
     waiting: Option<Backoff>,
 }
@@ -36,6 +37,7 @@ impl BlobReader {
             turn: 0,
             hash: Sha256::new(),
             received: Arc::default(),
+            opened_at: 0,
             missing: None,
             waiting: None,
         }
@@ -78,6 +80,7 @@ impl BlobReader {
                 Ok((skip, mut reader)) => match io::copy(&mut (&mut reader).take(skip), &mut io::sink()) {
                     Ok(skipped) if skipped == skip => {
                         self.current = Some(reader);
+                        self.opened_at = self.offset();
                         self.missing = None;
                         return Ok(());
                     }
@@ -132,8 +135,10 @@ impl Read for BlobReader {
                 .log(&format!("download broke off at byte {offset} ({why}); going on at the next rack\n"));
             self.current = None;
             self.turn += 1;
-            if self.waiting.is_none() {
-                self.waiting = Some(Backoff::new());
+            // Racks that take connections and send nothing are not asked in a circle.
+            if offset == self.opened_at {
+                let link = self.report.link().clone();
+                self.waiting.get_or_insert_with(Backoff::new).sleep(&link, "download", &why);
             }
         }
     }

@@ -93,6 +93,7 @@ fn racks_that_are_away_or_serve_no_ranges_only_delay() {
         seen += 1;
         match seen {
             1 => Some(Fault::Cut(500_000)),
+            5 | 6 => Some(Fault::Cut(0)),
             2 => Some(Fault::Status(503)),
             3 => Some(Fault::Close),
             4 => Some(Fault::Status(404)),
