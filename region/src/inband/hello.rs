@@ -21,10 +21,14 @@ impl InBand {
         let mut conn = self.pool.acquire().await?;
         let mut tx = conn.begin().await?;
         let (machine, fence, token) = match self.bearer(relay)? {
-            AgentToken::Enlist => {
-                let (machine, fence) = enlist(&mut tx, relay, &said).await?;
-                (machine, fence, Some(fence))
-            }
+            AgentToken::Enlist => match enlist(&mut tx, relay, &said).await? {
+                Enlisted::Working(machine, fence) => (machine, fence, Some(fence)),
+                Enlisted::Idle(why) => {
+                    // What was learned of the machine is kept, though there is nothing for it to do.
+                    tx.commit().await?;
+                    return Err(Refusal::Gone(why));
+                }
+            },
             claim @ AgentToken::Operation { operation, epoch } => {
                 let machine = self.check(&mut tx, claim).await?;
                 (machine, Fence { operation, epoch }, None)
@@ -71,8 +75,16 @@ async fn welcome(
     Ok(())
 }
 
+/// What becomes of a machine that no rack knew when it booted.
+enum Enlisted {
+    /// It has work to do.
+    Working(MachineId, Fence),
+    /// It is known now and has none; why.
+    Idle(String),
+}
+
 /// A machine that no rack knew when it booted: it is entered, unless it became known meanwhile.
-async fn enlist(conn: &mut PgConnection, relay: &Relay, said: &Hello) -> Result<(MachineId, Fence), Refusal> {
+async fn enlist(conn: &mut PgConnection, relay: &Relay, said: &Hello) -> Result<Enlisted, Refusal> {
     let macs: Vec<_> = said.boot_mac.into_iter().chain(said.macs.iter().copied()).collect();
     if macs.is_empty() {
         return Err(Refusal::Invalid("a machine without network interfaces cannot be enlisted".into()));
@@ -81,7 +93,7 @@ async fn enlist(conn: &mut PgConnection, relay: &Relay, said: &Hello) -> Result<
     let id = match machine::find_by_macs(conn, &macs).await? {
         Some(known) => {
             if let Some(fence) = ephemeral_operation(conn, &known).await? {
-                return Ok((known, fence));
+                return Ok(Enlisted::Working(known, fence));
             }
             known
         }
@@ -95,10 +107,7 @@ async fn enlist(conn: &mut PgConnection, relay: &Relay, said: &Hello) -> Result<
     let found = machine::get(conn, &id).await?;
     if found.status != Status::New || !settings.auto_commission {
         machine::set_boot(conn, &id, if found.status == Status::New { "off" } else { "local" }, None).await?;
-        return Err(Refusal::Gone(format!(
-            "machine {id} is {}; nothing is to be done in the ephemeral environment",
-            found.status
-        )));
+        return Ok(Enlisted::Idle(format!("machine {id} is {}; it has nothing to do here", found.status)));
     }
     commission_in_place(conn, &found).await
 }
@@ -157,7 +166,7 @@ async fn commission_in_place(
     machine::set_boot(conn, &found.id, "ephemeral", Some((id, 0))).await?;
     let state = json!({ "boot_epoch": 0, "boot_attempt": 0, "network_boot_at": 0 });
     operation::tell(conn, id, &state).await?;
-    Ok((found.id.clone(), Fence { operation: id, epoch: 0 }))
+    Ok(Enlisted::Working(found.id.clone(), Fence { operation: id, epoch: 0 }))
 }
 
 /// The operation for which a known machine is to be in the ephemeral environment.

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod machine;
 mod postgres;
 
 use axum::Router;

@@ -50,7 +50,6 @@ pub fn run(lab: &Lab, controller: &Controller, interrupt: &Interrupt) -> Result<
     add_ssh_key(lab, controller)?;
     let settings = json!({
         // The demo shows commissioning as a part of its own.
-        "auto_commission": false,
         "ephemeral_kernel_arguments": "console=ttyS0",
         "installed_kernel_arguments": "console=ttyS0",
     });
@@ -98,8 +97,9 @@ impl Way<'_> {
         let id = self.part("enlist", || self.enlist(&machine))?;
         self.board.change(self.at, |machine| machine.id = Some(id.clone()));
         self.describe(&id, &machine)?;
-        self.part("commission", || self.act(&id, "commission", &json!({}), "ready"))?;
-        self.part("test", || self.act(&id, "test", &json!({}), "ready"))?;
+        // Both follow by themselves.
+        self.part("commission", || self.reaches(&id, &["testing", "ready"]))?;
+        self.part("test", || self.reaches(&id, &["ready"]))?;
         self.part("deploy", || self.act(&id, "deploy", &json!({ "image": "debian-12" }), "deployed"))?;
         self.part("ssh", || self.ssh_answers(&machine))?;
         self.part("release", || self.act(&id, "release", &json!({ "erase": "quick" }), "ready"))
@@ -136,11 +136,27 @@ impl Way<'_> {
                 };
                 let status = found["status"].as_str().unwrap_or("unknown");
                 self.board.change(self.at, |machine| machine.now = format!("enlist: {status}"));
-                // Before its agent has reported, an enlisting machine is not ready to be worked with.
-                ensure!(matches!(status, "new" | "ready"), "it is {status}");
                 Ok(found["id"].as_str().map(str::to_owned))
             })
         })?
+    }
+
+    /// Waits for one of these statuses, and for the end of what runs when it is a resting one.
+    fn reaches(&self, id: &str, goals: &[&str]) -> Result<()> {
+        poll::until(LIMIT, &format!("the machine to be {}", goals.join(" or ")), || {
+            self.end_on_interrupt(|| {
+                let machine = self.controller.api.get(&format!("/api/v1/machines/{id}"))?;
+                let text = |key: &str| machine[key].as_str().unwrap_or_default().to_owned();
+                let (status, message) = (text("status"), text("status_message"));
+                let step = machine["operation"]["message"].as_str().unwrap_or_default();
+                self.board.change(self.at, |machine| machine.now = format!("{status}: {step}"));
+                if status.starts_with("failed") {
+                    return Ok(Some(Err(anyhow::anyhow!("the machine is {status}: {message}"))));
+                }
+                ensure!(goals.contains(&status.as_str()), "it is {status} ({step})");
+                Ok(Some(Ok(())))
+            })
+        })??
     }
 
     /// Asks for an action and waits for the status that it leads to.
