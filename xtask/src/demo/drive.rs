@@ -49,7 +49,6 @@ impl Board {
 pub fn run(lab: &Lab, controller: &Controller, interrupt: &Interrupt) -> Result<Vec<Machine>> {
     add_ssh_key(lab, controller)?;
     let settings = json!({
-        // The demo shows commissioning as a part of its own.
         "ephemeral_kernel_arguments": "console=ttyS0",
         "installed_kernel_arguments": "console=ttyS0",
     });
