@@ -21,7 +21,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cores=$(grep -c '^processor' /proc/cpuinfo 2>/dev/null) || cores=1
 [ "$cores" -ge 1 ] || cores=1
-seconds=5
+seconds=3
 
 dd if=/dev/urandom of="$work/data" bs=1048576 count=4 2>/dev/null || { echo "cannot make test data"; exit 1; }
 expected=$(sha256sum <"$work/data")

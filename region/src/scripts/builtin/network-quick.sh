@@ -39,7 +39,7 @@ loss=100
 trip=0
 # One of them is enough: a site need not have a router.
 for target in $(echo "$targets" | tr ',' ' '); do
-    out=$(ping -c 5 -W 2 "$target" 2>&1)
+    out=$(ping -c 3 -W 2 "$target" 2>&1)
     lost=$(echo "$out" | sed -n 's/.* \([0-9]*\)% packet loss.*/\1/p')
     [ -n "$lost" ] || lost=100
     echo "$target: $lost % lost"
@@ -47,6 +47,7 @@ for target in $(echo "$targets" | tr ',' ' '); do
         loss=$lost
         trip=$(echo "$out" | sed -n 's/.*= [0-9.]*\/\([0-9.]*\)\/.*/\1/p')
     fi
+    [ "$loss" != 0 ] || break
 done
 [ -n "$trip" ] || trip=0
 [ "$loss" -ge 100 ] || status=passed
