@@ -148,6 +148,18 @@ async fn what_the_snapshot_does_not_list_is_refused() {
     assert!(told[0].contains("refused HTTP: no blob"), "{told:?}");
 }
 
+/// iPXE obeys Retry-After for ever; without it, it goes on to the next rack of its script.
+#[tokio::test]
+async fn a_blob_that_cannot_be_had_sends_ipxe_to_the_next_rack() {
+    let s = served([127, 54, 8, 1]).await;
+    std::fs::remove_file(s.rack.dir.path().join("blobs").join(rackwright_link::sha256_hex(b"kernel")))
+        .unwrap();
+    let url = format!("{}/blob/{}", s.base, rackwright_link::sha256_hex(b"kernel"));
+    let ran = run(&s.rack.got(), "curl", &["-sSi", &url]).await;
+    let answer = String::from_utf8(ran.stdout).unwrap().to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 503 ") && !answer.contains("retry-after"), "{answer}");
+}
+
 #[tokio::test]
 async fn without_a_region_requests_are_refused_but_reports_are_kept() {
     let s = served([127, 54, 6, 1]).await;

@@ -3,6 +3,7 @@
 use super::{Cache, CacheError};
 use crate::error_chain;
 use rackwright_common::snapshot::BlobRef;
+use rackwright_link::LinkError;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io;
@@ -51,6 +52,8 @@ impl Progress {
 enum Failure {
     /// Worth another attempt.
     Again(String),
+    /// No region has it: whoever asked should ask another rack, at once.
+    Nowhere(String),
     /// Not before somebody has made room.
     Disk(io::Error),
 }
@@ -74,6 +77,7 @@ pub(super) async fn run(cache: &Cache, blob: &BlobRef, progress: &watch::Sender<
                 cache.evict_all_spare();
             }
             Err(Failure::Disk(e)) => break Err(CacheError::from(e)),
+            Err(Failure::Nowhere(reason)) => break Err(cache.not_fetched(blob, &reason)),
             Err(Failure::Again(reason)) => {
                 tracing::warn!(blob = blob.sha256, reason, "fetching a blob failed");
                 failures = if progress.borrow().bytes > before { 0 } else { failures + 1 };
@@ -102,7 +106,10 @@ async fn attempt(cache: &Cache, blob: &BlobRef, progress: &watch::Sender<Progres
     progress.send_modify(|p| p.bytes = have);
     if have < blob.size {
         let source = cache.inner.source.fetch(&blob.sha256, have);
-        let mut chunks = in_time(source).await?.map_err(|e| Failure::Again(error_chain(&e)))?;
+        let mut chunks = in_time(source).await?.map_err(|e| match e {
+            LinkError::NotFound(_) => Failure::Nowhere(error_chain(&e)),
+            other => Failure::Again(error_chain(&other)),
+        })?;
         while let Some(chunk) = in_time(chunks.next()).await? {
             let chunk = chunk.map_err(|e| Failure::Again(error_chain(&e)))?;
             have += chunk.len() as u64;

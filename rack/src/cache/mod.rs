@@ -43,7 +43,8 @@ pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, LinkError>> + Send
 /// Where blobs come from.
 #[async_trait]
 pub trait BlobSource: Send + Sync + 'static {
-    /// Asks for a blob from `offset` on. Called again after a failure, it should try another region.
+    /// Asks for a blob from `offset` on. Called again after a failure, it should try another region; "not found"
+    /// means that every region said so.
     async fn fetch(&self, sha256: &str, offset: u64) -> Result<BlobStream, LinkError>;
 }
 

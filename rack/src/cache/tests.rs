@@ -14,6 +14,8 @@ enum Turn {
     Ends(usize),
     /// Gives as many bytes of something else.
     Lies,
+    /// Does not have it.
+    Lacks,
     /// Gives one byte, then waits until it may go on.
     Waits,
 }
@@ -37,6 +39,7 @@ impl BlobSource for Region {
         let rest = Bytes::copy_from_slice(&self.content[offset as usize..]);
         let broken = || Err(LinkError::Unavailable("broken".to_owned()));
         Ok(match turn {
+            Turn::Lacks => return Err(LinkError::NotFound("none here".to_owned())),
             Turn::Good => Box::pin(tokio_stream::iter([Ok(rest)])),
             Turn::Breaks(n) => Box::pin(tokio_stream::iter([Ok(rest.slice(..n)), broken()])),
             Turn::Ends(n) => Box::pin(tokio_stream::iter([Ok(rest.slice(..n))])),
@@ -141,6 +144,16 @@ async fn the_last_byte_of_something_else_is_never_given() {
     };
     let given = tokio::time::timeout(Duration::from_millis(300), given).await;
     assert!(!matches!(given, Ok(Ok(_))), "nobody gets a complete file that is not the right one");
+}
+
+#[tokio::test]
+async fn what_no_region_has_is_refused_at_once_so_that_the_machine_asks_another_rack() {
+    let f = fixture(vec![Turn::Lacks], None);
+    let error = f.cache.open_blob(&f.blob).await.unwrap_err();
+    let said = format!("no region gives blob {}: not found: none here", f.blob.sha256);
+    assert_eq!(error.to_string(), said);
+    assert_eq!(f.region.asked.lock().unwrap().len(), 1);
+    f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
 }
 
 #[tokio::test]

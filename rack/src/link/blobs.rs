@@ -41,20 +41,24 @@ impl RegionBlobs {
 impl BlobSource for RegionBlobs {
     async fn fetch(&self, sha256: &str, offset: u64) -> Result<BlobStream, LinkError> {
         let regions = self.hub.regions();
-        let mut last = LinkError::Unavailable("no region is known".to_owned());
+        // "Not found" is the answer only when nobody is left who might have it.
+        let mut nowhere = None;
+        let mut last = None;
         for _ in 0..regions.len() {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let Some(address) = regions.get(turn % regions.len()) else { break };
             match self.ask(address, sha256, offset).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
-                    if !matches!(error, LinkError::NotFound(_)) {
+                    if matches!(error, LinkError::NotFound(_)) {
+                        nowhere = Some(error);
+                    } else {
                         self.connections.lock().await.remove(address);
+                        last = Some(error);
                     }
-                    last = error;
                 }
             }
         }
-        Err(last)
+        Err(last.or(nowhere).unwrap_or_else(|| LinkError::Unavailable("no region is known".to_owned())))
     }
 }

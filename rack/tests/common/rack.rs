@@ -19,7 +19,7 @@ struct Nobody;
 #[async_trait::async_trait]
 impl BlobSource for Nobody {
     async fn fetch(&self, _: &str, _: u64) -> Result<BlobStream, LinkError> {
-        Err(LinkError::Unavailable("no region is known".to_owned()))
+        Err(LinkError::NotFound("no region has it".to_owned()))
     }
 }
 

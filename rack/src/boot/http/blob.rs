@@ -6,11 +6,9 @@ use crate::boot::plain_name;
 use crate::cache::{BlobReader, CacheError, find_listed};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RETRY_AFTER,
-};
+use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, Method, StatusCode, response};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::stream;
 use rackwright_common::link::BootStage;
 use rackwright_common::snapshot::BlobRef;
@@ -83,7 +81,8 @@ async fn answer(served: &Served, blob: &BlobRef, method: &Method, headers: &Head
         Ok(reader) => finish(head, body(reader, start, end)),
         Err(error) => {
             tracing::warn!(blob = blob.sha256, %error, "a blob cannot be served");
-            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], format!("{error}\n")).into_response()
+            // No Retry-After: iPXE would obey it for ever instead of asking the next rack.
+            say(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())
         }
     }
 }
