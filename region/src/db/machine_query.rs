@@ -113,14 +113,17 @@ pub async fn list(conn: &mut PgConnection, f: &Filter<'_>) -> Result<(Vec<Machin
     let rows = sqlx::query_as!(
         Row,
         r#"WITH fit AS MATERIALIZED (
-             SELECT m.* FROM machine m LEFT JOIN "user" u ON u.id = m.owner_id
+             SELECT m.id, m.hostname FROM machine m
              WHERE ($1::text IS NULL OR m.id = $1) AND ($2::text[] IS NULL OR m.status = ANY($2))
                AND ($3::text[] IS NULL OR m.tags @> $3) AND ($4::text IS NULL OR m.zone = $4)
-               AND ($5::text IS NULL OR m.pool = $5) AND ($6::text IS NULL OR u.name = $6)
+               AND ($5::text IS NULL OR m.pool = $5)
+               AND ($6::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $6))
                AND ($7::text IS NULL
                     OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $7) > 0
                     OR EXISTS (SELECT 1 FROM interface i WHERE i.machine_id = m.id
-                               AND (strpos(i.mac, $7) > 0 OR strpos(coalesce(host(i.address), ''), $7) > 0))))
+                               AND (strpos(i.mac, $7) > 0 OR strpos(coalesce(host(i.address), ''), $7) > 0)))),
+           page AS (SELECT fit.id FROM fit WHERE $8::text IS NULL OR fit.hostname > $8 COLLATE "C"
+                    ORDER BY fit.hostname COLLATE "C" LIMIT $9)
            SELECT m.id, m.hostname, m.status, m.status_message, m.status_since, m.locked, u.name AS "owner?", m.pool, m.zone,
                   m.tags, m.architecture, m.vendor, m.product, m.cpu_cores, m.memory_mib, m.storage_bytes, m.power_state,
                   b.driver AS "power_driver?",
@@ -129,11 +132,10 @@ pub async fn list(conn: &mut PgConnection, f: &Filter<'_>) -> Result<(Vec<Machin
                   g.name || '@' || g.version AS image,
                   o.id AS "operation_id?", o.kind AS "operation_kind?", o.step AS "operation_step?",
                   o.message AS "operation_message?", m.last_seen_at, m.version, (SELECT count(*) FROM fit) AS "total!"
-           FROM fit m LEFT JOIN "user" u ON u.id = m.owner_id LEFT JOIN bmc b ON b.machine_id = m.id
-                LEFT JOIN image g ON g.id = m.image_id
+           FROM page JOIN machine m ON m.id = page.id LEFT JOIN "user" u ON u.id = m.owner_id
+                LEFT JOIN bmc b ON b.machine_id = m.id LEFT JOIN image g ON g.id = m.image_id
                 LEFT JOIN operation o ON o.machine_id = m.id AND o.status = 'running'
-           WHERE $8::text IS NULL OR m.hostname > $8 COLLATE "C"
-           ORDER BY m.hostname COLLATE "C" LIMIT $9"#,
+           ORDER BY m.hostname COLLATE "C""#,
         f.id.map(MachineId::as_str),
         f.statuses.as_deref(),
         f.tags.as_deref(),

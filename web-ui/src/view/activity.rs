@@ -142,7 +142,7 @@ impl Activity {
             step: format::capital(&op.step.replace('-', " ")),
             attempt: if op.attempt > 0 { format!("try {}", op.attempt + 1) } else { String::new() },
             message: op.message.clone(),
-            error: op.error.clone().unwrap_or_default(),
+            error: format::capital(op.error.as_deref().unwrap_or_default()),
             percent: op.percent.filter(|_| running),
             requested_by: op.requested_by.clone(),
             created: Moment::new(op.created_at, now),

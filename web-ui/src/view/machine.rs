@@ -6,7 +6,7 @@ use super::event::Row as EventRow;
 use super::hardware::Hardware;
 use super::script_run::Results;
 use super::{Fact, Layout, Pill, Tone, known};
-use crate::format::Moment;
+use crate::format::{Moment, capital};
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::auth::Actor;
@@ -64,7 +64,7 @@ impl Head {
             description: m.description.clone(),
             status: Pill::of_status(s.status),
             tone: Tone::of_status(s.status),
-            reason: s.status_message.clone(),
+            reason: capital(&s.status_message),
             since: Moment::new(s.status_since, now),
             power: Pill::of_power(s.power_state),
             locked: s.locked,

@@ -59,7 +59,7 @@ impl Row {
             hostname: m.hostname.to_string(),
             under_name: if addresses.is_empty() { product } else { addresses },
             status: Pill::of_status(m.status),
-            reason: m.operation.as_ref().map_or_else(|| m.status_message.clone(), |o| o.message.clone()),
+            reason: format::capital(m.operation.as_ref().map_or(&m.status_message, |o| &o.message)),
             since: Moment::new(m.status_since, now),
             locked: m.locked,
             power: Pill::of_power(m.power_state),
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_row_says_what_a_busy_machine_waits_for() {
         let row = Row::new(&sample::machine().summary, sample_now());
-        assert_eq!(row.reason, "writing debian-12 to nvme0n1");
+        assert_eq!(row.reason, "Writing debian-12 to nvme0n1");
         assert_eq!((row.cores.as_str(), row.memory.as_str(), row.disks.as_str()), ("16", "64 GiB", "1.9 TB"));
         assert_eq!(row.under_name, "10.77.0.21");
     }

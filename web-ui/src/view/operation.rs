@@ -46,7 +46,7 @@ impl Row {
             machine: (op.machine.to_string(), op.hostname.clone()),
             outcome: Pill::of_outcome(&op.status),
             percent: op.percent.filter(|_| op.is_running()),
-            message,
+            message: format::capital(&message),
             requested_by: op.requested_by.clone(),
             created: Moment::new(op.created_at, now),
             took: format::duration((end - op.created_at.0).as_seconds_f64()),
