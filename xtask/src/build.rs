@@ -52,15 +52,19 @@ pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
 pub fn cargo_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace());
-    // `cargo xtask` describes xtask's own package in these; a build script that watches them (ring's does) would
-    // be run again, and half of the tree built anew, whenever a build by hand and one from here alternate.
+    forget_own_package(&mut command);
+    command
+}
+
+/// `cargo xtask` describes xtask's own package in variables; a build script that watches them (ring's does) would be
+/// run again, and half of the tree built anew, whenever a build by hand and one from here alternate.
+pub fn forget_own_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }
-    command
 }
 
 /// Where cargo puts what it builds.

@@ -144,6 +144,7 @@ fn run_step(step: &Step, environment: &BTreeMap<&'static str, String>, limit: Du
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "timeout", "--kill-after=20"]);
     command.arg(limit.as_secs().max(1).to_string()).arg(program).args(&arguments);
+    build::forget_own_package(&mut command);
     command.envs(environment).current_dir(rackwright_lab::state::workspace());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut count = Count::default();
