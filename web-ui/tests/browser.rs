@@ -1,0 +1,238 @@
+//! The pages as a person meets them, in Chromium. Needs the packages chromium and postgresql.
+
+mod support;
+
+#[path = "support/browser.rs"]
+mod browser;
+
+use browser::Browser;
+use support::{PASSWORD, Site};
+use tokio::runtime::Handle;
+
+/// Runs a person's session beside a site.
+async fn with_browser(session: impl FnOnce(&Site, &mut Browser) + Send + 'static) {
+    let site = Site::start("127.0.0.1:0").await;
+    let done = tokio::task::spawn_blocking(move || session(&site, &mut Browser::start()));
+    done.await.unwrap();
+}
+
+/// Changes the database, as a region's worker would.
+fn meanwhile(site: &Site, sql: &str) {
+    Handle::current().block_on(site.run(sql));
+}
+
+const PAGES: [&str; 12] = [
+    "/machines",
+    "/machines?q=ceph&status=ready",
+    "/machines/m7d2qz",
+    "/machines/d8e2f5",
+    "/operations",
+    "/operations/112",
+    "/events",
+    "/events?level=error",
+    "/images",
+    "/controllers",
+    "/networks",
+    "/settings",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_in_leads_to_the_page_that_was_asked_for() {
+    with_browser(|site, browser| {
+        browser.open(&format!("{}/machines/k3x9ab", site.url));
+        assert_eq!(browser.value("location.pathname"), "/login");
+        browser.value("document.querySelector('[name=name]').value = 'ann'");
+        browser.value("document.querySelector('[name=password]').value = 'wrong'");
+        browser.leave_by("document.querySelector('form').requestSubmit()");
+        assert_eq!(browser.text("[role=alert]"), "Name or password is wrong.");
+        // That is the one complaint there may be: the answer was 401.
+        assert!(browser.complaints.iter().all(|c| c.contains("401")), "{:?}", browser.complaints);
+        browser.complaints.clear();
+        browser.value(&format!("document.querySelector('[name=password]').value = {PASSWORD:?}"));
+        browser.leave_by("document.querySelector('form').requestSubmit()");
+        assert_eq!(browser.value("location.pathname"), "/machines/k3x9ab");
+        assert_eq!(browser.text("h1"), "ceph-01");
+        browser.leave_by("document.querySelector('form[action=\"/logout\"]').requestSubmit()");
+        browser.open(&format!("{}/machines", site.url));
+        assert_eq!(browser.value("location.pathname"), "/login");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_opens_without_complaint_and_fits_a_phone() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 10);
+        for (width, height) in [(1360, 850), (390, 800)] {
+            browser.screen(width, height);
+            for page in PAGES {
+                browser.open(&format!("{}{page}", site.url));
+                let wide = browser.value("document.documentElement.scrollWidth - innerWidth");
+                assert_eq!(wide, 0, "{page} is wider than a screen of {width} pixels");
+                assert_ne!(browser.text("h1"), "", "{page}");
+            }
+        }
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_follows_what_happens() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.wait("document.getElementById('live').dataset.state === 'on'");
+        browser.value("window.sameDocument = true");
+        assert!(browser.text("#m-p5t8rw").contains("Ready"));
+        meanwhile(
+            site,
+            "UPDATE machine SET status = 'allocated', status_since = now() WHERE id = 'p5t8rw';
+             INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.status', 'p5t8rw', 'ann', 'Ready → Allocated')",
+        );
+        browser.wait("document.getElementById('m-p5t8rw').innerText.includes('Allocated')");
+        browser.wait("!document.getElementById('chips').innerText.includes('Ready')");
+        meanwhile(
+            site,
+            "INSERT INTO machine (id, hostname) VALUES ('z2z2z2', 'newcomer');
+             INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.enlisted', 'z2z2z2', 'rack:rack-a1', 'enlisted')",
+        );
+        browser.wait("document.getElementById('m-z2z2z2') !== null");
+        assert_eq!(browser.value("window.sameDocument"), true);
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machines_page_shows_hardware_timeline_and_its_log_as_it_happens() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines/m7d2qz", site.url));
+        let hardware = browser.text("#hardware");
+        for known in ["Xeon(R) Silver 4514Y", "P1-DIMMA1", "SAMSUNG MZQL21T9HCJR-00A07", "sw-a1 · Ethernet2 · VLAN 77"] {
+            assert!(hardware.contains(known), "{known}: {hardware}");
+        }
+        let timeline = browser.text(".timeline");
+        for phase in ["Power and firmware", "Boot loader fetched", "Kernel and agent", "Install: debian-12@3"] {
+            assert!(timeline.contains(phase), "{phase}: {timeline}");
+        }
+        assert!(browser.value("document.querySelectorAll('.timeline rect').length").as_i64() > Some(8));
+        assert!(browser.text("#tests").contains("2712.43"));
+        browser.value("window.sameDocument = true");
+        meanwhile(
+            site,
+            "INSERT INTO work_log (work_item_id, boot_id, seq, text) VALUES (21, gen_random_uuid(), 99, 'the last block is written');
+             UPDATE work_item SET percent = 97, message = 'checking' WHERE id = 21",
+        );
+        browser.wait("document.querySelector('[data-log]').textContent.includes('the last block is written')");
+        browser.wait("document.querySelector('#activity .work').innerText.includes('checking')");
+        meanwhile(
+            site,
+            "UPDATE operation SET status = 'done', finished_at = now() WHERE id = 120;
+             UPDATE machine SET status = 'deployed' WHERE id = 'm7d2qz';
+             INSERT INTO event (kind, machine_id, operation_id, actor, message) VALUES
+                 ('machine.status', 'm7d2qz', 120, 'rackwright', 'Deploying → Deployed'), ('operation.done', 'm7d2qz', 120, 'rackwright', 'deploy done')",
+        );
+        browser.wait("document.querySelector('#head .pill').innerText === 'Deployed'");
+        browser.wait("document.querySelector('#activity h2 .pill').innerText === 'Done'");
+        assert!(browser.text("#head .actions").contains("Release"));
+        assert_eq!(browser.value("window.sameDocument"), true);
+        // Where another one stopped, and why.
+        browser.open(&format!("{}/machines/d8e2f5", site.url));
+        let stopped = browser.text(".timeline");
+        assert!(stopped.contains("Stopped here") && stopped.contains("Secure Boot setting"), "{stopped}");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_action_says_why_and_an_accepted_one_shows() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines/p5t8rw", site.url));
+        browser.value("document.querySelector('[popovertarget=do-deploy]').click()");
+        assert_eq!(browser.value("document.querySelector('#do-deploy').matches(':popover-open')"), true);
+        browser.value("document.querySelector('#do-deploy [name=image]').value = 'debian-12'");
+        browser.value("document.querySelector('#do-deploy [name=user_data]').value = 'packages: [htop]\\n'");
+        browser.leave_by("document.querySelector('#do-deploy form').requestSubmit()");
+        let why = browser.text("#refused");
+        assert!(why.contains("User data: it must begin with `#cloud-config`"), "{why}");
+        assert_eq!(browser.value("document.querySelector('#do-deploy').matches(':popover-open')"), true);
+        assert_eq!(browser.value("document.querySelector('#do-deploy [name=user_data]').value"), "packages: [htop]\n");
+        assert!(browser.complaints.iter().all(|c| c.contains("409")), "{:?}", browser.complaints);
+        browser.complaints.clear();
+        browser.value("document.querySelector('#do-deploy [name=layout]').value = 'flat'");
+        browser.value("document.querySelector('#do-deploy [name=user_data]').value = '#cloud-config\\npackages: [htop]\\n'");
+        browser.leave_by("document.querySelector('#do-deploy form').requestSubmit()");
+        assert_eq!(browser.text("#refused"), "");
+        assert_eq!(browser.text("#head .pill"), "Deploying");
+        assert!(browser.text("#activity h2").starts_with("Deploy"));
+        assert_eq!(browser.text("#head .actions"), "Abort");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_machines_say_stays_text() {
+    with_browser(|site, browser| {
+        Handle::current().block_on(site.add_hostile_machine());
+        browser.log_in(&site.url, "ann", PASSWORD);
+        let run = "/machines/x9x9x9/runs/".to_owned() + &browser_run(site);
+        for page in
+            ["/machines", "/machines/x9x9x9", &run, "/operations", "/operations/190", "/events?level=debug"]
+        {
+            browser.open(&format!("{}{page}", site.url));
+            assert_ne!(browser.value("document.title"), "owned", "{page}");
+            assert_eq!(
+                browser.value("document.querySelectorAll('main script, main img, main [style]').length"),
+                0,
+                "{page}"
+            );
+            let shown = browser.value("document.body.innerText.includes('<script>')");
+            assert_eq!(shown, true, "{page} does not show it");
+        }
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+fn browser_run(site: &Site) -> String {
+    let find = sqlx::query_scalar::<_, i64>("SELECT id FROM script_run WHERE machine_id = 'x9x9x9'")
+        .fetch_one(&site.pool);
+    Handle::current().block_on(find).unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_and_the_theme() {
+    with_browser(|site, browser| {
+        browser.prefer("dark");
+        browser.log_in(&site.url, "ann", PASSWORD);
+        let background = "getComputedStyle(document.body).backgroundColor";
+        assert_eq!(browser.value(background), "rgb(15, 19, 26)");
+        browser.value("document.querySelector('[data-theme-toggle]').click()");
+        assert_eq!(browser.value(background), "rgb(244, 245, 247)");
+        browser.open(&format!("{}/machines", site.url));
+        assert_eq!(browser.value("document.documentElement.dataset.theme"), "light");
+        browser.press("/");
+        assert_eq!(browser.value("document.activeElement.name"), "q");
+        for key in ["g", "p", "u"] {
+            browser.press(key);
+        }
+        browser.value("window.stillHere = true");
+        browser.press("Enter");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 2);
+        browser.press("j");
+        browser.press("j");
+        browser.value("window.stillHere = true");
+        browser.press("Enter");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.text("h1"), "gpu-02");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
