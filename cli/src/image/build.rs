@@ -30,7 +30,7 @@ pub struct Build {
 impl Build {
     /// Builds it.
     pub async fn run(self, client: &Client) -> Result<()> {
-        let folder = self.options.folder(&self.name);
+        let folder = self.options.target(&self.name);
         let (cache, mirror, release) =
             (self.options.cache.clone(), self.options.mirror.clone(), TOOLS_RELEASE.to_owned());
         match self.name.as_str() {

@@ -25,7 +25,7 @@ impl BuildEphemeral {
     pub async fn run(self, client: &Client) -> Result<()> {
         let kernel = if self.kernel == "cloud" { Kernel::Cloud } else { Kernel::Generic };
         let agent = self.agent.clone().map_or_else(installed_agent, Ok)?;
-        let folder = self.options.folder("ephemeral");
+        let folder = self.options.target("ephemeral");
         let mut recipe = EphemeralRecipe::new(kernel, agent, folder.clone(), self.options.cache.clone());
         recipe.mirror.clone_from(&self.options.mirror);
         progress::show(|p| ephemeral::build(&recipe, p))?;

@@ -53,7 +53,7 @@ impl ImageCommand {
 struct BuildOptions {
     /// Folder for the result. Without it the result is registered with the region.
     #[arg(long)]
-    output: Option<PathBuf>,
+    folder: Option<PathBuf>,
     /// Folder for downloaded packages, kept between builds.
     #[arg(long, env = "RACKWRIGHT_CACHE", default_value = "/var/cache/rackwright")]
     cache: PathBuf,
@@ -64,18 +64,18 @@ struct BuildOptions {
 
 impl BuildOptions {
     /// The folder to build `name` in.
-    fn folder(&self, name: &str) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| self.cache.join("built").join(name))
+    fn target(&self, name: &str) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| self.cache.join("built").join(name))
     }
 
     /// Registers the result unless it was to stay a folder.
     async fn conclude(&self, client: &Client, folder: &Path) -> Result<()> {
-        match &self.output {
-            Some(output) => {
+        match &self.folder {
+            Some(folder) => {
                 println!(
                     "built in {}; register it with `rackwright image load {}`",
-                    output.display(),
-                    output.display()
+                    folder.display(),
+                    folder.display()
                 );
                 Ok(())
             }

@@ -52,7 +52,7 @@ fn build_one(programs: &Programs, arguments: &[&str], target: &Path, stale: bool
         }
     }
     let mut command = Command::new(&programs.rackwright);
-    command.arg("image").args(arguments).arg("--output").arg(&new);
+    command.arg("image").args(arguments).arg("--folder").arg(&new);
     command.arg("--cache").arg(state::root().join("cache/packages"));
     let status = command.status().context("rackwright")?;
     ensure!(status.success(), "rackwright image {}: {status}", arguments.join(" "));
