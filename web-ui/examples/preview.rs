@@ -9,5 +9,11 @@ async fn main() {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5280".into());
     let site = support::Site::start(&address).await;
     println!("{} — user ann, password {}", site.url, support::PASSWORD);
-    tokio::signal::ctrl_c().await.unwrap();
+    let mut beat = tokio::time::interval(std::time::Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return,
+            _ = beat.tick() => site.run("UPDATE region SET last_seen_at = now(); UPDATE rack SET last_seen_at = now() WHERE name <> 'rack-b1'").await,
+        }
+    }
 }

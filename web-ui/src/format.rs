@@ -89,8 +89,12 @@ fn ago(seconds: i64) -> String {
     if ahead { format!("in {text}") } else { format!("{text} ago") }
 }
 
-/// A word with a capital letter.
+/// A sentence with a capital letter, unless it begins with a name such as `disk-quick` or `10.0.0.1`.
 pub fn capital(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default().trim_end_matches([',', '.', ':']);
+    if !word.chars().all(char::is_alphabetic) {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),
@@ -121,6 +125,14 @@ mod tests {
             [0.44, 42.2, 125.0, 3725.0, 273_600.0].map(duration),
             ["0.4 s", "42 s", "2 min 05 s", "1 h 02 min", "3 d 4 h"]
         );
+    }
+
+    #[test]
+    fn sentences_begin_with_a_capital_and_names_stay() {
+        assert_eq!(capital("waiting for a disk"), "Waiting for a disk");
+        assert_eq!(capital("done"), "Done");
+        assert_eq!(capital("disk-quick failed"), "disk-quick failed");
+        assert_eq!(capital(""), "");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod support;
 mod browser;
 
 use browser::Browser;
+use std::path::PathBuf;
 use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
@@ -79,6 +80,29 @@ async fn every_page_opens_without_complaint_and_fits_a_phone() {
     .await;
 }
 
+/// The pictures of the README: `RACKWRIGHT_SCREENSHOTS=docs/screenshots` writes them there anew; without it they go to
+/// the target folder, to look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_the_two_main_pages() {
+    let folder = std::env::var_os("RACKWRIGHT_SCREENSHOTS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
+    with_browser(move |site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        for (name, page) in [("machines", "/machines"), ("machine", "/machines/m7d2qz")] {
+            for scheme in ["light", "dark"] {
+                browser.prefer(scheme);
+                browser.open(&format!("{}{page}", site.url));
+                browser.wait("document.getElementById('live').dataset.state === 'on'");
+                let picture = browser.picture();
+                assert!(picture.starts_with(b"\x89PNG") && picture.len() > 20_000);
+                let suffix = if scheme == "dark" { "-dark" } else { "" };
+                std::fs::write(folder.join(format!("{name}{suffix}.png")), picture).unwrap();
+            }
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_follows_what_happens() {
     with_browser(|site, browser| {
@@ -141,7 +165,7 @@ async fn a_machines_page_shows_hardware_timeline_and_its_log_as_it_happens() {
         assert_eq!(browser.value("window.sameDocument"), true);
         // Where another one stopped, and why.
         browser.open(&format!("{}/machines/d8e2f5", site.url));
-        let stopped = browser.text(".timeline");
+        let stopped = browser.text("#activity");
         assert!(stopped.contains("Stopped here") && stopped.contains("Secure Boot setting"), "{stopped}");
         browser.expect_clean(&site.url);
     })

@@ -176,7 +176,8 @@ impl Drawing {
         match piece {
             Piece::Step(label) => self.step(at, label),
             Piece::Status(change) => {
-                let mut moment = Phase::new(*change, Tone::Taken, at, at);
+                let (change, why) = change.split_once(": ").unwrap_or((change, ""));
+                let mut moment = Phase::new(change, Tone::Taken, at, at).of(why);
                 moment.moment = true;
                 self.push(moment);
             }
@@ -198,8 +199,8 @@ impl Drawing {
     fn step(&mut self, at: f64, label: &str) {
         let empty = self.groups.last().is_none_or(|g| g.phases.iter().all(|p| p.moment));
         if empty && let Some(group) = self.groups.last() {
-            let label = group.label.clone();
-            self.until_now(at, &label, Tone::Busy, "", self.seen);
+            let label = if group.label.starts_with("Switching") { "Power command" } else { "The whole step" };
+            self.until_now(at, label, Tone::Busy, "", self.seen);
         } else if at - self.until >= GAP {
             self.until_now(at, "Waiting", Tone::Quiet, "", self.seen);
         }
@@ -233,7 +234,7 @@ impl Drawing {
         let (tone, detail) = match item.status.as_str() {
             "failed" => (Tone::Bad, &item.error),
             "done" => (Tone::Good, &item.message),
-            _ => (Tone::Busy, &item.message),
+            _ => (Tone::Good, &item.message),
         };
         self.push(Phase::new(name, tone, at, end).of(detail));
         self.until = self.until.max(end);
@@ -308,7 +309,7 @@ fn tick(length: f64) -> f64 {
 
 /// A mark's text.
 fn short(seconds: f64) -> String {
-    if seconds < 60.0 {
+    if seconds < 120.0 {
         format!("{seconds} s")
     } else if seconds < 3600.0 {
         format!("{} min", seconds / 60.0)
@@ -340,12 +341,9 @@ mod tests {
             [
                 (
                     "Switching off".to_owned(),
-                    vec![pair("Ready → Deploying", "at 0.0 s"), pair("Switching off", "1.5 s")]
+                    vec![pair("Ready → Deploying", "at 0.0 s"), pair("Power command", "1.5 s")]
                 ),
-                (
-                    "Switching on, to boot from the network".to_owned(),
-                    vec![pair("Switching on, to boot from the network", "0.5 s")]
-                ),
+                ("Switching on, to boot from the network".to_owned(), vec![pair("Power command", "0.5 s")]),
                 (
                     "Waiting for the ephemeral environment".to_owned(),
                     vec![
@@ -410,6 +408,6 @@ mod tests {
     #[test]
     fn marks_are_few_and_round() {
         assert_eq!([3.0, 62.0, 100.0, 4000.0].map(tick), [0.5, 15.0, 30.0, 1800.0]);
-        assert_eq!(short(90.0), "1.5 min");
+        assert_eq!([short(90.0), short(150.0)], ["90 s", "2.5 min"]);
     }
 }

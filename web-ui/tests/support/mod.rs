@@ -24,6 +24,8 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Site {
     /// `http://127.0.0.1:PORT`
     pub url: String,
+    /// The same without a socket.
+    pub router: axum::Router,
     /// Its database.
     pub pool: PgPool,
     cancel: CancellationToken,
@@ -56,9 +58,10 @@ impl Site {
         let app = App::new(pool.clone(), MasterKey::from_bytes([7; 32]), store).with_wakeups(wakeups);
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let pages = rackwright_web_ui::site(app).into_make_service_with_connect_info::<SocketAddr>();
+        let router = rackwright_web_ui::site(app);
+        let pages = router.clone().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, pages).await });
-        let site = Self { url, pool, cancel, _database: database, _folder: folder };
+        let site = Self { url, router, pool, cancel, _database: database, _folder: folder };
         site.run(include_str!("seed.sql")).await;
         site
     }

@@ -236,3 +236,9 @@ INSERT INTO work_log (work_item_id, boot_id, seq, at, text)
         (11, 1, 28.7, 'layout flat on nvme0n1'),
         (11, 2, 50.9, 'installed; verified 31204 files')
     ) AS x (item, seq, seconds, text) JOIN work_item w ON w.id = x.item JOIN operation o ON o.id = w.operation_id;
+
+-- They were written in the order of the stories; a site has them in the order of time.
+CREATE TEMP TABLE told AS TABLE event;
+DELETE FROM event;
+INSERT INTO event (at, kind, level, machine_id, operation_id, actor, message, data)
+    SELECT at, kind, level, machine_id, operation_id, actor, message, data FROM told ORDER BY at, id;
