@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_short() {
-        assert_eq!(disk_size(480_103_981_056), "480.1 GB");
+        assert_eq!(disk_size(480_103_981_056), "480 GB");
         assert_eq!(disk_size(4_294_967_296), "4.2 GB");
         assert_eq!(disk_size(1_000_000_000), "1 GB");
         assert_eq!(memory_size(1_024), "1024 MiB");

@@ -177,14 +177,3 @@ mod tests {
         Cli::command().debug_assert();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn no_two_arguments_are_at_odds() {
-        Cli::command().debug_assert();
-    }
-}

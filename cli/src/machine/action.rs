@@ -39,7 +39,7 @@ impl Abort {
     pub async fn run(self, console: &Console) -> Result<()> {
         let path = self.which.path(console).await?;
         let begun = console.client.post(&format!("{path}/abort"), &()).await?;
-        self.wait.conclude(console, begun).await
+        self.wait.conclude_as(console, begun, "aborted").await
     }
 }
 

@@ -45,6 +45,11 @@ pub struct WaitOptions {
 impl WaitOptions {
     /// Tells of an operation that has begun, and waits for it when that was asked.
     pub async fn conclude(self, console: &Console, begun: Operation) -> Result<()> {
+        self.conclude_as(console, begun, "done").await
+    }
+
+    /// As [`Self::conclude`], for an operation that shall end with the status `wanted`.
+    pub async fn conclude_as(self, console: &Console, begun: Operation, wanted: &str) -> Result<()> {
         if !self.wait {
             return console.show(&begun, |o| {
                 format!(
@@ -57,8 +62,10 @@ impl WaitOptions {
         if console.format != Format::Table {
             console.show(&ended, |_| String::new())?;
         }
-        verdict(&ended)?;
-        console.done(&format!("{} of {}: done", begun.kind, begun.hostname))
+        if ended.operation.status != wanted {
+            verdict(&ended)?;
+        }
+        console.done(&format!("{} of {}: {}", begun.kind, begun.hostname, ended.operation.status))
     }
 }
 

@@ -13,11 +13,8 @@ pub enum ScriptCommand {
     List,
     /// Print a script.
     Show {
-        /// Its name.
+        /// Its name, or `name@version` for an older one.
         name: String,
-        /// An older version.
-        #[arg(long)]
-        version: Option<i32>,
     },
     /// Store a script, or a new version of one.
     Upload {
@@ -46,9 +43,11 @@ impl ScriptCommand {
                     row,
                 )
             }
-            Self::Show { name, version } => {
+            Self::Show { name } => {
+                let (name, version) =
+                    name.split_once('@').map_or((name.as_str(), None), |(n, v)| (n, Some(v)));
                 let version: Vec<_> = version.map(|v| ("version", v)).into_iter().collect();
-                let path = format!("/scripts/{}", path_part(&name));
+                let path = format!("/scripts/{}", path_part(name));
                 let script: Script = console.client.find(&path, &version).await?;
                 if console.format == Format::Table {
                     return print(script.body.as_deref().unwrap_or_default().trim_end());

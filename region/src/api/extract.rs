@@ -42,7 +42,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        parse(&read(request, state).await?).map(Self)
+        parse(&read(request, state).await?).map(Self).map_err(|refusal| *refusal)
     }
 }
 
@@ -54,7 +54,10 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let bytes = read(request, state).await?;
-        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) }
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        parse(&bytes).map(Self).map_err(|refusal| *refusal)
     }
 }
 
@@ -73,13 +76,13 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Resp
     Ok(bytes)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Response>> {
     serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string();
         let (code, title) =
             if error.is_data() { ("invalid", "Invalid value") } else { ("malformed", "Not JSON") };
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        respond(status, code, title, format!("the body does not fit: {text}"), field_in(&text))
+        Box::new(respond(status, code, title, format!("the body does not fit: {text}"), field_in(&text)))
     })
 }
 

@@ -67,6 +67,7 @@ pub async fn create(app: &App, actor: &Actor, new: &NewMachine) -> Result<Machin
         architecture: new.architecture.as_deref().unwrap_or("x86_64"),
     };
     db::machine::create(&mut tx, &row).await?;
+    db::machine_edit::set_unseen(&mut tx, &id).await?;
     let patch = MachinePatch {
         description: Some(new.description.clone()),
         pool: new.pool.clone(),

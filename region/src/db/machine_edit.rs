@@ -91,6 +91,12 @@ pub async fn touch(conn: &mut PgConnection, id: &MachineId) -> Result<(), DbErro
     Ok(())
 }
 
+/// Says of a machine entered by hand that nobody has seen it yet.
+pub async fn set_unseen(conn: &mut PgConnection, id: &MachineId) -> Result<(), DbError> {
+    sqlx::query!("UPDATE machine SET last_seen_at = NULL WHERE id = $1", id.as_str()).execute(conn).await?;
+    Ok(())
+}
+
 /// Adds an interface to a machine entered by hand; `interface_mac_unique` is violated when another has it.
 pub async fn insert_interface(
     conn: &mut PgConnection,
