@@ -1,6 +1,8 @@
 //! A site to look at while working on the pages: `cargo run -p rackwright-web-ui --example preview [ADDRESS]`, then log
 //! in as `ann` with the password it prints. Nothing of it is real, and nothing stays.
 
+#![expect(clippy::unwrap_used, reason = "a site for looking at, made of the tests' parts")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -56,6 +56,13 @@ pub fn sentence(text: &str) -> String {
     if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
+/// The page is there and takes nothing of this kind.
+pub async fn no_such_action() -> Response {
+    let message = "This address cannot be used in this way; go back and try again.".to_owned();
+    let page = ProblemPage { code: 405, title: "Not possible here", message };
+    (StatusCode::METHOD_NOT_ALLOWED, page).into_response()
+}
+
 /// No page has this address.
 pub async fn no_such_page() -> Response {
     PageError(Error::not_found("page", "at this address")).into_response()

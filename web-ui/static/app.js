@@ -108,11 +108,26 @@ function showLive(state, title) {
   light.title = title;
 }
 
+// A browser keeps few connections to one host: a tab that nobody looks at gives its stream back after a while.
+let stream = null;
+let wasDown = false;
+let resting = 0;
+
+addEventListener("visibilitychange", () => {
+  clearTimeout(resting);
+  if (document.hidden) {
+    resting = setTimeout(() => {
+      stream?.close();
+      stream = null;
+      wasDown = true;
+    }, 30_000);
+  } else if (!stream) listen();
+});
+
 function listen() {
   const address = document.body.dataset.stream;
-  if (!address || !document.querySelector("[data-live]")) return;
-  const stream = new EventSource(address);
-  let wasDown = false;
+  if (!address || stream || !document.querySelector("[data-live]")) return;
+  stream = new EventSource(address);
   stream.onopen = () => {
     showLive("on", "Live: this page follows what happens");
     // Whatever happened meanwhile comes too, but the page may be older than the stream.
@@ -122,14 +137,17 @@ function listen() {
   stream.onerror = () => {
     wasDown = true;
     showLive("off", "Not live: the region does not answer; trying again");
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    if (stream?.readyState === EventSource.CLOSED) {
+      stream = null;
+      setTimeout(listen, 3000);
+    }
   };
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
     document.querySelectorAll("[data-live]").forEach((element) => concerns(element, event) && soon(element));
   };
-  addEventListener("pagehide", () => stream.close(), { once: true });
 }
+addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 const lastPoll = new Map();

@@ -1,5 +1,7 @@
 //! The pages as a person meets them, in Chromium. Needs the packages chromium and postgresql.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 #[path = "support/browser.rs"]
@@ -161,6 +163,7 @@ async fn a_machines_page_shows_hardware_timeline_and_its_log_as_it_happens() {
         );
         browser.wait("document.querySelector('#head .pill').innerText === 'Deployed'");
         browser.wait("document.querySelector('#activity h2 .pill').innerText === 'Done'");
+        browser.wait("document.querySelector('#events').innerText.includes('deploy done')");
         assert!(browser.text("#head .actions").contains("Release"));
         assert_eq!(browser.value("window.sameDocument"), true);
         // Where another one stopped, and why.

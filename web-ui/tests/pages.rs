@@ -1,6 +1,8 @@
 //! What the pages answer to requests that a browser's user does not make: without session, without the form's token,
 //! without the role, to addresses that are not there. Needs PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use axum::body::{Body, to_bytes};
@@ -133,6 +135,9 @@ async fn what_is_not_there_says_so_and_programs_get_json() {
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
         assert!(reply.text.contains(said), "{path}: {}", reply.text);
     }
+    let reply = post(&site, &cookie, "/machines/k3x9ab/row", "").await;
+    assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(reply.text.contains("cannot be used in this way"), "{}", reply.text);
     let reply = get(&site, &cookie, "/machines?status=sleepy").await;
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
     let reply = get(&site, &cookie, "/api/v1/nowhere").await;

@@ -4,6 +4,7 @@ use super::{Shown, machine_id, now, number};
 use crate::error::PageError;
 use crate::view::action::{Refusal, Typed};
 use crate::view::activity::Activity;
+use crate::view::event::Recent;
 use crate::view::hardware::Hardware;
 use crate::view::machine::{Head, MachinePage, Sources};
 use crate::view::script_run::{Results, RunPage};
@@ -38,8 +39,7 @@ pub async fn page(
     let (actor, id) = (&visitor.actor, &machine.summary.id);
     let latest = latest(app, actor, id).await?;
     let runs = app::machine::script_runs(app, actor, id, &ScriptRunQuery::default()).await?;
-    let query = EventQuery { machine: Some(id.clone()), limit: Some(EVENTS), ..EventQuery::default() };
-    let events = app::event::list(app, actor, &query).await?;
+    let events = recent(app, actor, id).await?;
     let images = app::image::list(app, actor).await?;
     let scripts = app::script::list(app, actor).await?;
     let settings = app::setting::get(app, actor).await?;
@@ -47,7 +47,7 @@ pub async fn page(
         machine,
         latest: latest.as_ref().map(|(detail, events, log)| (detail, events.as_slice(), log.as_slice())),
         runs: &runs.items,
-        events: &events.items,
+        events: &events,
         images: &images.items,
         scripts: &scripts.items,
         default_tests: &settings.default_tests,
@@ -75,6 +75,17 @@ pub async fn in_full(app: &App, actor: &Actor, id: OperationId) -> Result<InFull
     let events = app::event::list(app, actor, &query).await?;
     let log = app::operation::log(app, actor, id, 0).await?;
     Ok((detail, events.items, log.items))
+}
+
+async fn recent(app: &App, actor: &Actor, id: &MachineId) -> Result<Vec<Event>, Error> {
+    let query = EventQuery { machine: Some(id.clone()), limit: Some(EVENTS), ..EventQuery::default() };
+    Ok(app::event::list(app, actor, &query).await?.items)
+}
+
+/// The events again.
+pub async fn events(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<Recent> {
+    let id = machine_id(&id)?;
+    Ok(Recent::new(id.as_str(), &recent(&app, &visitor.actor, &id).await?, now()))
 }
 
 /// Name, status and buttons again.

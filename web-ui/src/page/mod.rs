@@ -11,7 +11,7 @@ pub mod operation;
 pub mod session;
 pub mod setting;
 
-use crate::error::no_such_page;
+use crate::error::{no_such_action, no_such_page};
 use crate::{assets, error};
 use axum::Router;
 use axum::extract::{FromRequestParts, Query, Request};
@@ -28,7 +28,11 @@ use std::convert::Infallible;
 
 /// The pages, without the API.
 pub fn router(app: App) -> Router {
-    pages().fallback(no_such_page).layer(from_fn(guard)).with_state(app)
+    pages()
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(no_such_action)
+        .layer(from_fn(guard))
+        .with_state(app)
 }
 
 /// The pages and the API on one port.
@@ -52,6 +56,7 @@ fn pages() -> Router<App> {
         .route("/machines/{id}/part/head", get(machine::head))
         .route("/machines/{id}/part/hardware", get(machine::hardware))
         .route("/machines/{id}/part/tests", get(machine::tests))
+        .route("/machines/{id}/part/events", get(machine::events))
         .route("/machines/{id}/part/activity", get(machine::activity))
         .route("/machines/{id}/runs/{run}", get(machine::run))
         .route("/machines/{id}/{verb}", post(machine_action::act))

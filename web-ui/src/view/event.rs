@@ -47,6 +47,23 @@ impl Row {
     }
 }
 
+/// The latest events of one machine, on its page.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "machine_events.html")]
+pub struct Recent {
+    /// Machine.
+    pub machine: String,
+    /// Newest first.
+    pub rows: Vec<Row>,
+}
+
+impl Recent {
+    /// Of a machine's events, newest first.
+    pub fn new(machine: &str, events: &[Event], now: OffsetDateTime) -> Self {
+        Self { machine: machine.to_owned(), rows: events.iter().map(|e| Row::new(e, now)).collect() }
+    }
+}
+
 /// The page.
 #[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
 #[template(path = "events.html")]

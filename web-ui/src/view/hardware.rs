@@ -72,7 +72,12 @@ impl Hardware {
             system: system(m, inventory),
             cpu: cpu(inventory),
             bmc: bmc(m, inventory),
-            bmc_error: m.bmc.as_ref().and_then(|b| b.error.clone()).unwrap_or_default(),
+            bmc_error: m
+                .bmc
+                .as_ref()
+                .and_then(|b| b.error.as_deref())
+                .map(format::capital)
+                .unwrap_or_default(),
             memory: if inventory.memory_mib > 0 { format::mib(inventory.memory_mib) } else { String::new() },
             empty_slots: inventory.dimms.len() - fitted.len(),
             dimms: fitted.into_iter().map(dimm).collect(),

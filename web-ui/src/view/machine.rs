@@ -2,7 +2,7 @@
 
 use super::action::{Button, Forms, Refusal, Typed, buttons};
 use super::activity::Activity;
-use super::event::Row as EventRow;
+use super::event::Recent;
 use super::hardware::Hardware;
 use super::script_run::Results;
 use super::{Fact, Layout, Pill, Tone, known};
@@ -134,7 +134,7 @@ pub struct MachinePage {
     /// Results.
     pub tests: Results,
     /// Latest events.
-    pub events: Vec<EventRow>,
+    pub events: Recent,
     /// A refused action, at the top.
     pub refused: Option<Refusal>,
 }
@@ -159,7 +159,7 @@ impl MachinePage {
                 .map(|(op, events, log)| Activity::new(op, events, log, now).of_machine()),
             hardware: Hardware::new(m),
             tests: Results::new(m.summary.id.as_str(), sources.runs, &m.failed_tests, now),
-            events: sources.events.iter().map(|e| EventRow::new(e, now)).collect(),
+            events: Recent::new(m.summary.id.as_str(), sources.events, now),
             refused: notice,
             layout,
         }

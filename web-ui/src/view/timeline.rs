@@ -164,7 +164,7 @@ fn first_step(detail: &OperationDetail, events: &[Event]) -> String {
                 .take_while(|e| e.kind != "operation.step")
                 .any(|e| e.kind == "machine.agent") =>
         {
-            "Reading the hardware"
+            "In the ephemeral environment already"
         }
         _ => "Switching off",
     };

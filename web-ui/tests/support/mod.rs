@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "the tests and the preview each use a part")]
 
+#[allow(clippy::zombie_processes, reason = "its server lives as long as this process")]
 #[path = "../../../region/tests/support/postgres.rs"]
 mod postgres;
 
