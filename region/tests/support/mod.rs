@@ -4,6 +4,7 @@
 //! this process, however that ends: it waits on a pipe that only this process holds.
 
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 pub mod machine;
 mod postgres;

@@ -2,7 +2,7 @@
 # --- Start MAAS 1.0 script metadata ---
 # name: memory-quick
 # title: Memory, quick
-# description: Writes patterns to a quarter of the free memory, 256 MiB at most, and reads them back.
+# description: Writes patterns to a quarter of the free memory, 64 MiB at most, and reads them back.
 # script_type: testing
 # hardware_type: memory
 # parallel: disabled
@@ -19,7 +19,7 @@ free_kib=$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo)
 [ -n "$free_kib" ] || free_kib=$(awk '/^MemFree:/ {print $2}' /proc/meminfo)
 # In blocks of 8 MiB; one more for the block that the others are compared with.
 blocks=$((free_kib / 1024 / 4 / 8))
-[ "$blocks" -le 32 ] || blocks=32
+[ "$blocks" -le 8 ] || blocks=8
 [ "$blocks" -ge 2 ] || blocks=2
 
 work=$(mktemp -d)
