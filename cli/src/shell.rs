@@ -1,6 +1,7 @@
 //! `rackwright completions` and `rackwright man`.
 
 use crate::Cli;
+use crate::console::print;
 use anyhow::Result;
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -15,8 +16,9 @@ pub struct Completions {
 impl Completions {
     /// Does it.
     pub fn run(self) -> Result<()> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "rackwright", &mut std::io::stdout());
-        Ok(())
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "rackwright", &mut text);
+        print(String::from_utf8(text)?.trim_end())
     }
 }
 
@@ -40,7 +42,8 @@ impl Man {
                 .display_name(format!("rackwright-{name}")),
             None => root,
         };
-        clap_mangen::Man::new(command).render(&mut std::io::stdout())?;
-        Ok(())
+        let mut text = Vec::new();
+        clap_mangen::Man::new(command).render(&mut text)?;
+        print(String::from_utf8(text)?.trim_end())
     }
 }

@@ -1,5 +1,7 @@
 //! What holds for the whole API: repeated requests, sessions, events, settings, health.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 mod support;
 
 use axum::body::Body;

@@ -1,5 +1,7 @@
 //! Uploading images and scripts through the API.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 mod support;
 
 use axum::body::Body;

@@ -1,5 +1,7 @@
 //! Machines through the API: pages, filters, changes, removal, actions that take effect at once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 mod support;
 
 use rackwright_region::model::Role;

@@ -91,6 +91,7 @@ fn url_of(database: &str) -> String {
 
 /// Starts a server on a socket in a temporary folder. A shell watches over it: when our end of its pipe closes, it
 /// stops the server and removes the folder.
+#[allow(clippy::zombie_processes, reason = "the shell outlives this process: it waits for its end")]
 fn private_server() -> String {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("install the package postgresql");
     let mut bins: Vec<PathBuf> = versions.map(|v| v.unwrap().path().join("bin")).collect();
