@@ -122,7 +122,8 @@ impl Region {
         parts.spawn(endless("heartbeat", alive(pool.clone(), self.config.clone(), stop.clone())));
         for worker in 0..self.config.workers.max(1) {
             let owner = format!("{}/{worker}", self.config.name);
-            let run = engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
+            let run =
+                engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
             parts.spawn(endless("worker", run));
         }
         let service = self.rack_service();
@@ -130,13 +131,24 @@ impl Region {
         let credentials = self.ca.issue_region(&names)?;
         let stop_racks = stop.clone();
         parts.spawn(async move {
-            ("rack stream", rackwright_link::serve_on(racks, &credentials, service, stop_racks).await.map_err(Into::into))
+            (
+                "rack stream",
+                rackwright_link::serve_on(racks, &credentials, service, stop_racks).await.map_err(Into::into),
+            )
         });
         let stop_http = stop.clone();
         parts.spawn(async move {
             let make = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-            let served = axum::serve(listener, make).with_graceful_shutdown(stop_http.cancelled_owned()).await;
-            ("HTTP service", served.map_err(|source| RegionError::Listen { address: "HTTP".into(), setting: "listen", source }))
+            let served =
+                axum::serve(listener, make).with_graceful_shutdown(stop_http.cancelled_owned()).await;
+            (
+                "HTTP service",
+                served.map_err(|source| RegionError::Listen {
+                    address: "HTTP".into(),
+                    setting: "listen",
+                    source,
+                }),
+            )
         });
         tracing::info!(region = self.config.name, listen = %self.config.listen, "region serves");
         let ended = first_end(&mut parts, &cancel).await;
@@ -150,12 +162,17 @@ impl Region {
     }
 
     fn rack_service(&self) -> RackService {
-        let (pool, keys, wakeups) = (self.app.pool().clone(), self.app.keys().clone(), self.app.wakeups().clone());
+        let (pool, keys, wakeups) =
+            (self.app.pool().clone(), self.app.keys().clone(), self.app.wakeups().clone());
         RackService {
             inband: InBand::new(pool.clone(), keys.clone(), wakeups.clone()),
             store: self.app.store().clone(),
             region: self.config.name.clone(),
-            new_networks: if self.config.serve_new_networks { NewNetworks::Serve } else { NewNetworks::Enter },
+            new_networks: if self.config.serve_new_networks {
+                NewNetworks::Serve
+            } else {
+                NewNetworks::Enter
+            },
             pool,
             keys,
             wakeups,
@@ -168,7 +185,10 @@ async fn listen(address: &str, setting: &'static str) -> Result<TcpListener, Reg
     TcpListener::bind(address).await.map_err(failed)
 }
 
-async fn endless(name: &'static str, run: impl Future<Output = ()>) -> (&'static str, Result<(), RegionError>) {
+async fn endless(
+    name: &'static str,
+    run: impl Future<Output = ()>,
+) -> (&'static str, Result<(), RegionError>) {
     run.await;
     (name, Ok(()))
 }
@@ -199,10 +219,20 @@ async fn alive(pool: PgPool, config: RegionConfig, cancel: CancellationToken) {
         }
         let said = async {
             let mut conn = pool.acquire().await.map_err(DbError::from)?;
-            db::rack::region_alive(&mut conn, &config.name, env!("CARGO_PKG_VERSION"), instance, &config.stream_address()).await
+            db::rack::region_alive(
+                &mut conn,
+                &config.name,
+                env!("CARGO_PKG_VERSION"),
+                instance,
+                &config.stream_address(),
+            )
+            .await
         };
         if let Err(error) = said.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not say that this region is alive");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not say that this region is alive"
+            );
         }
     }
 }

@@ -4,10 +4,10 @@
 mod support;
 
 use rackwright_common::bmc::{BmcAction, BmcError};
-use rackwright_region::db::DbError;
-use rackwright_region::lifecycle::decision::{self, Decision, Effect};
-use rackwright_region::db::{machine, operation};
 use rackwright_common::lifecycle::Event;
+use rackwright_region::db::DbError;
+use rackwright_region::db::{machine, operation};
+use rackwright_region::lifecycle::decision::{self, Decision, Effect};
 use serde_json::json;
 use support::machine::World;
 
@@ -20,11 +20,17 @@ async fn an_unknown_machine_is_enlisted_commissioned_and_tested() {
     let snapshot = world.snapshot().await;
     let host = &snapshot.hosts[0];
     assert_eq!(host.machine, id);
-    assert_eq!(host.interfaces[0].address.unwrap().to_string(), "10.77.0.2", "the lowest free address is its own");
-    let numbers: i64 = sqlx::query_scalar("SELECT count(*) FROM script_run WHERE status = 'passed' AND results->'speed' = '5'")
-        .fetch_one(&world.site.pool)
-        .await
-        .unwrap();
+    assert_eq!(
+        host.interfaces[0].address.unwrap().to_string(),
+        "10.77.0.2",
+        "the lowest free address is its own"
+    );
+    let numbers: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM script_run WHERE status = 'passed' AND results->'speed' = '5'",
+    )
+    .fetch_one(&world.site.pool)
+    .await
+    .unwrap();
     assert_eq!(numbers, 4);
 }
 
@@ -90,7 +96,10 @@ async fn an_owner_that_wakes_up_late_writes_nothing() {
 }
 
 async fn counts(world: &World) -> (i64, i64) {
-    sqlx::query_as("SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM rack_task)").fetch_one(&world.site.pool).await.unwrap()
+    sqlx::query_as("SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM rack_task)")
+        .fetch_one(&world.site.pool)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -116,7 +125,10 @@ async fn a_failed_installation_says_why_holds_the_machine_and_can_be_tried_again
     assert_eq!(world.status(&id).await.1, "disk vda (2 GiB) is smaller than the image (4 GiB)");
     world.work_bmc().await;
     assert!(!world.on, "a half-written disk does not run");
-    assert!(matches!(world.snapshot().await.hosts[0].boot, rackwright_common::snapshot::BootDecision::Hold { .. }));
+    assert!(matches!(
+        world.snapshot().await.hosts[0].boot,
+        rackwright_common::snapshot::BootDecision::Hold { .. }
+    ));
     world.fails = None;
     world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
     world.until(&id, "deployed").await;
@@ -160,12 +172,16 @@ async fn a_machine_that_restarts_in_the_middle_of_its_installation_starts_it_ove
     world.work_region().await;
     let first = world.agent.clone().unwrap();
     // The plug is pulled while it writes; it boots again by itself and is given the same item.
-    let taken = world.request("POST", "/agent/v1/next", Some(format!("Bearer {}", first.0)), json!({ "boot_id": first.1 })).await;
+    let taken = world
+        .request("POST", "/agent/v1/next", Some(format!("Bearer {}", first.0)), json!({ "boot_id": first.1 }))
+        .await;
     assert!(taken.body.contains("install"), "{}", taken.body);
     world.power_on().await;
     world.until(&id, "deployed").await;
     assert_eq!(world.done, ["install", "reboot"]);
-    let late = world.request("POST", "/agent/v1/next", Some(format!("Bearer {}", first.0)), json!({ "boot_id": first.1 })).await;
+    let late = world
+        .request("POST", "/agent/v1/next", Some(format!("Bearer {}", first.0)), json!({ "boot_id": first.1 }))
+        .await;
     assert_eq!(late.status, 410, "the first boot's token died with the operation");
 }
 
@@ -181,7 +197,9 @@ async fn an_abort_ends_the_work_and_the_agent() {
     let (token, boot) = world.agent.clone().unwrap();
     world.act(&id, "abort", json!({})).await;
     world.until(&id, "allocated").await;
-    let refused = world.request("POST", "/agent/v1/next", Some(format!("Bearer {token}")), json!({ "boot_id": boot })).await;
+    let refused = world
+        .request("POST", "/agent/v1/next", Some(format!("Bearer {token}")), json!({ "boot_id": boot }))
+        .await;
     assert_eq!(refused.status, 410, "{}", refused.body);
     world.work_bmc().await;
     assert!(!world.on);
@@ -195,7 +213,9 @@ async fn rescue_mode_keeps_its_agent_and_leads_back() {
     world.act(&id, "enter-rescue", json!({ "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHbWv0bPz1Q7l0m1u5Wbq1V1mJb1Zr7sZ1J4l5u3d0Qx a@b"] })).await;
     world.until(&id, "rescue-mode").await;
     let (token, boot) = world.agent.clone().unwrap();
-    let idle = world.request("POST", "/agent/v1/next", Some(format!("Bearer {token}")), json!({ "boot_id": boot })).await;
+    let idle = world
+        .request("POST", "/agent/v1/next", Some(format!("Bearer {token}")), json!({ "boot_id": boot }))
+        .await;
     assert_eq!((idle.status, idle.body.as_str()), (200, r#"{"item":null}"#));
     world.act(&id, "exit-rescue", json!({})).await;
     world.until(&id, "deployed").await;
@@ -209,7 +229,8 @@ async fn another_machine_with_the_same_mac_is_turned_away() {
     let hello = json!({ "boot_id": uuid::Uuid::new_v4(), "uuid": uuid::Uuid::from_u128(0x9999), "serial": "SN2",
                         "boot_mac": support::machine::MAC, "macs": [support::machine::MAC], "efi": false, "uptime_ms": 1,
                         "version": "test", "architecture": "x86_64" });
-    let reply = world.request("POST", "/agent/v1/hello", Some(format!("Bearer {}", token.expose())), hello).await;
+    let reply =
+        world.request("POST", "/agent/v1/hello", Some(format!("Bearer {}", token.expose())), hello).await;
     assert_eq!(reply.status, 410, "{}", reply.body);
 }
 
@@ -218,15 +239,29 @@ async fn equal_content_makes_no_new_generation() {
     let (world, id) = World::ready().await;
     let first = world.snapshot().await;
     assert_eq!(world.snapshot().await.generation, first.generation);
-    sqlx::query("UPDATE machine SET hostname = 'renamed' WHERE id = $1").bind(id.as_str()).execute(&world.site.pool).await.unwrap();
+    sqlx::query("UPDATE machine SET hostname = 'renamed' WHERE id = $1")
+        .bind(id.as_str())
+        .execute(&world.site.pool)
+        .await
+        .unwrap();
     assert_eq!(world.snapshot().await.generation, first.generation + 1);
 }
 
 #[tokio::test]
 async fn tokens_that_were_never_given_open_nothing() {
     let world = World::new().await;
-    for token in [None, Some("Bearer x".to_owned()), Some("Bearer rwa1.1.1.AAAA".to_owned()), Some("Basic eDp5".to_owned())] {
-        for path in ["/agent/v1/next", "/agent/v1/items/1/result", "/agent/v1/items/1/progress", "/MAAS/metadata/2012-03-01/user-data"] {
+    for token in [
+        None,
+        Some("Bearer x".to_owned()),
+        Some("Bearer rwa1.1.1.AAAA".to_owned()),
+        Some("Basic eDp5".to_owned()),
+    ] {
+        for path in [
+            "/agent/v1/next",
+            "/agent/v1/items/1/result",
+            "/agent/v1/items/1/progress",
+            "/MAAS/metadata/2012-03-01/user-data",
+        ] {
             let method = if path.starts_with("/MAAS") { "GET" } else { "POST" };
             let body = json!({ "boot_id": uuid::Uuid::nil(), "ok": true, "seq": 1 });
             let status = world.request(method, path, token.clone(), body).await.status;

@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Everything that a region serves over HTTP.
 fn router(app: &App) -> Router {
-    rackwright_region::api::router(app.clone())
+    rackwright_web_ui::site(app.clone())
 }
 
 /// Logs go to standard error; `RUST_LOG` chooses what.

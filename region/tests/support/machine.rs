@@ -6,13 +6,13 @@ use rackwright_common::MachineId;
 use rackwright_common::agent::{HelloReply, NextReply, Work, WorkItem};
 use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome, PowerState};
 use rackwright_common::link::{RackHello, Relay, RelayReply, TaskResult, TaskWork};
+use rackwright_common::snapshot::{BootDecision, Snapshot};
 use rackwright_region::db::wakeups::Wakeups;
 use rackwright_region::db::{self, DbError};
 use rackwright_region::inband::InBand;
 use rackwright_region::lifecycle::Timing;
 use rackwright_region::lifecycle::engine::work_once;
 use rackwright_region::racks::{snapshot, tasks};
-use rackwright_common::snapshot::{BootDecision, Snapshot};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -55,19 +55,32 @@ impl World {
         let hello = RackHello {
             version: "test".into(),
             generation: 0,
-            addresses: serde_json::from_value(json!([{ "interface": "eth1", "network": "10.77.0.1/24", "http_port": 5248 }])).unwrap(),
+            addresses: serde_json::from_value(
+                json!([{ "interface": "eth1", "network": "10.77.0.1/24", "http_port": 5248 }]),
+            )
+            .unwrap(),
             instance: Uuid::new_v4(),
         };
         let rack = db::rack::hello(&mut conn, "rack-1", &hello).await.unwrap();
-        rackwright_region::network::adopt(&mut conn, &hello.addresses, rackwright_region::network::NewNetworks::Serve).await.unwrap();
+        rackwright_region::network::adopt(
+            &mut conn,
+            &hello.addresses,
+            rackwright_region::network::NewNetworks::Serve,
+        )
+        .await
+        .unwrap();
         rackwright_region::network::grant_first_blocks(&mut conn, rack, &hello.addresses).await.unwrap();
-        for (name, kind, files) in [("ephemeral", "ephemeral", vec!["vmlinuz", "initrd"]), ("debian-12", "os", vec!["disk", "rootfs"])] {
-            let image: i64 = sqlx::query_scalar("INSERT INTO image (name, version, kind) VALUES ($1, 1, $2) RETURNING id")
-                .bind(name)
-                .bind(kind)
-                .fetch_one(&mut *conn)
-                .await
-                .unwrap();
+        for (name, kind, files) in [
+            ("ephemeral", "ephemeral", vec!["vmlinuz", "initrd"]),
+            ("debian-12", "os", vec!["disk", "rootfs"]),
+        ] {
+            let image: i64 =
+                sqlx::query_scalar("INSERT INTO image (name, version, kind) VALUES ($1, 1, $2) RETURNING id")
+                    .bind(name)
+                    .bind(kind)
+                    .fetch_one(&mut *conn)
+                    .await
+                    .unwrap();
             for (at, file) in files.into_iter().enumerate() {
                 sqlx::query("INSERT INTO image_file VALUES ($1, $2, $3, 1000, 1000)")
                     .bind(image)
@@ -103,7 +116,13 @@ impl World {
     }
 
     /// One machine-side request.
-    pub async fn request(&self, method: &str, path: &str, authorization: Option<String>, body: Value) -> RelayReply {
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<String>,
+        body: Value,
+    ) -> RelayReply {
         let relay = Relay {
             id: 1,
             method: method.into(),
@@ -144,10 +163,13 @@ impl World {
         let oauth = format!(
             "OAuth oauth_signature_method=\"PLAINTEXT\", oauth_consumer_key=\"{machine}\", oauth_token=\"{operation}\", oauth_signature=\"%26{secret}\""
         );
-        let id = self.request("GET", "/MAAS/metadata/2012-03-01/meta-data/instance-id", Some(oauth.clone()), json!({})).await;
+        let id = self
+            .request("GET", "/MAAS/metadata/2012-03-01/meta-data/instance-id", Some(oauth.clone()), json!({}))
+            .await;
         assert_eq!((id.status, id.body), (200, format!("{machine}-{operation}")));
         let message = json!({ "name": "modules-final", "event_type": "finish", "result": "SUCCESS", "description": "running modules" });
-        let said = self.request("POST", &format!("/MAAS/metadata/status/{machine}"), Some(oauth), message).await;
+        let said =
+            self.request("POST", &format!("/MAAS/metadata/status/{machine}"), Some(oauth), message).await;
         assert_eq!(said.status, 200, "{}", said.body);
     }
 
@@ -214,14 +236,20 @@ impl World {
     fn perform(&mut self, item: &WorkItem, boot: Uuid) -> (&'static str, Value) {
         let (kind, more) = match &item.work {
             Work::Inventory => ("inventory", json!({ "inventory": inventory() })),
-            Work::SetupBmc { username, .. } => ("setup-bmc", json!({ "bmc": { "address": "10.78.0.1", "username": username } })),
-            Work::Script(_) => {
-                ("script", json!({ "script": { "exit_code": 0, "stdout": "ok\n", "stderr": "", "result_yaml": "results: {speed: 5}" } }))
+            Work::SetupBmc { username, .. } => {
+                ("setup-bmc", json!({ "bmc": { "address": "10.78.0.1", "username": username } }))
             }
+            Work::Script(_) => (
+                "script",
+                json!({ "script": { "exit_code": 0, "stdout": "ok\n", "stderr": "", "result_yaml": "results: {speed: 5}" } }),
+            ),
             Work::Install(install) => {
                 let m = &install.metadata;
-                self.installed =
-                    Some((m.consumer_key.expose().clone(), m.token_key.expose().clone(), m.token_secret.expose().clone()));
+                self.installed = Some((
+                    m.consumer_key.expose().clone(),
+                    m.token_key.expose().clone(),
+                    m.token_secret.expose().clone(),
+                ));
                 ("install", json!({}))
             }
             Work::Erase { .. } => {
@@ -270,13 +298,19 @@ impl World {
                 return;
             }
             let (step, waits) = self.running(id).await.unwrap_or_default();
-            assert!(Instant::now() < deadline, "waited for {wanted}; it is {status} ({message}), step {step}: {waits}");
+            assert!(
+                Instant::now() < deadline,
+                "waited for {wanted}; it is {status} ({message}), step {step}: {waits}"
+            );
         }
     }
 
     /// Waiting is over: everything that runs is due now.
     pub async fn hurry(&self) {
-        sqlx::query("UPDATE operation SET next_attempt_at = now() WHERE status = 'running'").execute(&self.site.pool).await.unwrap();
+        sqlx::query("UPDATE operation SET next_attempt_at = now() WHERE status = 'running'")
+            .execute(&self.site.pool)
+            .await
+            .unwrap();
     }
 
     /// Status and its message.
@@ -299,7 +333,8 @@ impl World {
 
     /// The only machine.
     pub async fn machine(&self) -> MachineId {
-        let id: String = sqlx::query_scalar("SELECT id FROM machine").fetch_one(&self.site.pool).await.unwrap();
+        let id: String =
+            sqlx::query_scalar("SELECT id FROM machine").fetch_one(&self.site.pool).await.unwrap();
         id.parse().unwrap()
     }
 

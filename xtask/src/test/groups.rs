@@ -157,8 +157,8 @@ pub const GROUPS: &[Group] = &[
         name: "ui",
         what: "the web pages in a browser",
         needs: setup::BROWSER,
-        prepare: &[Prepare::Product, Prepare::Lab],
-        steps: &[Step::EndToEnd { name: "ui" }],
+        prepare: &[Prepare::Postgres],
+        steps: &[Step::Integration { folders: &["web-ui"] }],
         limit: Duration::from_secs(10 * MINUTE),
     },
 ];

@@ -15,10 +15,9 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
         return Ok(decision);
     }
     // Settings that a person typed in are not overruled.
-    if look.machine.bmc_driver.is_none() || look.op.state.get("bmc_item").is_some() {
-        if let Some(decision) = items::one(conn, look, BMC, "setup-bmc", json!({})).await? {
-            return Ok(decision.remembering(json!({ "bmc_item": true })));
-        }
+    let ours_to_set = look.machine.bmc_driver.is_none() || look.op.state.get("bmc_item").is_some();
+    if ours_to_set && let Some(decision) = items::one(conn, look, BMC, "setup-bmc", json!({})).await? {
+        return Ok(decision.remembering(json!({ "bmc_item": true })));
     }
     Ok(look.onward(StepName::Inventory).with_all([Effect::Commissioned, Effect::Status(Event::StartTest)]))
 }
