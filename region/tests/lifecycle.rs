@@ -99,7 +99,7 @@ async fn counts(world: &World) -> (i64, i64) {
     sqlx::query_as("SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM rack_task)")
         .fetch_one(&world.site.pool)
         .await
-        .unwrap()
+        .expect("the counts")
 }
 
 #[tokio::test]
