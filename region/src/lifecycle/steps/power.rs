@@ -28,10 +28,11 @@ pub(super) async fn ask(
     action: BmcAction,
 ) -> Result<Answer, DbError> {
     let key = format!("{}:{}:{name}", look.op.step, look.op.attempt);
-    let waiting = || format!("waiting for the BMC ({name})");
     Ok(match rack_task::state(conn, &look.op.machine, &task_key(look.op.id, &key)).await? {
-        TaskState::Absent => Answer::Wait(Decision::stay(waiting()).with(Effect::Task { key, action })),
-        TaskState::Open => Answer::Wait(Decision::stay(waiting())),
+        TaskState::Absent => {
+            Answer::Wait(Decision::stay(waiting(conn, look, name).await?).with(Effect::Task { key, action }))
+        }
+        TaskState::Open => Answer::Wait(Decision::stay(waiting(conn, look, name).await?)),
         TaskState::Done(Ok(outcome)) => Answer::Yes(outcome),
         TaskState::Done(Err(BmcError::NeedsHuman(instruction))) => Answer::Person(instruction),
         TaskState::Done(Err(error @ (BmcError::Unreachable(_) | BmcError::Protocol(_)))) => {
@@ -43,6 +44,19 @@ pub(super) async fn ask(
             | BmcError::StaleEpoch
             | BmcError::Unsupported(_)),
         )) => Answer::No(error),
+    })
+}
+
+/// What is waited for, and why the try before failed.
+async fn waiting(conn: &mut PgConnection, look: &Look<'_>, name: &str) -> Result<String, DbError> {
+    let before = format!("{}:{}:{name}", look.op.step, look.op.attempt - 1);
+    Ok(match rack_task::state(conn, &look.op.machine, &task_key(look.op.id, &before)).await? {
+        TaskState::Done(Err(error)) => {
+            format!("waiting for the BMC ({name}), try {}; before, {error}", look.op.attempt + 1)
+        }
+        TaskState::Absent | TaskState::Open | TaskState::Done(Ok(_)) => {
+            format!("waiting for the BMC ({name})")
+        }
     })
 }
 
