@@ -34,6 +34,7 @@ pub mod status;
 
 pub use lab::Lab;
 pub use machine::MachineHandle;
+pub use nix::sys::signal::Signal;
 pub use plan::{
     Bmc, BmcKind, Bus, Disk, Firmware, Host, HostNic, LabPlan, Machine, Nic, NicModel, Password, Rom,
 };

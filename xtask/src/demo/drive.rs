@@ -49,8 +49,8 @@ impl Board {
 pub fn run(lab: &Lab, controller: &Controller, interrupt: &Interrupt) -> Result<Vec<Machine>> {
     add_ssh_key(lab, controller)?;
     let settings = json!({
-        "ephemeral_kernel_arguments": "console=ttyS0",
-        "installed_kernel_arguments": "console=ttyS0",
+        "ephemeral_kernel_arguments": "console=ttyS0 no_timer_check",
+        "installed_kernel_arguments": "console=ttyS0 no_timer_check",
     });
     controller.api.patch("/api/v1/settings", &settings)?;
     let board = Board::of(lab);
