@@ -16,6 +16,7 @@ use axum::Router;
 use rackwright_link::{Ca, CaError, LinkError};
 use sqlx::PgPool;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -78,7 +79,7 @@ pub enum RegionError {
 pub struct Region {
     config: RegionConfig,
     app: App,
-    ca: Ca,
+    ca: Arc<Ca>,
 }
 
 impl Region {
@@ -87,12 +88,12 @@ impl Region {
         let failed = |source| RegionError::Data { path: config.data.display().to_string(), source };
         std::fs::create_dir_all(&config.data).map_err(failed)?;
         let keys = MasterKey::load_or_create(&config.data.join("master.key"))?;
-        let ca = Ca::load_or_create(&config.data.join("ca"))?;
+        let ca = Arc::new(Ca::load_or_create(&config.data.join("ca"))?);
         let store = Store::open(&config.data.join("images")).await?;
         let pool = db::connect(&config.database_url, config.database_connections).await?;
         auth::bootstrap::bootstrap(&pool, &config.data.join("admin.token")).await?;
         scripts::install_builtin(&pool).await?;
-        let app = App::new(pool, keys, store).with_wakeups(Wakeups::default());
+        let app = App::new(pool, keys, store).with_wakeups(Wakeups::default()).with_ca(ca.clone());
         Ok(Self { config, app, ca })
     }
 

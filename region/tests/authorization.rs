@@ -27,6 +27,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
             json!({ "subnet": 1, "kind": "dynamic", "first": "10.0.0.5", "last": "10.0.0.9" }),
         ),
         ("create_machine", Operator, json!({ "macs": ["52:54:00:00:00:99"] })),
+        ("create_rack_token", Administrator, json!({ "name": "rack-9" })),
         ("create_reservation", Operator, json!({ "mac": "52:54:00:00:00:98", "address": "10.0.0.7" })),
         ("create_script", Administrator, json!({ "body": "#!/bin/sh" })),
         ("create_ssh_key", User, key),
@@ -111,7 +112,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
 }
 
 /// Operations that need no credentials.
-const PUBLIC: &[&str] = &["login"];
+const PUBLIC: &[&str] = &["enroll_rack", "login"];
 
 struct Operation {
     id: String,

@@ -1,5 +1,7 @@
-//! `rackwright region list`, `rackwright rack list`, `rackwright status`. Without a verb, `region` and `rack` run.
+//! `rackwright region list`, `rackwright rack list`, `rackwright rack enroll`, `rackwright status`. Without a verb,
+//! `region` and `rack` run.
 
+mod enroll;
 mod status;
 
 pub use status::Status;
@@ -68,6 +70,10 @@ pub enum RackCommand {
         /// Its name.
         name: String,
     },
+    /// Print a token with which a new box becomes a rack.
+    Token(enroll::MakeToken),
+    /// Make this box a rack.
+    Enroll(enroll::Enroll),
 }
 
 impl Rack {
@@ -78,6 +84,8 @@ impl Rack {
                 console.client.delete(&format!("/racks/{}", path_part(&name))).await?;
                 console.done(&format!("The rack {name} was removed"))
             }
+            Some(RackCommand::Token(command)) => command.run(console).await,
+            Some(RackCommand::Enroll(command)) => command.run(console).await,
             Some(RackCommand::List) | None => {
                 let page: Page<controller::Rack> = console.client.get("/racks").await?;
                 console.list(

@@ -18,6 +18,7 @@ pub mod machine_action;
 pub mod network;
 pub mod operation;
 pub mod problem;
+pub mod rack_token;
 pub mod request_log;
 pub mod script;
 pub mod session;
@@ -106,6 +107,8 @@ fn work() -> OpenApiRouter<App> {
         .routes(routes!(controller::show_status))
         .routes(routes!(controller::list_racks))
         .routes(routes!(controller::delete_rack))
+        .routes(routes!(rack_token::create_rack_token))
+        .routes(routes!(rack_token::enroll_rack))
         .routes(routes!(controller::list_regions))
 }
 

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod machine_action;
 pub mod network;
 pub mod operation;
+pub mod rack_token;
 pub mod script;
 pub mod session;
 pub mod setting;
@@ -27,6 +28,7 @@ use crate::db::wakeups::Wakeups;
 use crate::images::store::Store;
 use crate::secrets::MasterKey;
 use rackwright_common::{MachineId, OperationId};
+use rackwright_link::Ca;
 use serde_json::Value;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -40,18 +42,25 @@ pub struct App {
     store: Store,
     wakeups: Wakeups,
     logins: Arc<LoginLimit>,
+    ca: Option<Arc<Ca>>,
 }
 
 impl App {
     /// Over a database whose schema is up to date.
     pub fn new(pool: PgPool, keys: MasterKey, store: Store) -> Self {
-        Self { pool, keys, store, wakeups: Wakeups::default(), logins: Arc::default() }
+        Self { pool, keys, store, wakeups: Wakeups::default(), logins: Arc::default(), ca: None }
     }
 
     /// Uses these wake-ups, so that streams and waits answer at once. Without them they look once a second.
     #[must_use]
     pub fn with_wakeups(self, wakeups: Wakeups) -> Self {
         Self { wakeups, ..self }
+    }
+
+    /// Enrols racks with this authority. Without one, no rack token is made and none is taken.
+    #[must_use]
+    pub fn with_ca(self, ca: Arc<Ca>) -> Self {
+        Self { ca: Some(ca), ..self }
     }
 
     /// The content store of images.

@@ -22,6 +22,7 @@ pub mod operation_query;
 pub mod pool;
 pub mod rack;
 pub mod rack_task;
+pub mod rack_token;
 pub mod reservation;
 pub mod script;
 pub mod script_run;

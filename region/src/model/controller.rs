@@ -49,23 +49,6 @@ pub struct Region {
     pub last_seen_at: Timestamp,
 }
 
-/// For which rack a token is made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewRackToken {
-    /// The name the rack will have.
-    pub name: String,
-}
-
-/// What `rackwright rack enroll` takes; good for a short time and for one rack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct RackToken {
-    /// Region addresses, fingerprint of the CA, and a one-time secret.
-    pub token: String,
-    /// Until when.
-    pub expires_at: Timestamp,
-}
-
 /// What a site has and how it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SiteStatus {

@@ -10,6 +10,7 @@ pub mod network;
 pub mod operation;
 pub mod page;
 pub mod problem;
+pub mod rack_token;
 pub mod role;
 pub mod script;
 pub mod setting;

@@ -1,0 +1,305 @@
+//! `rackwright rack token` and `rackwright rack enroll`: how a new box becomes a rack.
+//!
+//! What holds: nothing that comes over the line is believed before the authority's certificate has the fingerprint
+//! in the token, and nothing is written before all of it fits together. What can be wrong with this box is found
+//! before the region is asked, because the token is good once.
+
+use crate::client::{Client, ClientError};
+use crate::console::Console;
+use anyhow::{Context, Result, bail, ensure};
+use rackwright_link::{Credentials, KeyRequest, fingerprint, peer_rack_name};
+use rackwright_rack::config::RackConfig;
+use rackwright_region::model::rack_token::{
+    NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Makes a token with which a new box becomes a rack; it is printed this once.
+#[derive(Debug, clap::Args)]
+pub struct MakeToken {
+    /// The name the rack will have.
+    name: String,
+    /// How long the token is good: a number and s, m, h or d.
+    #[arg(long, default_value = "1h", value_parser = seconds)]
+    expires: u32,
+}
+
+impl MakeToken {
+    /// Asks a region for it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        let new = NewRackToken { name: self.name, expires_seconds: Some(self.expires) };
+        let made: RackToken = console.client.post("/racks/tokens", &new).await?;
+        let api = TokenContent::parse(made.token.expose())?.api;
+        if api
+            .iter()
+            .any(|url| url.contains("//127.") || url.contains("//localhost") || url.contains("//[::1]"))
+        {
+            eprintln!(
+                "rackwright: this token leads to {} and so works on this box only; for another box run the command \
+                 with --url http://ADDRESS:PORT, with an address of the region that the box reaches",
+                api.join(", ")
+            );
+        }
+        console.show(&made, |made| made.token.expose().clone())
+    }
+}
+
+/// Makes this box a rack: gets a certificate with a token, and writes the configuration. `rackwright rack` then runs
+/// it.
+#[derive(Debug, clap::Args)]
+pub struct Enroll {
+    /// What `rackwright rack token` printed; `-` reads it from standard input.
+    #[arg(id = "rack_token", value_name = "TOKEN")]
+    token: String,
+    /// Folder for everything that the rack keeps.
+    #[arg(long, default_value = "/var/lib/rackwright/rack")]
+    data: PathBuf,
+    /// Interface that machines are on. May be given several times; the configuration's when absent.
+    #[arg(long = "interface")]
+    interfaces: Vec<String>,
+    /// Configuration file to write; other settings that it holds stay.
+    #[arg(long, default_value = "/etc/rackwright/rack.toml")]
+    config: PathBuf,
+}
+
+impl Enroll {
+    /// From the token to a rack that can be started.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        let token = TokenContent::parse(&self.token_text()?)?;
+        let mut table = stored(&self.config)?;
+        let config = self.configure(&mut table, &token, token.regions.clone())?;
+        prepare(&config.certificates)?;
+        prepare(self.config.parent().context("--config has no folder")?)?;
+        let key = KeyRequest::new()?;
+        let given = ask(&token, &key).await?;
+        let credentials = Credentials {
+            ca_pem: given.ca_pem,
+            certificate_pem: given.certificate_pem,
+            key_pem: key.key_pem,
+        };
+        check(&token, &credentials)?;
+        let config = self.configure(&mut table, &token, given.regions)?;
+        credentials.save(&config.certificates)?;
+        write_whole(&self.config, &toml::to_string(&table)?)?;
+        console.done(&format!(
+            "This box is the rack {} of {}; start it with `rackwright rack --config {}`",
+            config.name,
+            config.regions.join(", "),
+            self.config.display()
+        ))
+    }
+
+    fn token_text(&self) -> Result<String> {
+        let mut text = self.token.clone();
+        if text == "-" {
+            text.clear();
+            std::io::stdin().read_to_string(&mut text).context("cannot read the token")?;
+        }
+        Ok(text)
+    }
+
+    /// Puts into the configuration what enrolling decides, and checks all of it.
+    fn configure(
+        &self,
+        table: &mut toml::Table,
+        token: &TokenContent,
+        regions: Vec<String>,
+    ) -> Result<RackConfig> {
+        let data = std::path::absolute(&self.data)?;
+        let certificates = data.join("certificates");
+        let text = |path: &Path| path.to_str().map(str::to_owned).context("the data folder is not UTF-8");
+        table.insert("name".into(), token.name.clone().into());
+        table.insert("data".into(), text(&data)?.into());
+        table.insert("certificates".into(), text(&certificates)?.into());
+        table.insert("regions".into(), regions.into());
+        if !self.interfaces.is_empty() {
+            table.insert("interfaces".into(), self.interfaces.clone().into());
+        }
+        let config: RackConfig = table
+            .clone()
+            .try_into()
+            .with_context(|| format!("a setting in {} is wrong", self.config.display()))?;
+        ensure!(
+            !config.interfaces.is_empty(),
+            "name the interfaces that machines are on with --interface (see `ip -4 address`)"
+        );
+        for name in &config.interfaces {
+            let exists = !name.contains('/') && Path::new("/sys/class/net").join(name).exists();
+            ensure!(exists, "there is no interface `{name}` on this box; see `ip -4 address`");
+        }
+        config.check().map_err(anyhow::Error::msg)?;
+        Ok(config)
+    }
+}
+
+/// Shows the secret to the first region that answers.
+async fn ask(token: &TokenContent, key: &KeyRequest) -> Result<RackCertificate> {
+    let body = RackEnrolment {
+        secret: token.secret.clone(),
+        name: token.name.clone(),
+        csr_pem: key.request_pem.clone(),
+    };
+    let mut silent = None;
+    for url in &token.api {
+        match Client::anonymous(url).post("/racks/enroll", &body).await {
+            Ok(given) => return Ok(given),
+            Err(error) => match error.downcast_ref::<ClientError>() {
+                Some(ClientError::Unreachable { .. }) => silent = Some(error),
+                Some(ClientError::Problem { status: 401, .. }) => bail!(
+                    "the region does not take this token: it was used, or has expired; make a new one with \
+                     `rackwright rack token {}`",
+                    token.name
+                ),
+                Some(ClientError::Problem { .. }) | None => return Err(error),
+            },
+        }
+    }
+    Err(silent.context("the token names no region")?)
+}
+
+/// The authority is the token's, the certificate is its, for this rack and for this key.
+fn check(token: &TokenContent, got: &Credentials) -> Result<()> {
+    ensure!(
+        fingerprint(&got.ca_pem)? == token.ca_sha256,
+        "what answered is not a region of the site that made this token (the authority's fingerprint differs); \
+         nothing was written. Find out what answers at {}, then make a new token with `rackwright rack token {}`",
+        token.api.join(", "),
+        token.name
+    );
+    let wrong = "the region's answer does not fit this rack; make a new token and try again";
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(got.ca_pem.as_bytes()).context(wrong)?).context(wrong)?;
+    let roots = Arc::new(roots);
+    let certificate = CertificateDer::from_pem_slice(got.certificate_pem.as_bytes()).context(wrong)?;
+    let verifier = WebPkiClientVerifier::builder(roots.clone()).build().context(wrong)?;
+    verifier.verify_client_cert(&certificate, &[], UnixTime::now()).context(wrong)?;
+    ensure!(peer_rack_name(&[certificate.as_ref()]).as_deref() == Some(token.name.as_str()), "{wrong}");
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(got.key_pem.expose().as_bytes())?;
+    // Refuses a certificate of another key.
+    rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .context(wrong)?;
+    Ok(())
+}
+
+/// The configuration as it is; empty when there is none.
+fn stored(path: &Path) -> Result<toml::Table> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => text.parse().with_context(|| format!("{} is not valid TOML", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(toml::Table::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn prepare(folder: &Path) -> Result<()> {
+    let failed = || format!("cannot write to {}; are you root?", folder.display());
+    std::fs::create_dir_all(folder).with_context(failed)?;
+    let probe = folder.join(".enroll");
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).with_context(failed)
+}
+
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, text)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// `90s`, `30m`, `1h`, `2d` in seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    let wrong = || format!("`{text}` is not a time; write a number and s, m, h or d, such as 30m");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rackwright_common::Secret;
+    use rackwright_link::Ca;
+
+    fn token(ca: &Ca) -> TokenContent {
+        TokenContent {
+            name: "rack-1".into(),
+            api: vec!["http://127.0.0.1:9".into()],
+            regions: vec!["127.0.0.1:9".into()],
+            ca_sha256: ca.fingerprint().unwrap(),
+            secret: Secret::new("x".into()),
+        }
+    }
+
+    fn credentials(ca: &Ca, name: &str) -> Credentials {
+        let key = KeyRequest::new().unwrap();
+        Credentials {
+            ca_pem: ca.certificate_pem().to_owned(),
+            certificate_pem: ca.sign_rack(name, &key.request_pem).unwrap(),
+            key_pem: key.key_pem,
+        }
+    }
+
+    #[test]
+    fn a_bad_token_is_answered_with_what_to_do() {
+        for text in ["", "rwt_abc", "rwe_", "rwe_abc", "hello"] {
+            let error = TokenContent::parse(text).unwrap_err().to_string();
+            assert!(error.contains("`rackwright rack token NAME`"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!((seconds("90s"), seconds("30m"), seconds("1h")), (Ok(90), Ok(1800), Ok(3600)));
+        assert_eq!(seconds("2d"), Ok(172_800));
+        for text in ["", "h", "5", "1w", "-1h", "99999999d"] {
+            assert!(seconds(text).unwrap_err().contains("such as 30m"), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_fits_the_token_and_the_key_is_believed() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let (ca, other) = (Ca::create().unwrap(), Ca::create().unwrap());
+        let token = token(&ca);
+        let good = credentials(&ca, "rack-1");
+        check(&token, &good).unwrap();
+        let error = check(&token, &credentials(&other, "rack-1")).unwrap_err().to_string();
+        assert!(error.contains("fingerprint differs"), "{error}");
+        let by_another = Credentials { ca_pem: good.ca_pem.clone(), ..credentials(&other, "rack-1") };
+        assert!(check(&token, &by_another).is_err(), "signed by another authority");
+        assert!(check(&token, &credentials(&ca, "rack-2")).is_err(), "for another rack");
+        let other_key = Credentials { key_pem: credentials(&ca, "rack-1").key_pem, ..good };
+        assert!(check(&token, &other_key).is_err(), "for another key");
+    }
+
+    #[test]
+    fn other_settings_stay_and_a_missing_interface_is_said_before_the_region_is_asked() {
+        let mut enroll = Enroll {
+            token: String::new(),
+            data: "/var/lib/x".into(),
+            interfaces: vec!["lo".into()],
+            config: "rack.toml".into(),
+        };
+        let token = token(&Ca::create().unwrap());
+        let mut table: toml::Table = "http_port = 5300".parse().unwrap();
+        let config = enroll.configure(&mut table, &token, vec!["10.0.0.1:5241".into()]).unwrap();
+        assert_eq!((config.http_port, config.name.as_str()), (5300, "rack-1"));
+        assert_eq!(config.certificates, Path::new("/var/lib/x/certificates"));
+        enroll.interfaces = vec!["no-such".into()];
+        let error = enroll.configure(&mut table, &token, Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("no interface `no-such`"), "{error}");
+    }
+}

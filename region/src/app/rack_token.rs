@@ -1,0 +1,153 @@
+//! Enrolling racks: an administrator makes a token, a new box shows its secret and gets a certificate.
+//!
+//! What holds: a secret is good for one certificate, for the rack it was made for, until it expires. A request that
+//! is refused for any other reason does not use it up. [`crate::model::rack_token`] says what plain HTTP means here.
+
+use super::{App, Change, Error, Result, audit};
+use crate::auth::{Actor, token};
+use crate::db;
+use crate::model::Role;
+use crate::model::rack_token::{
+    DEFAULT_SECONDS, NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent,
+};
+use rackwright_common::Secret;
+use rackwright_link::Ca;
+use sqlx::PgConnection;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use subtle::ConstantTimeEq;
+
+const SECONDS: RangeInclusive<u32> = 60..=604_800;
+/// Names that would hide places of the API.
+const TAKEN: [&str; 2] = ["tokens", "enroll"];
+const NOT_GOOD: &str = "this rack token was used, has expired or is not known here; \
+                        make a new one with `rackwright rack token NAME`";
+
+/// Makes a token for a new rack. `reached_at` is the `host` or `host:port` under which the caller reached the API.
+pub async fn create(
+    app: &App,
+    actor: &Actor,
+    new: &NewRackToken,
+    reached_at: Option<&str>,
+) -> Result<RackToken> {
+    actor.require(Role::Administrator)?;
+    let reached_at = named(reached_at)?;
+    let seconds = new.expires_seconds.unwrap_or(DEFAULT_SECONDS);
+    if !SECONDS.contains(&seconds) {
+        return Err(Error::invalid("expires_seconds", "a rack token lasts 60 seconds to 7 days (604800)"));
+    }
+    check_name(&new.name)?;
+    let ca_sha256 = authority(app)?.fingerprint().map_err(Error::internal)?;
+    let secret = Secret::new(token::random());
+    let mut tx = app.begin().await?;
+    let expires_at =
+        db::rack_token::insert(&mut tx, &token::hash(secret.expose()), &new.name, seconds).await?;
+    let regions = streams(&mut tx, reached_at).await?;
+    let message = format!("{} made a token to enrol the rack {}", actor.name, new.name);
+    audit(&mut tx, actor, Change { kind: "rack.token", message, ..Change::default() }).await?;
+    tx.commit().await?;
+    let api = vec![format!("http://{reached_at}")];
+    let content = TokenContent { name: new.name.clone(), api, regions, ca_sha256, secret };
+    Ok(RackToken { token: content.encode(), expires_at })
+}
+
+/// Certifies a new rack's key. The secret alone says who asks; it is used up.
+pub async fn enroll(
+    app: &App,
+    asked: &RackEnrolment,
+    reached_at: Option<&str>,
+    from: Option<IpAddr>,
+) -> Result<RackCertificate> {
+    let reached_at = named(reached_at)?;
+    let ca = authority(app)?;
+    let mut tx = app.begin().await?;
+    let shown = token::hash(asked.secret.expose());
+    let good = db::rack_token::lock_valid(&mut tx, &asked.name).await?;
+    // Every one is compared in full, so that the time it takes tells nothing.
+    let fits = good.iter().fold(false, |fits, hash| fits | bool::from(hash.as_slice().ct_eq(&shown)));
+    if !fits {
+        tracing::warn!(from = from.map(tracing::field::display), "a rack token was refused");
+        return Err(Error::Unauthenticated(NOT_GOOD));
+    }
+    let certificate_pem = ca.sign_rack(&asked.name, &asked.csr_pem).map_err(|_| {
+        Error::invalid("csr_pem", "this is no certificate signing request in PEM; the token is still good")
+    })?;
+    db::rack_token::delete(&mut tx, &shown).await?;
+    let regions = streams(&mut tx, reached_at).await?;
+    let (message, actor) = (format!("The rack {} was enrolled", asked.name), format!("rack:{}", asked.name));
+    let event = db::event::NewEvent {
+        kind: "rack.enrolled",
+        level: "info",
+        machine: None,
+        operation: None,
+        actor: &actor,
+        message: &message,
+        data: from.map_or_else(Default::default, |from| serde_json::json!({ "from": from })),
+    };
+    db::event::append(&mut tx, &event).await?;
+    tx.commit().await?;
+    Ok(RackCertificate { certificate_pem, ca_pem: ca.certificate_pem().to_owned(), regions })
+}
+
+fn authority(app: &App) -> Result<&Ca> {
+    app.ca.as_deref().ok_or_else(|| Error::conflict("this region has no certificate authority; ask another"))
+}
+
+fn named(reached_at: Option<&str>) -> Result<&str> {
+    reached_at.ok_or_else(|| Error::invalid("Host", "the request does not say in `Host` whom it is for"))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if (1..=64).contains(&name.len()) && name.bytes().all(fits) && !TAKEN.contains(&name) {
+        return Ok(());
+    }
+    let message = "a rack's name has 1 to 64 letters, digits, dots, hyphens or underscores, and is neither \
+                   `tokens` nor `enroll`";
+    Err(Error::invalid("name", message))
+}
+
+/// Where racks reach the regions' stream services. An address that means the region's own box is replaced by the one
+/// under which that box was reached.
+async fn streams(conn: &mut PgConnection, reached_at: &str) -> Result<Vec<String>> {
+    let host = split(reached_at).0;
+    let mut streams: Vec<String> = Vec::new();
+    for stream in db::rack::region_streams(conn).await? {
+        let stream = match split(&stream) {
+            (own, Some(port)) if is_loopback(own) => format!("{host}:{port}"),
+            _ => stream,
+        };
+        if !streams.contains(&stream) {
+            streams.push(stream);
+        }
+    }
+    Ok(streams)
+}
+
+/// `host:port`, `[address]:port` or a host alone.
+fn split(address: &str) -> (&str, Option<u16>) {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (address, None),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        assert_eq!(split("10.0.0.1:5240"), ("10.0.0.1", Some(5240)));
+        assert_eq!(split("region"), ("region", None));
+        assert_eq!(split("[fd00::1]:5240"), ("[fd00::1]", Some(5240)));
+        assert_eq!(split("[fd00::1]"), ("[fd00::1]", None));
+        assert!(is_loopback("127.0.0.1") && is_loopback("[::1]") && is_loopback("localhost"));
+        assert!(!is_loopback("10.0.0.1") && !is_loopback("region"));
+    }
+}

@@ -1,0 +1,41 @@
+//! One-time secrets with which a new rack gets its certificate. Only their SHA-256 is stored.
+
+use super::DbError;
+use crate::model::Timestamp;
+use sqlx::PgConnection;
+
+/// Stores a secret for the rack of this name; until when it is good. Expired ones of everybody are removed.
+pub async fn insert(
+    conn: &mut PgConnection,
+    hash: &[u8],
+    rack_name: &str,
+    seconds: u32,
+) -> Result<Timestamp, DbError> {
+    sqlx::query!("DELETE FROM rack_token WHERE expires_at < now()").execute(&mut *conn).await?;
+    let expires_at = sqlx::query_scalar!(
+        "INSERT INTO rack_token (secret_hash, rack_name, expires_at)
+         VALUES ($1, $2, now() + make_interval(secs => $3)) RETURNING expires_at",
+        hash,
+        rack_name,
+        f64::from(seconds)
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(expires_at.into())
+}
+
+/// The hashes that are good for this rack now, locked: two boxes cannot use the same one.
+pub async fn lock_valid(conn: &mut PgConnection, rack_name: &str) -> Result<Vec<Vec<u8>>, DbError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT secret_hash FROM rack_token WHERE rack_name = $1 AND expires_at > now() FOR UPDATE",
+        rack_name
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// Ends a secret.
+pub async fn delete(conn: &mut PgConnection, hash: &[u8]) -> Result<(), DbError> {
+    sqlx::query!("DELETE FROM rack_token WHERE secret_hash = $1", hash).execute(conn).await?;
+    Ok(())
+}
