@@ -19,12 +19,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any_service, get, post};
+use axum::routing::{get, post};
 use error::PageError;
 use rackwright_common::MachineId;
 use rackwright_region::app::{App, Error};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use tower::{ServiceExt, service_fn};
 
 /// The pages, without the API.
 pub fn router(app: App) -> Router {
@@ -37,9 +38,13 @@ pub fn router(app: App) -> Router {
 
 /// The pages and the API on one port.
 pub fn site(app: App) -> Router {
-    let api = any_service(rackwright_region::api::router(app.clone()));
-    let programs = ["/api/{*rest}", "/healthz", "/readyz", "/metrics"];
-    programs.into_iter().fold(router(app), |site, path| site.route(path, api.clone()))
+    let (api, pages) = (rackwright_region::api::router(app.clone()), router(app));
+    // Chosen by hand: a wildcard route would add its capture to the API's own path parameters.
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let path = request.uri().path();
+        let program = path.starts_with("/api/") || matches!(path, "/healthz" | "/readyz" | "/metrics");
+        if program { api.clone() } else { pages.clone() }.oneshot(request)
+    }))
 }
 
 fn pages() -> Router<App> {
