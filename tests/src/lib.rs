@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the end-to-end tests and the benchmarks are made of; the programs in `bin/` are thin.
+
+pub mod api_bench;

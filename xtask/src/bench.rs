@@ -1,9 +1,10 @@
-//! `cargo xtask bench boot|api`: runs the benchmarks of `rackwright-tests`.
+//! `cargo xtask bench boot|api`: runs the benchmarks of `rackwright-tests`, built for release.
 
 use crate::arguments::Arguments;
+use crate::postgres::Postgres;
 use crate::{build, setup};
-use anyhow::{Result, bail, ensure};
-use std::process::ExitCode;
+use anyhow::{Context, Result, bail, ensure};
+use std::process::{Command, ExitCode};
 
 /// `bench boot|api`: each is a binary target `bench-<name>` of `rackwright-tests`; further arguments are its own.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
@@ -15,9 +16,14 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     ensure!(source.exists(), "the benchmark {name} is not there yet ({})", source.display());
     setup::ensure_installed(setup::BENCH)?;
     let program = format!("bench-{name}");
-    let rest = arguments.rest();
-    let mut line = vec!["run", "--release", "--package", "rackwright-tests", "--bin", &program, "--"];
-    line.extend(rest.iter().map(String::as_str));
-    build::cargo(&line, &[])?;
-    Ok(ExitCode::SUCCESS)
+    build::cargo(&["build", "--release", "--package", "rackwright-tests", "--bin", &program], &[])?;
+    let mut command = Command::new(build::target().join("release").join(&program));
+    command.args(arguments.rest()).current_dir(rackwright_lab::state::workspace());
+    // It makes databases of its own in there and brings the schema itself.
+    let postgres = if name == "api" { Some(Postgres::start()?) } else { None };
+    if let Some(postgres) = &postgres {
+        command.env("DATABASE_URL", postgres.url("postgres"));
+    }
+    let status = command.status().context(program)?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
