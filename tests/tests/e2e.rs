@@ -120,7 +120,7 @@ fn a_controller_killed_at_any_stage_delays_a_deploy_and_does_not_fail_it() {
         "--bmc",
         "ipmi",
         "--bmc-address",
-        &bmc.address,
+        &bmc.address.to_string(),
         "--bmc-user",
         &bmc.user,
     ]);
