@@ -8,9 +8,9 @@ use std::process::Command;
 /// The target of the agent: it is linked statically, so that it runs in an environment without libraries.
 const AGENT_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// `rackwright`; yields its path.
+/// `rackwright`; yields its path. Built as a part of the workspace, so that it shares what the tests built.
 pub fn product() -> Result<PathBuf> {
-    cargo(&["build", "--package", "rackwright"], &[])?;
+    cargo(&["build", "--workspace", "--bin", "rackwright"], &[])?;
     Ok(target().join("debug/rackwright"))
 }
 
@@ -24,19 +24,19 @@ pub fn agent() -> Result<PathBuf> {
 
 /// The chassis program, for tests that make labs; yields its path.
 pub fn lab() -> Result<PathBuf> {
-    cargo(&["build", "--package", "rackwright-lab"], &[])?;
+    cargo(&["build", "--workspace", "--bin", "rackwright-lab"], &[])?;
     Ok(target().join("debug/rackwright-lab"))
 }
 
 /// `rackwright-bmc-sim`; yields its path.
 pub fn bmc_simulator() -> Result<PathBuf> {
-    cargo(&["build", "--package", "rackwright-ipmi", "--bin", "rackwright-bmc-sim"], &[])?;
+    cargo(&["build", "--workspace", "--bin", "rackwright-bmc-sim"], &[])?;
     Ok(target().join("debug/rackwright-bmc-sim"))
 }
 
 /// `rackwright-amt-sim`; yields its path.
 pub fn amt_simulator() -> Result<PathBuf> {
-    cargo(&["build", "--package", "rackwright-amt", "--bin", "rackwright-amt-sim"], &[])?;
+    cargo(&["build", "--workspace", "--bin", "rackwright-amt-sim"], &[])?;
     Ok(target().join("debug/rackwright-amt-sim"))
 }
 

@@ -119,7 +119,7 @@ pub const GROUPS: &[Group] = &[
                 "agent",
             ],
         }],
-        limit: Duration::from_secs(15 * MINUTE),
+        limit: Duration::from_secs(20 * MINUTE),
     },
     Group {
         name: "db",
@@ -127,7 +127,7 @@ pub const GROUPS: &[Group] = &[
         needs: &[Need::Run],
         prepare: &[Prepare::Postgres],
         steps: &[Step::Integration { folders: &["region"] }],
-        limit: Duration::from_secs(15 * MINUTE),
+        limit: Duration::from_secs(20 * MINUTE),
     },
     Group {
         name: "images",
@@ -135,7 +135,7 @@ pub const GROUPS: &[Group] = &[
         needs: setup::TEST,
         prepare: &[Prepare::Agent],
         steps: &[Step::Integration { folders: &["images"] }],
-        limit: Duration::from_secs(15 * MINUTE),
+        limit: Duration::from_secs(20 * MINUTE),
     },
     Group {
         name: "lab",
@@ -155,7 +155,7 @@ pub const GROUPS: &[Group] = &[
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
             Step::EndToEnd { name: "e2e" },
         ],
-        limit: Duration::from_secs(30 * MINUTE),
+        limit: Duration::from_secs(40 * MINUTE),
     },
     Group {
         name: "ui",
@@ -195,11 +195,13 @@ impl Step {
             Self::Cargo { arguments, .. } => (cargo, owned(arguments)),
             Self::Xtask { arguments, .. } => (std::env::current_exe()?.into_os_string(), owned(arguments)),
             Self::Tests { arguments } => (cargo, test(arguments)),
-            Self::EndToEnd { name } => (cargo, test(&["--package", "rackwright-tests", "--test", name])),
+            Self::EndToEnd { name } => (cargo, test(&["--workspace", "--test", name])),
+            // Named tests of the whole workspace rather than whole packages: so every group builds with the same
+            // features, and shares what was built.
             Self::Integration { folders } => {
-                let mut line = test(&["--no-fail-fast", "--test", "*"]);
-                for folder in folders.iter().filter(|folder| has_integration_tests(folder)) {
-                    line.extend(["--package".to_owned(), package(folder)]);
+                let mut line = test(&["--no-fail-fast", "--workspace"]);
+                for name in folders.iter().flat_map(|folder| integration_tests(folder)) {
+                    line.extend(["--test".to_owned(), name]);
                 }
                 (cargo, line)
             }
@@ -223,18 +225,21 @@ impl Step {
     }
 }
 
-/// The package in a folder of the workspace.
-fn package(folder: &str) -> String {
-    format!("rackwright-{}", folder.rsplit('/').next().unwrap_or(folder))
+fn has_integration_tests(folder: &str) -> bool {
+    !integration_tests(folder).is_empty()
 }
 
-fn has_integration_tests(folder: &str) -> bool {
+/// The names of the integration tests of a package, sorted.
+fn integration_tests(folder: &str) -> Vec<String> {
     let tests: PathBuf = workspace().join(folder).join("tests");
-    let Ok(entries) = std::fs::read_dir(tests) else { return false };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists()
-    })
+    let Ok(entries) = std::fs::read_dir(tests) else { return Vec::new() };
+    let name = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let is_test =
+        |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").exists();
+    let mut names: Vec<String> =
+        entries.flatten().map(|e| e.path()).filter(is_test).filter_map(name).collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]
@@ -249,9 +254,22 @@ mod tests {
                 let Step::Integration { folders } = step else { continue };
                 for folder in *folders {
                     let manifest = workspace().join(folder).join("Cargo.toml");
-                    let text = std::fs::read_to_string(&manifest).unwrap();
-                    let name = format!("name = \"{}\"", package(folder));
-                    assert!(text.contains(&name), "{}: {name}", manifest.display());
+                    assert!(manifest.exists(), "{}", manifest.display());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_test_of_one_name_runs_in_one_group() {
+        let mut seen: Vec<(&str, String)> = Vec::new();
+        for group in GROUPS {
+            for step in group.steps {
+                let Step::Integration { folders } = step else { continue };
+                for name in folders.iter().flat_map(|folder| integration_tests(folder)) {
+                    let elsewhere = seen.iter().find(|(other, n)| *n == name && *other != group.name);
+                    assert_eq!(elsewhere, None, "{name} of {} would run in both groups", group.name);
+                    seen.push((group.name, name));
                 }
             }
         }
