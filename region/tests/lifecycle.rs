@@ -8,6 +8,7 @@ use rackwright_common::lifecycle::Event;
 use rackwright_region::db::DbError;
 use rackwright_region::db::{machine, operation};
 use rackwright_region::lifecycle::decision::{self, Decision, Effect};
+use rackwright_region::racks::journal::{self, Source};
 use serde_json::json;
 use support::machine::World;
 
@@ -232,6 +233,37 @@ async fn another_machine_with_the_same_mac_is_turned_away() {
     let reply =
         world.request("POST", "/agent/v1/hello", Some(format!("Bearer {}", token.expose())), hello).await;
     assert_eq!(reply.status, 410, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_report_that_a_rack_kept_while_every_region_was_away_completes_the_deployment() {
+    let (mut world, id) = World::ready().await;
+    world.system_reports = false;
+    world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
+    while world.running(&id).await.is_none_or(|(step, _)| step != "await-system") {
+        world.hurry().await;
+        world.work_region().await;
+        world.work_bmc().await;
+        world.work_agent().await;
+    }
+    let (machine, operation, secret) = world.installed.clone().unwrap();
+    let authorization = format!(
+        "OAuth oauth_signature_method=\"PLAINTEXT\", oauth_consumer_key=\"{machine}\", oauth_token=\"{operation}\", oauth_signature=\"%26{secret}\""
+    );
+    let body = json!({ "name": "modules-final", "event_type": "finish", "result": "SUCCESS" }).to_string();
+    let fact = json!({ "fact": "report", "id": 0, "method": "POST", "path": format!("/MAAS/metadata/status/{machine}"),
+                       "authorization": authorization, "body": body, "peer": "10.77.0.2", "local": "10.77.0.1:5248" });
+    let entry: rackwright_common::link::JournalEntry =
+        serde_json::from_value(json!({ "seq": 7, "at": "2026-01-01T00:00:00Z", "fact": fact })).unwrap();
+    let source = Source { id: world.rack, name: "rack-1".into(), addresses: Vec::new() };
+    let mut conn = world.site.pool.acquire().await.unwrap();
+    for _ in 0..2 {
+        let stored =
+            journal::store(&mut conn, &world.inband, &source, std::slice::from_ref(&entry)).await.unwrap();
+        assert_eq!(stored, 7, "sent twice, stored once");
+    }
+    drop(conn);
+    world.until(&id, "deployed").await;
 }
 
 #[tokio::test]

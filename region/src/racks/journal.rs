@@ -11,6 +11,9 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
+/// How a request is answered while the database is away.
+const UNAVAILABLE: u16 = 503;
+
 /// The rack that the entries come from.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -23,31 +26,32 @@ pub struct Source {
 }
 
 /// Stores entries that are not stored yet; returns up to which entry everything is.
+///
+/// Reports come first, outside the transaction: answering one twice is harmless, and acknowledging one that nobody
+/// answered would lose the word that a deployment waits for.
 pub async fn store(
     conn: &mut PgConnection,
     inband: &InBand,
     source: &Source,
     entries: &[JournalEntry],
 ) -> Result<u64, DbError> {
+    let stored = u64::try_from(rack::lock_journal(conn, source.id).await?).unwrap_or(0);
+    for entry in entries.iter().filter(|e| e.seq > stored) {
+        if let Fact::Report(relay) = &entry.fact
+            && inband.answer(relay.clone()).await.status == UNAVAILABLE
+        {
+            return Err(DbError::Unavailable(sqlx::Error::PoolTimedOut));
+        }
+    }
     let mut tx = conn.begin().await?;
     let stored = u64::try_from(rack::lock_journal(&mut tx, source.id).await?).unwrap_or(0);
     let mut last = stored;
-    let mut reports = Vec::new();
     for entry in entries.iter().filter(|e| e.seq > stored) {
-        if let Fact::Report(relay) = &entry.fact {
-            reports.push(relay.clone());
-        } else {
-            take(&mut tx, source, entry).await?;
-        }
+        take(&mut tx, source, entry).await?;
         last = last.max(entry.seq);
     }
     rack::set_journal(&mut tx, source.id, i64::try_from(last).unwrap_or(i64::MAX)).await?;
     tx.commit().await?;
-    // cloud-init's reports are idempotent; one that is lost between the commit and here is followed by others,
-    // and the last one of a boot is waited for with a deadline.
-    for relay in reports {
-        inband.answer(relay).await;
-    }
     Ok(last)
 }
 
