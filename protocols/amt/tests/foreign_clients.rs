@@ -116,13 +116,7 @@ print(c.power_cycle(), c.power_off(), c.power_status())
 
 #[test]
 fn the_amt_package_of_pypi_switches_power_and_boots_from_the_network() {
-    let package = match amt_package() {
-        Ok(package) => package,
-        Err(reason) => {
-            eprintln!("not run: the package cannot be installed: {reason}");
-            return;
-        }
-    };
+    let package = amt_package().unwrap_or_else(|reason| panic!("pip cannot install the package: {reason}"));
     let device = Device::start(Ipv4Addr::new(127, 0, 0, 78), rackwright_amt::PORT);
     let output = Command::new("python3")
         .args(["-c", SCRIPT, "127.0.0.78"])

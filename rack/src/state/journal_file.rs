@@ -4,6 +4,7 @@ use super::write_atomically;
 use rackwright_common::link::JournalEntry;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The open file. After a failed write it is rewritten whole before anything is appended.
@@ -19,7 +20,8 @@ impl JournalFile {
     /// Opens it, made when missing, with the entries in it. A last line that was cut off by a crash is removed;
     /// other lines that make no sense are left out.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<JournalEntry>)> {
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        // Kept reports carry a machine's credentials.
+        let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);

@@ -122,3 +122,14 @@ async fn nothing_is_promised_that_is_not_on_disk() {
     writer.await.unwrap();
     assert!(matches!(journal.append_durable(lease(1)).await, Err(JournalError::Closed)));
 }
+
+#[tokio::test]
+async fn nobody_else_may_read_it_for_reports_carry_credentials() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let _journal = open(dir.path());
+    for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+    }
+}

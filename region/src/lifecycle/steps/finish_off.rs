@@ -1,28 +1,18 @@
 //! At the end the machine is off, and boots its disk when somebody switches it on.
 
-use super::power::{Answer, ask};
-use super::{Look, StepName, items, retry};
+use super::power::{Answer, switch_off};
+use super::{Look, StepName, items};
 use crate::db::{DbError, agent_boot};
 use crate::lifecycle::decision::{Decision, Effect};
-use rackwright_common::bmc::{BmcAction, BmcOutcome, PowerState};
 use serde_json::json;
 use sqlx::PgConnection;
 
 const POWER_OFF: i32 = 900;
-/// How often a BMC may say "off" is done and then "on" is true.
-const LIES: i32 = 5;
-
 pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Decision, DbError> {
     if look.machine.bmc_driver.is_none() {
         return without_bmc(conn, look).await;
     }
-    Ok(match ask(conn, look, "off", BmcAction::Off).await? {
-        Answer::Yes(BmcOutcome::Power { state: PowerState::On }) if look.op.attempt < LIES => {
-            retry("the BMC took the command but says the machine is still on", 2)
-        }
-        Answer::Yes(BmcOutcome::Power { state: PowerState::On }) => Decision::fail(
-            "the BMC takes the command to switch off, but the machine stays on; look at the machine",
-        ),
+    Ok(match switch_off(conn, look).await? {
         Answer::Yes(_) => look.onward(StepName::FinishOff).with(Effect::BootLocal),
         Answer::Person(instruction) => look
             .onward(StepName::FinishOff)

@@ -4,7 +4,7 @@ use super::{Look, retry};
 use crate::db::DbError;
 use crate::db::rack_task::{self, TaskState};
 use crate::lifecycle::decision::{Decision, Effect, task_key};
-use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome};
+use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome, PowerState};
 use sqlx::PgConnection;
 
 /// How a command stands.
@@ -57,6 +57,22 @@ async fn waiting(conn: &mut PgConnection, look: &Look<'_>, name: &str) -> Result
         TaskState::Absent | TaskState::Open | TaskState::Done(Ok(_)) => {
             format!("waiting for the BMC ({name})")
         }
+    })
+}
+
+/// How often a BMC may say that "off" is done while the machine is on.
+const LIES: i32 = 5;
+
+/// Asks for "off", and does not take the BMC's word for it.
+pub(super) async fn switch_off(conn: &mut PgConnection, look: &Look<'_>) -> Result<Answer, DbError> {
+    Ok(match ask(conn, look, "off", BmcAction::Off).await? {
+        Answer::Yes(BmcOutcome::Power { state: PowerState::On }) if look.op.attempt < LIES => {
+            Answer::Wait(retry("the BMC took the command but says the machine is still on", 2))
+        }
+        Answer::Yes(BmcOutcome::Power { state: PowerState::On }) => Answer::Wait(Decision::fail(
+            "the BMC takes the command to switch off, but the machine stays on; look at the machine",
+        )),
+        other => other,
     })
 }
 
