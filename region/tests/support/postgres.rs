@@ -124,8 +124,9 @@ fn private_server() -> String {
     // Held until the process ends.
     std::mem::forget(shell.stdin.take());
     let until = Instant::now() + Duration::from_secs(60);
-    let socket = folder.join(".s.PGSQL.5432");
-    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+    // A socket that listens is not enough: a server that is starting up turns clients away.
+    let ready = || Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(&folder).status();
+    while !ready().is_ok_and(|status| status.success()) {
         if Instant::now() > until || shell.try_wait().unwrap().is_some() {
             let mut log = String::new();
             if let Ok(mut file) = std::fs::File::open(folder.join("log")) {
