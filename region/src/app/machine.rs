@@ -25,18 +25,22 @@ pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page
     }
     let page = query.page();
     let filter = db::machine_query::Filter {
-        id: None,
         statuses,
         tags: words(&query.tag),
         zone: query.zone.as_deref(),
         pool: query.pool.as_deref(),
         owner: query.owner.as_deref(),
         text: query.q.as_ref().map(|q| q.trim().to_lowercase()).filter(|q| !q.is_empty()),
-        after: page.after().map_err(|e| Error::invalid("cursor", format!("`cursor` {e}")))?,
-        limit: page.rows() + 1,
     };
-    let (rows, total) = db::machine_query::list(&mut *app.read().await?, &filter).await?;
-    Ok(Page::new(rows, total, page.rows(), |m| m.hostname.to_string()))
+    let after = page.after_counted().map_err(|e| Error::invalid("cursor", format!("`cursor` {e}")))?;
+    let mut conn = app.read().await?;
+    let total = match &after {
+        Some((total, _)) => *total,
+        None => db::machine_query::count(&mut conn, &filter).await?,
+    };
+    let after = after.as_ref().map(|(_, hostname)| hostname.as_str());
+    let rows = db::machine_query::list(&mut conn, &filter, after, page.rows() + 1).await?;
+    Ok(Page::new(rows, total, page.rows(), |m| format!("{total} {}", m.hostname)))
 }
 
 /// One machine in full.

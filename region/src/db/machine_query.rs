@@ -1,4 +1,4 @@
-//! Machines as lists and pages show them. A list is one statement, whatever the number of machines.
+//! Machines as lists and pages show them. A page is one statement, and costs the same whatever the number of machines.
 
 use super::DbError;
 use crate::model::machine::{BmcView, InterfaceView, Machine, MachineSummary, RunningOperation};
@@ -10,8 +10,6 @@ use time::OffsetDateTime;
 /// Which machines; `None` lets all through.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    /// Only this one.
-    pub id: Option<&'a MachineId>,
     /// Any of these statuses.
     pub statuses: Option<Vec<String>>,
     /// All of these tags.
@@ -24,10 +22,6 @@ pub struct Filter<'a> {
     pub owner: Option<&'a str>,
     /// Part of a name, an identifier, a serial number, a MAC or an address; lower case.
     pub text: Option<String>,
-    /// Host names after this one.
-    pub after: Option<String>,
-    /// At most so many.
-    pub limit: i64,
 }
 
 struct Row {
@@ -57,7 +51,6 @@ struct Row {
     operation_message: Option<String>,
     last_seen_at: Option<OffsetDateTime>,
     version: i64,
-    total: i64,
 }
 
 /// Reads a stored power state; an unknown word is unknown.
@@ -108,55 +101,92 @@ impl TryFrom<Row> for MachineSummary {
     }
 }
 
-/// Machines by name, and how many the filter lets through over all pages.
-pub async fn list(conn: &mut PgConnection, f: &Filter<'_>) -> Result<(Vec<MachineSummary>, i64), DbError> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"WITH fit AS MATERIALIZED (
-             SELECT m.id, m.hostname FROM machine m
-             WHERE ($1::text IS NULL OR m.id = $1) AND ($2::text[] IS NULL OR m.status = ANY($2))
-               AND ($3::text[] IS NULL OR m.tags @> $3) AND ($4::text IS NULL OR m.zone = $4)
-               AND ($5::text IS NULL OR m.pool = $5)
-               AND ($6::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $6))
-               AND ($7::text IS NULL
-                    OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $7) > 0
+/// Rows of machines. The columns are said once; `$tail` says which machines, and joins them as `m`.
+macro_rules! summaries {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT m.id, m.hostname, m.status, m.status_message, m.status_since, m.locked, u.name AS "owner?", m.pool, m.zone,
+                      m.tags, m.architecture, m.vendor, m.product, m.cpu_cores, m.memory_mib, m.storage_bytes, m.power_state,
+                      b.driver AS "power_driver?",
+                      ARRAY(SELECT host(i.address) FROM interface i WHERE i.machine_id = m.id AND i.address IS NOT NULL
+                            ORDER BY i.boot DESC, i.id) AS "addresses!",
+                      g.name || '@' || g.version AS image,
+                      o.id AS "operation_id?", o.kind AS "operation_kind?", o.step AS "operation_step?",
+                      o.message AS "operation_message?", m.last_seen_at, m.version
+               FROM machine m LEFT JOIN "user" u ON u.id = m.owner_id
+                    LEFT JOIN bmc b ON b.machine_id = m.id LEFT JOIN image g ON g.id = m.image_id
+                    LEFT JOIN operation o ON o.machine_id = m.id AND o.status = 'running' "# + $tail,
+            $($argument),*
+        )
+    };
+}
+
+/// A page of machines by name.
+///
+/// The page is found first, by the index in its order, and only its rows are joined: its cost does not grow with the
+/// number of machines.
+pub async fn list(
+    conn: &mut PgConnection,
+    f: &Filter<'_>,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<MachineSummary>, DbError> {
+    let rows = summaries!(
+        r#"WHERE m.id = ANY(ARRAY(
+             SELECT m.id FROM machine m
+             WHERE m.hostname COLLATE "C" > coalesce($7, '')
+               AND ($1::text[] IS NULL OR m.status = ANY($1))
+               AND ($2::text[] IS NULL OR m.tags @> $2) AND ($3::text IS NULL OR m.zone = $3)
+               AND ($4::text IS NULL OR m.pool = $4)
+               AND ($5::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $5))
+               AND ($6::text IS NULL
+                    OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $6) > 0
                     OR EXISTS (SELECT 1 FROM interface i WHERE i.machine_id = m.id
-                               AND (strpos(i.mac, $7) > 0 OR strpos(coalesce(host(i.address), ''), $7) > 0)))),
-           page AS (SELECT fit.id FROM fit WHERE $8::text IS NULL OR fit.hostname > $8 COLLATE "C"
-                    ORDER BY fit.hostname COLLATE "C" LIMIT $9)
-           SELECT m.id, m.hostname, m.status, m.status_message, m.status_since, m.locked, u.name AS "owner?", m.pool, m.zone,
-                  m.tags, m.architecture, m.vendor, m.product, m.cpu_cores, m.memory_mib, m.storage_bytes, m.power_state,
-                  b.driver AS "power_driver?",
-                  ARRAY(SELECT host(i.address) FROM interface i WHERE i.machine_id = m.id AND i.address IS NOT NULL
-                        ORDER BY i.boot DESC, i.id) AS "addresses!",
-                  g.name || '@' || g.version AS image,
-                  o.id AS "operation_id?", o.kind AS "operation_kind?", o.step AS "operation_step?",
-                  o.message AS "operation_message?", m.last_seen_at, m.version, (SELECT count(*) FROM fit) AS "total!"
-           FROM page JOIN machine m ON m.id = page.id LEFT JOIN "user" u ON u.id = m.owner_id
-                LEFT JOIN bmc b ON b.machine_id = m.id LEFT JOIN image g ON g.id = m.image_id
-                LEFT JOIN operation o ON o.machine_id = m.id AND o.status = 'running'
+                               AND (strpos(i.mac, $6) > 0 OR strpos(coalesce(host(i.address), ''), $6) > 0)))
+             ORDER BY m.hostname COLLATE "C" LIMIT $8))
            ORDER BY m.hostname COLLATE "C""#,
-        f.id.map(MachineId::as_str),
         f.statuses.as_deref(),
         f.tags.as_deref(),
         f.zone,
         f.pool,
         f.owner,
         f.text,
-        f.after,
-        f.limit
+        after,
+        limit
     )
     .fetch_all(conn)
     .await?;
-    let total = rows.first().map_or(0, |r| r.total);
-    let machines: Result<Vec<_>, _> = rows.into_iter().map(MachineSummary::try_from).collect();
-    Ok((machines?, total))
+    rows.into_iter().map(MachineSummary::try_from).collect()
+}
+
+/// How many machines the filter lets through.
+pub async fn count(conn: &mut PgConnection, f: &Filter<'_>) -> Result<i64, DbError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM machine m
+           WHERE ($1::text[] IS NULL OR m.status = ANY($1))
+             AND ($2::text[] IS NULL OR m.tags @> $2) AND ($3::text IS NULL OR m.zone = $3)
+             AND ($4::text IS NULL OR m.pool = $4)
+             AND ($5::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $5))
+             AND ($6::text IS NULL
+                  OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $6) > 0
+                  OR EXISTS (SELECT 1 FROM interface i WHERE i.machine_id = m.id
+                             AND (strpos(i.mac, $6) > 0 OR strpos(coalesce(host(i.address), ''), $6) > 0)))"#,
+        f.statuses.as_deref(),
+        f.tags.as_deref(),
+        f.zone,
+        f.pool,
+        f.owner,
+        f.text
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// One machine in full.
 pub async fn get(conn: &mut PgConnection, id: &MachineId) -> Result<Machine, DbError> {
-    let filter = Filter { id: Some(id), limit: 1, ..Filter::default() };
-    let summary = list(&mut *conn, &filter).await?.0.pop().ok_or(DbError::NotFound)?;
+    let row = summaries!("WHERE m.id = $1", id.as_str()).fetch_optional(&mut *conn).await?;
+    let summary = MachineSummary::try_from(row.ok_or(DbError::NotFound)?)?;
     let interfaces = interfaces(&mut *conn, id).await?;
     let failed_tests = failed_tests(&mut *conn, id).await?;
     let r = sqlx::query!(

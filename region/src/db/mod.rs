@@ -41,17 +41,21 @@ pub mod zone;
 pub use error::DbError;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::str::FromStr;
 use std::time::Duration;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// Connects and brings the schema up to date. Safe to be called by several regions at once.
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DbError> {
+    // Every statement here finds its rows by a key or by an index in the list's order: one plan serves all parameters,
+    // and making it anew costs as much as running it.
+    let options = PgConnectOptions::from_str(url)?.options([("plan_cache_mode", "force_generic_plan")]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
-        .connect(url)
+        .connect_with(options)
         .await?;
     MIGRATOR.run(&pool).await?;
     Ok(pool)

@@ -14,7 +14,7 @@ pub const MAX_LIMIT: i64 = 1000;
 pub struct Page<T> {
     /// The rows, in the list's order.
     pub items: Vec<T>,
-    /// Rows that the filters let through, over all pages.
+    /// Rows that the filters let through, over all pages. Lists that may be long count once, for their first page.
     pub total: i64,
     /// Give it back as `cursor` for the next page; absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +56,13 @@ impl PageQuery {
     pub fn after_number(&self) -> Result<Option<i64>, InvalidCursor> {
         self.after()?.map(|key| key.parse().map_err(|_| InvalidCursor)).transpose()
     }
+
+    /// As [`Self::after`], for lists whose cursor carries their total: `<total> <key>`.
+    pub fn after_counted(&self) -> Result<Option<(i64, String)>, InvalidCursor> {
+        let Some(cursor) = self.after()? else { return Ok(None) };
+        let (total, key) = cursor.split_once(' ').ok_or(InvalidCursor)?;
+        Ok(Some((total.parse().map_err(|_| InvalidCursor)?, key.to_owned())))
+    }
 }
 
 impl<T> Page<T> {
@@ -86,6 +93,15 @@ mod tests {
         let query = PageQuery { limit: None, cursor: page.next_cursor };
         assert_eq!(query.after(), Ok(Some("b".to_owned())));
         assert_eq!(query.rows(), 100);
+    }
+
+    #[test]
+    fn a_counted_cursor_carries_the_total() {
+        let page = Page::new(vec!["a", "b", "c"], 7, 2, |key| format!("7 {key}"));
+        let query = PageQuery { limit: None, cursor: page.next_cursor };
+        assert_eq!(query.after_counted(), Ok(Some((7, "b".to_owned()))));
+        let uncounted = PageQuery { limit: None, cursor: Some(URL_SAFE_NO_PAD.encode("b")) };
+        assert_eq!(uncounted.after_counted(), Err(InvalidCursor));
     }
 
     #[test]
