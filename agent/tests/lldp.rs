@@ -1,5 +1,4 @@
-//! Hearing a switch on a virtual cable, in a network namespace of the test's own. Needs root, iproute2 and python3;
-//! elsewhere it says so and passes.
+//! Hearing a switch on a virtual cable, in a network namespace of the test's own. Needs root, iproute2 and python3.
 
 use nix::sched::{CloneFlags, unshare};
 use rackwright_agent::inventory::lldp::Listener;
@@ -20,15 +19,9 @@ fn run(program: &str, arguments: &[&str]) -> bool {
 #[test]
 fn a_neighbour_is_heard_within_the_three_seconds() {
     // Only this thread, and those it starts, live in the new namespace; it ends with them.
-    if unshare(CloneFlags::CLONE_NEWNET).is_err() {
-        eprintln!("skipped: no right to make a network namespace");
-        return;
-    }
+    unshare(CloneFlags::CLONE_NEWNET).expect("root may make a network namespace");
     let cable = ["link", "add", "rwagent0", "type", "veth", "peer", "name", "rwagent1"];
-    if !run("ip", &cable) || !run("python3", &["-c", ""]) {
-        eprintln!("skipped: ip or python3 is missing");
-        return;
-    }
+    assert!(run("ip", &cable), "iproute2 is installed");
     for end in ["rwagent0", "rwagent1"] {
         assert!(run("ip", &["link", "set", end, "up"]));
     }

@@ -127,6 +127,8 @@ impl Region {
                 engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
             parts.spawn(endless("worker", run));
         }
+        let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());
+        parts.spawn(endless("image store", sweep));
         let service = self.rack_service();
         let names = vec![self.config.name.clone(), "localhost".into(), "127.0.0.1".into()];
         let credentials = self.ca.issue_region(&names)?;

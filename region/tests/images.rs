@@ -6,8 +6,10 @@ mod support;
 
 use axum::body::Body;
 use axum::http::Request;
+use rackwright_region::images::sweep::{self, Keep};
 use rackwright_region::model::Role;
 use serde_json::json;
+use std::time::Duration;
 use support::{Reply, Site};
 
 const HELLO: &str = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
@@ -56,6 +58,28 @@ async fn damaged_content_is_refused() {
     assert!(text.contains("damaged on the way"), "{text}");
     assert_eq!(upload(&site, HELLO, None, "hello world").await.expect(200)["complete"], true);
     upload(&site, "nonsense", None, "x").await.problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn content_without_an_image_is_swept_when_it_is_old() {
+    let site = Site::new().await;
+    let admin = Some(Role::Administrator);
+    let young = Keep::default();
+    let old = Keep { blobs: Duration::ZERO, uploads: Duration::ZERO };
+    let sweep = async |keep| sweep::once(site.app.store(), site.app.pool(), keep).await.unwrap();
+    upload(&site, HELLO, None, "hello world").await.expect(200);
+    upload(&site, &"0".repeat(64), Some("bytes 0-1/4"), "ha").await.expect(200);
+    assert_eq!(sweep(young).await, 0, "an image may be about to name it");
+    let file = json!({ "name": "disk", "sha256": HELLO, "size": 11, "uncompressed_size": 4096 });
+    let image = json!({ "name": "hello", "kind": "os", "title": "Hello", "files": [file] });
+    site.post("/images", image.clone()).await.expect(201);
+    assert_eq!(sweep(old).await, 1, "the upload that nobody went on with");
+    assert!(site.app.store().find(HELLO).await.is_some());
+    site.request(admin, "DELETE", "/images/hello@1", &[], None).await.expect(204);
+    assert_eq!(sweep(old).await, 1);
+    assert_eq!(site.app.store().find(HELLO).await, None);
+    let text = site.post("/images", image).await.problem(409, "conflict");
+    assert!(text.contains("has not been uploaded"), "{text}");
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub async fn create(app: &App, actor: &Actor, new: &NewImage) -> Result<Image> {
     if new.files.is_empty() {
         return Err(Error::invalid("files", "an image has one file at least"));
     }
+    let mut tx = app.begin().await?;
+    db::image::lock_files(&mut tx).await?;
     for file in &new.files {
         let size = stored_size(app, &file.sha256).await?;
         match size {
@@ -53,7 +55,6 @@ pub async fn create(app: &App, actor: &Actor, new: &NewImage) -> Result<Image> {
             Some(_) => {}
         }
     }
-    let mut tx = app.begin().await?;
     let (_, version) = db::image::insert(&mut tx, new).await?;
     let change = Change {
         kind: "image.created",
@@ -93,6 +94,7 @@ pub async fn upload_state(app: &App, actor: &Actor, sha256: &str) -> Result<Uplo
     actor.require(Role::Administrator)?;
     check_hash(sha256)?;
     if let Some(size) = stored_size(app, sha256).await? {
+        app.store().touch(sha256).await?;
         return Ok(Upload { sha256: sha256.to_owned(), received: size, complete: true });
     }
     let upload = app.store().upload(&upload_key(sha256)).await?;
@@ -118,6 +120,7 @@ where
     actor.require(Role::Administrator)?;
     check_hash(sha256)?;
     if let Some(size) = stored_size(app, sha256).await? {
+        app.store().touch(sha256).await?;
         return Ok(Upload { sha256: sha256.to_owned(), received: size, complete: true });
     }
     let mut upload = app.store().upload(&upload_key(sha256)).await?;

@@ -57,12 +57,28 @@ pub async fn list(
     rows.into_iter().map(Image::try_from).collect()
 }
 
-/// Registers the next version of an image.
-pub async fn insert(conn: &mut PgConnection, new: &NewImage) -> Result<(i64, i32), DbError> {
-    // Two registrations of one name at a time would draw the same version.
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('image:' || $1)) IS NULL AS done", new.name)
-        .fetch_one(&mut *conn)
+/// One at a time until the transaction ends: registrations, which would draw the same version, and sweeps of a
+/// region's store, which would remove a file that is being named.
+pub async fn lock_files(conn: &mut PgConnection) -> Result<(), DbError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('image files')) IS NULL AS done")
+        .fetch_one(conn)
         .await?;
+    Ok(())
+}
+
+/// Those of the hashes that no image names.
+pub async fn unnamed(conn: &mut PgConnection, hashes: &[String]) -> Result<Vec<String>, DbError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT h AS "sha256!" FROM unnest($1::text[]) AS h
+           WHERE NOT EXISTS (SELECT 1 FROM image_file WHERE sha256 = h)"#,
+        hashes
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// Registers the next version of an image, under [`lock_files`].
+pub async fn insert(conn: &mut PgConnection, new: &NewImage) -> Result<(i64, i32), DbError> {
     let row = sqlx::query!(
         "INSERT INTO image (name, version, kind, title, architecture, manifest)
          VALUES ($1, 1 + coalesce((SELECT max(version) FROM image WHERE name = $1), 0), $2, $3, $4, $5)

@@ -7,6 +7,7 @@ use rackwright_common::snapshot::BlobRef;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -96,6 +97,31 @@ impl Store {
         }
     }
 
+    /// Makes a blob young again: somebody was told that it is here and is about to name it.
+    pub async fn touch(&self, sha256: &str) -> Result<(), StoreError> {
+        let Some(path) = self.find(sha256).await else { return Ok(()) };
+        let touched = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || std::fs::File::options().append(true).open(path)?.set_modified(SystemTime::now())
+        });
+        touched.await.map_err(std::io::Error::other).and_then(|r| r).map_err(failed(&path))
+    }
+
+    /// Hashes of blobs that were neither written nor touched for so long.
+    pub async fn blobs_older_than(&self, age: Duration) -> Result<Vec<String>, StoreError> {
+        let files = older_than(&self.0.join("blobs"), age).await?;
+        Ok(files.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
+    }
+
+    /// Removes uploads that nobody went on with for so long; says how many.
+    pub async fn remove_uploads(&self, age: Duration) -> Result<usize, StoreError> {
+        let files = older_than(&self.0.join("uploads"), age).await?;
+        for path in &files {
+            fs::remove_file(path).await.map_err(failed(path))?;
+        }
+        Ok(files.len())
+    }
+
     /// Removes a blob that no image uses any more.
     pub async fn remove(&self, sha256: &str) -> Result<(), StoreError> {
         match self.find(sha256).await {
@@ -155,6 +181,21 @@ impl Upload {
         fs::rename(&self.path, &target).await.map_err(failed(&target))?;
         Ok(BlobRef { sha256: actual, size: self.written })
     }
+}
+
+/// Files of a folder whose last change is that long ago.
+async fn older_than(folder: &Path, age: Duration) -> Result<Vec<PathBuf>, StoreError> {
+    let mut entries = fs::read_dir(folder).await.map_err(failed(folder))?;
+    let mut old = Vec::new();
+    while let Some(entry) = entries.next_entry().await.map_err(failed(folder))? {
+        let path = entry.path();
+        let changed = entry.metadata().await.and_then(|m| m.modified()).map_err(failed(&path))?;
+        // A change in the future is young.
+        if changed.elapsed().is_ok_and(|since| since >= age) {
+            old.push(path);
+        }
+    }
+    Ok(old)
 }
 
 fn hash_file(path: &Path) -> std::io::Result<String> {
