@@ -9,6 +9,7 @@ use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::state::{Journal, StateError, World};
 use crate::{addresses, ra};
 use async_trait::async_trait;
+use rackwright_common::Mac;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
 use rackwright_common::clock::SystemClock;
 use rackwright_common::link::Fact;
@@ -62,6 +63,14 @@ impl DhcpWorld for DhcpView {
             self.boot.leased(*address, *mac);
         }
         self.journal.append(fact);
+    }
+
+    fn wants_signed(&self, mac: Mac) -> bool {
+        self.boot.wants_signed(mac)
+    }
+
+    fn loader_runs(&self, mac: Mac) {
+        self.boot.loader_runs(mac);
     }
 }
 

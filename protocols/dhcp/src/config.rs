@@ -1,6 +1,6 @@
 //! What the server is told to do: subnets, pools, known machines and boot files. Immutable; a change is a new value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -15,6 +15,8 @@ pub struct Config {
     hosts: HashMap<MacAddr, Host>,
     fixed: HashMap<Ipv4Addr, Vec<MacAddr>>,
     boot_by_uuid: HashMap<[u8; 16], HostBoot>,
+    /// Interfaces whose firmware gets the signed loader although nothing is known of it that says so.
+    pub signed: HashSet<MacAddr>,
     /// How machines boot.
     pub boot: Boot,
     /// Times and bounds.

@@ -8,6 +8,7 @@ pub mod grub;
 mod http;
 mod seen;
 mod tftp;
+mod unsigned;
 
 pub use http::{HttpError, serve as serve_http};
 pub use tftp::{TftpError, serve as serve_tftp};
@@ -21,6 +22,11 @@ use rackwright_common::snapshot::{BlobRef, BootDecision, Snapshot};
 use seen::Seen;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
+use unsigned::{Unsigned, Verdict};
+
+/// iPXE for UEFI, which Secure Boot refuses.
+pub const UNSIGNED_LOADER: &str = "snponly.efi";
 
 /// What the boot servers need of the rack; clones share it.
 #[derive(Clone)]
@@ -35,6 +41,8 @@ pub struct BootContext {
     pub hub: Hub,
     /// Who asked for what from which address.
     seen: Arc<Seen>,
+    /// Who took the unsigned loader and did not start it.
+    unsigned: Arc<Unsigned>,
     /// Port of the HTTP service.
     http_port: u16,
 }
@@ -42,12 +50,38 @@ pub struct BootContext {
 impl BootContext {
     /// For servers that answer from these.
     pub fn new(world: Arc<World>, journal: Journal, cache: Cache, hub: Hub, http_port: u16) -> Self {
-        Self { world, journal, cache, hub, seen: Arc::default(), http_port }
+        let (seen, unsigned) = (Arc::default(), Arc::default());
+        Self { world, journal, cache, hub, seen, unsigned, http_port }
     }
 
     /// DHCP gave this address to this machine: what is asked for from there is its doing.
     pub fn leased(&self, address: Ipv4Addr, mac: Mac) {
         self.seen.leased(address.into(), mac);
+    }
+
+    /// Whether the firmware with this MAC, which asks for an address, is to get the signed loader.
+    pub fn wants_signed(&self, mac: Mac) -> bool {
+        let verdict = self.unsigned.asks(mac, Instant::now());
+        if verdict == Verdict::FoundOut {
+            let detail = "the firmware did not start the unsigned loader (Secure Boot, presumably): it gets the signed one";
+            let (uuid, stage, detail) = (None, BootStage::Refused, detail.to_owned());
+            self.journal.append(Fact::Boot { mac: Some(mac), uuid, stage, detail });
+        }
+        verdict != Verdict::Usual
+    }
+
+    /// The loader of the machine with this MAC was heard.
+    pub fn loader_runs(&self, mac: Mac) {
+        self.unsigned.runs(mac);
+    }
+
+    /// Whoever has this address has the whole boot file `name`.
+    fn has_loader(&self, peer: IpAddr, name: &str) {
+        if name == UNSIGNED_LOADER
+            && let Some(mac) = self.seen.mac(peer)
+        {
+            self.unsigned.fetched(mac, Instant::now());
+        }
     }
 
     /// Tells a step of the boot of whoever has this address; repeats within seconds are not told.

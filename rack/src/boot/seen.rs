@@ -43,6 +43,11 @@ impl Seen {
         });
     }
 
+    /// The MAC of the machine at `peer`.
+    pub(super) fn mac(&self, peer: IpAddr) -> Option<Mac> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&peer)?.mac
+    }
+
     /// Who is at `peer`, if this step of it has not just been told.
     pub(super) fn news(
         &self,

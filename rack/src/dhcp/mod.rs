@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwright_common::Mac;
 use rackwright_common::clock::{Clock, SystemClock};
 use rackwright_common::link::Fact;
 use rackwright_common::snapshot::Snapshot;
@@ -45,6 +46,14 @@ pub trait DhcpWorld: Send + Sync + 'static {
 
     /// Takes note of what happened, for the regions. Must not block.
     fn record(&self, fact: Fact);
+
+    /// Whether the firmware with this MAC, which asks for an address, is to get the signed loader.
+    fn wants_signed(&self, _mac: Mac) -> bool {
+        false
+    }
+
+    /// iPXE with this MAC asks for an address: it was started.
+    fn loader_runs(&self, _mac: Mac) {}
 
     /// The time.
     fn clock(&self) -> Arc<dyn Clock> {

@@ -6,6 +6,7 @@ use rackwright_common::snapshot::{Snapshot, SubnetView};
 use rackwright_dhcp::{Boot, BootFile, Config, Host, HostBoot, Limits, MacAddr, Pool, Subnet};
 
 use super::interface::Interface;
+use crate::boot::UNSIGNED_LOADER;
 
 /// Numbers of segments that are not on an interface of this box begin here.
 const RELAYED: u64 = 1 << 32;
@@ -67,10 +68,10 @@ fn boot(snapshot: &Snapshot, http_port: u16) -> Boot {
     Boot {
         loaders: vec![
             tftp(0, "undionly.kpxe", None),
-            tftp(7, "snponly.efi", Some("shimx64.efi")),
-            tftp(9, "snponly.efi", Some("shimx64.efi")),
+            tftp(7, UNSIGNED_LOADER, Some("shimx64.efi")),
+            tftp(9, UNSIGNED_LOADER, Some("shimx64.efi")),
             tftp(11, "snponly-arm64.efi", None),
-            BootFile { arch: 16, file: url("snponly.efi"), secure: Some(url("shimx64.efi")) },
+            BootFile { arch: 16, file: url(UNSIGNED_LOADER), secure: Some(url("shimx64.efi")) },
             BootFile { arch: 19, file: url("snponly-arm64.efi"), secure: None },
         ],
         ipxe_script: Some(format!("http://{{server}}:{http_port}/boot/ipxe?mac={{mac}}&uuid={{uuid}}")),

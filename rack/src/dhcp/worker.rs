@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwright_common::Mac;
 use rackwright_common::clock::Clock;
 use rackwright_common::snapshot::Snapshot;
-use rackwright_dhcp::{Action, Arrival, Config, Lease, Leases, Packet, Reply, respond};
+use rackwright_dhcp::{Action, Arrival, BootKind, Client, Config, Lease, Leases, Packet, Reply, respond};
 use tokio::sync::mpsc;
 
 use super::interface::{self, Interface};
@@ -158,6 +159,7 @@ impl<W: DhcpWorld> Worker<W> {
                 return (None, Vec::new());
             }
         };
+        self.choose_chain(&packet);
         let interface = &self.interfaces[arrived.interface];
         let server = view::server_address(&self.config, interface, *local);
         let arrival = Arrival { server, broadcast: !interface.has(*destination) };
@@ -174,6 +176,21 @@ impl<W: DhcpWorld> Worker<W> {
         let fixed =
             self.config.subnet_of(given).and_then(|s| self.config.fixed_address(mac, s)) == Some(given);
         (Some(Outgoing { interface: arrived.interface, server, reply, fixed }), outcome.changes)
+    }
+
+    /// Firmware that does not start the unsigned loader gets the signed one.
+    fn choose_chain(&mut self, packet: &Packet) {
+        let client = Client::of(packet);
+        let Some(mac) = client.mac else { return };
+        match client.boot {
+            BootKind::Ipxe => self.world.loader_runs(Mac(mac.0)),
+            BootKind::Pxe | BootKind::Http if self.world.wants_signed(Mac(mac.0)) => {
+                self.config.signed.insert(mac);
+                return;
+            }
+            BootKind::Pxe | BootKind::Http | BootKind::None => {}
+        }
+        self.config.signed.remove(&mac);
     }
 
     fn send(&self, outgoing: &Outgoing) {

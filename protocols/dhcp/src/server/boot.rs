@@ -56,6 +56,10 @@ impl Exchange<'_> {
         }
     }
 
+    fn is_signed(&self) -> bool {
+        self.client.mac.is_some_and(|mac| self.config.signed.contains(&mac))
+    }
+
     fn server_id_text(&self) -> String {
         self.arrival.server.to_string()
     }
@@ -72,7 +76,7 @@ impl Exchange<'_> {
             BootKind::None => None,
             BootKind::Ipxe => boot.ipxe_script.as_deref(),
             BootKind::Pxe | BootKind::Http => loader().map(|l| match &l.secure {
-                Some(secure) if permission == HostBoot::Secure => secure.as_str(),
+                Some(secure) if permission == HostBoot::Secure || self.is_signed() => secure.as_str(),
                 _ => l.file.as_str(),
             }),
         };

@@ -70,6 +70,9 @@ fn each_architecture_gets_its_loader() {
             secure,
             "architecture {arch}, signed"
         );
+        let mut refusing = config();
+        refusing.signed.insert(mac(1));
+        assert_eq!(file(&offer_to(&with_arch(arch), refusing)), secure, "architecture {arch}, refuses iPXE");
     }
 }
 

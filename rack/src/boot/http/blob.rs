@@ -30,6 +30,7 @@ pub(super) async fn boot_file(
     };
     if method == Method::GET {
         served.context.told(peer.ip(), BootStage::Loader, format!("{name}, {} bytes by HTTP", blob.size));
+        served.context.has_loader(peer.ip(), &name);
     }
     answer(&served, blob, &method, &headers).await
 }

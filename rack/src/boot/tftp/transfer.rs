@@ -1,6 +1,6 @@
 //! Moves the datagrams of one transfer.
 
-use super::super::BootContext;
+use super::super::{BootContext, plain_name};
 use super::content::{self, Content, Missing};
 use rackwright_tftp::{Limits, Outcome, Output, Request, Transfer, code, data, error};
 use std::io;
@@ -20,6 +20,7 @@ pub(super) async fn run(context: &BootContext, local: Ipv4Addr, peer: SocketAddr
             Ok((mut content, (stage, detail))) => {
                 let outcome = transfer(&socket, &mut content, request, || {
                     context.told(peer.ip(), stage, detail);
+                    context.has_loader(peer.ip(), &plain_name(&request.file));
                 })
                 .await?;
                 tracing::info!(%peer, file = request.file, bytes = content.size(), ?outcome, "TFTP");
