@@ -1,3 +1,4 @@
 //! What the end-to-end tests and the benchmarks are made of; the programs in `bin/` are thin.
 
 pub mod api_bench;
+pub mod site;

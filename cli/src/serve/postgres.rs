@@ -1,20 +1,33 @@
 //! The PostgreSQL that `up` owns: the distribution's programs, an unprivileged user, a unix socket, no TCP port.
 //!
 //! Data is kept in the folder and durable. A server that an earlier `up` left behind when it was killed is stopped
-//! first, so that exactly one process tree owns the data. Its user is `postgres` where there is one, else
-//! `nobody`; PostgreSQL refuses to run as root.
+//! first, so that exactly one process tree owns the data. A server that ends is started again, a few times a
+//! minute, while region and rack go on without it: that delays work and loses none. Its user is `postgres` where
+//! there is one, else `nobody`; PostgreSQL refuses to run as root.
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::Pid;
+use std::collections::VecDeque;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 const USER: &str = "rackwright";
 /// A unix socket's path has 107 bytes at most; PostgreSQL appends `/.s.PGSQL.5432`.
 const LONGEST_FOLDER: usize = 90;
+/// The server may end so often within [`WINDOW`]; once more, and it is beyond starting again.
+const RESTARTS: usize = 5;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Before the server is started again; doubled each time. Processes of the one that was killed need a moment to
+/// notice, and the data belongs to them until then.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Bytes without which a start is not worth trying: the server makes files of 16 MiB.
+const ROOM: u64 = 32 << 20;
 
 /// A running server.
 pub struct Postgres {
@@ -58,17 +71,57 @@ impl Postgres {
         format!("postgres://{USER}@localhost/{database}?host={}", self.sockets.display())
     }
 
-    /// Ends when the server does, which it should not.
-    pub async fn watch(&self) -> Result<()> {
-        let status = self.server.lock().await.wait().await?;
-        bail!("PostgreSQL has ended ({status}); see its log in {}", self.data.with_file_name("log").display())
+    /// Starts the server again whenever it ends. Ends itself, with the reason, when that happens too often.
+    pub async fn keep_running(&self) -> Result<()> {
+        let mut ends = Ends::default();
+        loop {
+            let status = self.server.lock().await.wait().await?;
+            let Some(pause) = ends.next(Instant::now()) else {
+                bail!(
+                    "PostgreSQL has ended {} times within {} s ({status}); its log says why: {}",
+                    RESTARTS + 1,
+                    WINDOW.as_secs(),
+                    self.log().display()
+                );
+            };
+            tracing::error!(%status, log = %self.log().display(), "PostgreSQL has ended; starting it again");
+            tokio::time::sleep(pause).await;
+            self.until_room().await?;
+            // Under the lock from the start on: whoever stops the server finds the one that runs.
+            let mut server = self.server.lock().await;
+            *server = run_server(&self.programs, &self.data, &self.sockets, self.owner)?;
+        }
     }
 
     /// Stops the server: connections are cut, everything is on disk.
     pub async fn stop(&self) -> Result<()> {
-        pg_ctl(&self.programs, &self.data, self.owner, &["-m", "fast", "-w", "stop"]).await?;
-        self.server.lock().await.wait().await?;
+        let mut server = self.server.lock().await;
+        if let Some(pid) = server.id().and_then(|pid| i32::try_from(pid).ok()) {
+            kill(Pid::from_raw(pid), Signal::SIGINT).context("PostgreSQL cannot be stopped")?;
+            server.wait().await?;
+        }
         Ok(())
+    }
+
+    /// On a full disk the server would only fail again: there has to be room first.
+    async fn until_room(&self) -> Result<()> {
+        let mut told = false;
+        while room(&self.data)? < ROOM {
+            if !told {
+                tracing::error!(
+                    folder = %self.data.display(),
+                    "the disk is full; PostgreSQL is started again as soon as {} MiB are free",
+                    ROOM >> 20
+                );
+                told = true;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.data.with_file_name("log")
     }
 
     async fn psql(&self, database: &str, sql: &str) -> Result<String> {
@@ -101,10 +154,8 @@ impl Postgres {
             };
             let Err(error) = last else { return Ok(()) };
             if let Some(status) = self.server.lock().await.try_wait()? {
-                bail!(
-                    "PostgreSQL does not start ({status}); see {}",
-                    self.data.with_file_name("log").display()
-                );
+                let full = if room(&self.data)? < ROOM { "the disk is full; " } else { "" };
+                bail!("PostgreSQL does not start ({status}): {full}its log is {}", self.log().display());
             }
             if tokio::time::Instant::now() >= deadline {
                 bail!("PostgreSQL does not become ready: {error}");
@@ -120,6 +171,29 @@ impl Postgres {
         }
         Ok(())
     }
+}
+
+/// When the server ended, lately.
+#[derive(Debug, Default)]
+struct Ends(VecDeque<Instant>);
+
+impl Ends {
+    /// Notes an end; how long to wait before the next start, or `None` when it was one too many.
+    fn next(&mut self, now: Instant) -> Option<Duration> {
+        while self.0.front().is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW) {
+            self.0.pop_front();
+        }
+        self.0.push_back(now);
+        let before = u32::try_from(self.0.len() - 1).ok()?;
+        (self.0.len() <= RESTARTS).then(|| PAUSE * 2_u32.saturating_pow(before))
+    }
+}
+
+/// Bytes that may still be written where a folder is, by those who are not root.
+fn room(folder: &Path) -> Result<u64> {
+    let found =
+        statvfs(folder).with_context(|| format!("the disk of {} cannot be read", folder.display()))?;
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
 /// The newest installed server programs.
@@ -217,4 +291,28 @@ fn run_server(programs: &Path, data: &Path, sockets: &Path, owner: Option<(u32, 
     // A group of its own: Ctrl-C reaches us, and we stop it in order.
     command.process_group(0).stdout(log.try_clone()?).stderr(log);
     command.spawn().context("postgres cannot be started")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_ends_is_started_again_five_times_a_minute() {
+        let start = Instant::now();
+        let mut ends = Ends::default();
+        let pauses: Vec<_> = (0..6).map(|second| ends.next(start + Duration::from_secs(second))).collect();
+        let milliseconds: Vec<_> = pauses.iter().map(|p| p.map(|p| p.as_millis())).collect();
+        assert_eq!(milliseconds, [Some(250), Some(500), Some(1000), Some(2000), Some(4000), None]);
+    }
+
+    #[test]
+    fn a_minute_later_the_past_is_forgotten() {
+        let start = Instant::now();
+        let mut ends = Ends::default();
+        for second in 0..5 {
+            assert!(ends.next(start + Duration::from_secs(second)).is_some());
+        }
+        assert_eq!(ends.next(start + WINDOW + Duration::from_secs(5)), Some(PAUSE));
+    }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use rackwright_rack::config::RackConfig;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::daemon::Region;
+use rackwright_region::lifecycle::Timing;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,6 +33,12 @@ pub struct UpArgs {
     /// Seconds until an installed system must have reported.
     #[arg(long, default_value_t = 1800)]
     system_seconds: u64,
+    /// Seconds without a word from the ephemeral environment until its machine counts as gone and is booted again.
+    #[arg(long, default_value_t = 90)]
+    agent_silence_seconds: u64,
+    /// Seconds for which a BMC that does not answer is asked again.
+    #[arg(long, default_value_t = 300)]
+    bmc_patience_seconds: u64,
 }
 
 impl UpArgs {
@@ -67,27 +74,30 @@ impl UpArgs {
         let pages = router(region.app());
         tokio::spawn(announce(self.listen, data.join("admin.token"), started, cancel.clone()));
         let (stop_region, stop_rack) = (cancel.child_token(), cancel.child_token());
-        // What ends first ends all: the supervisor starts a clean whole.
+        // What ends first ends all: the supervisor starts a clean whole. PostgreSQL alone may end and come back.
         tokio::select! {
             ended = region.run(pages, stop_region) => ended.context("the region has stopped"),
             ended = rackwright_rack::daemon::run(rack, stop_rack) => ended.context("the rack has stopped"),
-            ended = postgres.watch() => ended,
+            ended = postgres.keep_running() => ended,
         }
     }
 
     fn region(&self, postgres: &Postgres, data: &Path) -> RegionConfig {
-        let mut config = RegionConfig {
+        RegionConfig {
             name: host_name(),
             data: data.to_owned(),
             database_url: postgres.url("rackwright"),
             listen: self.listen,
             stream_listen: self.stream_listen,
             serve_new_networks: true,
+            timing: Timing {
+                boot_seconds: self.boot_seconds,
+                agent_silence_seconds: self.agent_silence_seconds,
+                system_seconds: self.system_seconds,
+                bmc_patience_seconds: self.bmc_patience_seconds,
+            },
             ..RegionConfig::default()
-        };
-        config.timing.boot_seconds = self.boot_seconds;
-        config.timing.system_seconds = self.system_seconds;
-        config
+        }
     }
 
     fn rack(&self, data: &Path) -> RackConfig {

@@ -6,6 +6,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::future::ready;
+use std::time::Duration;
+
+/// A database that takes longer to answer is one that cannot be worked with; whoever asks wants to know soon.
+const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// The process lives.
 pub async fn healthz() -> &'static str {
@@ -14,11 +18,13 @@ pub async fn healthz() -> &'static str {
 
 /// The database answers and takes writes.
 pub async fn readyz(State(app): State<App>) -> Response {
-    match controller::is_ready(&app).await {
-        Ok(true) => "ready\n".into_response(),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is read-only\n").into_response(),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
-    }
+    let because = match tokio::time::timeout(READY_WITHIN, controller::is_ready(&app)).await {
+        Ok(Ok(true)) => return "ready\n".into_response(),
+        Ok(Ok(false)) => "the database is read-only".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the database does not answer in time".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{because}\n")).into_response()
 }
 
 /// Machines by status, operations under way, requests answered.

@@ -53,7 +53,7 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The database does not answer.
-    #[error("the database does not answer; try again in a moment")]
+    #[error("{}", outage(.0))]
     Unavailable(#[source] DbError),
     /// A fault of ours.
     #[error("an internal error; the region's log says more")]
@@ -142,6 +142,15 @@ const CONSTRAINTS: &[(&str, &str, bool, &str)] = &[
     ("bmc_port_check", "port", false, "a port is 1 to 65535"),
 ];
 
+/// What to say of a database that does not do what is asked.
+fn outage(error: &DbError) -> &'static str {
+    if error.is_disk_full() {
+        "the database's disk is full; make room there and try again"
+    } else {
+        "the database does not answer; try again in a moment"
+    }
+}
+
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
         match error {
@@ -156,11 +165,9 @@ impl From<DbError> for Error {
             }
             DbError::NotFound => Self::not_found("row", "of that number"),
             DbError::Stale => Self::Busy("somebody else changed it at the same time; try again".into()),
+            DbError::Unavailable(_) if error.is_outage() => Self::Unavailable(error),
             // The server answered, and it is our statement that it did not like.
-            DbError::Unavailable(sqlx::Error::Database(_))
-            | DbError::Corrupt { .. }
-            | DbError::Migrate(_) => Self::internal(error),
-            DbError::Unavailable(_) => Self::Unavailable(error),
+            DbError::Unavailable(_) | DbError::Corrupt { .. } | DbError::Migrate(_) => Self::internal(error),
         }
     }
 }

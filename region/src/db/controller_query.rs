@@ -86,7 +86,9 @@ pub async fn leases(conn: &mut PgConnection, subnet: Option<i64>) -> Result<Vec<
 /// Whether the database takes writes.
 pub async fn is_writable(conn: &mut PgConnection) -> Result<bool, DbError> {
     Ok(sqlx::query_scalar!(
-        r#"SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' AS "ok!""#
+        // A transaction number is only given once it is on disk at the end of this statement.
+        r#"SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' THEN false
+                  ELSE pg_current_xact_id() IS NOT NULL END AS "ok!""#
     )
     .fetch_one(conn)
     .await?)

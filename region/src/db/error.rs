@@ -33,6 +33,32 @@ pub enum DbError {
     Unavailable(#[source] sqlx::Error),
 }
 
+/// Classes of SQLSTATE (PostgreSQL, appendix A) that speak of the server's state and not of the statement: broken
+/// connections, no room or memory, shutting down or starting up, a standby, its own disk.
+const OUTAGES: [&str; 5] = ["08", "53", "57P", "25006", "58"];
+
+impl DbError {
+    /// Whether the server is at fault and the same statement may succeed in a while.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(said)) => {
+                said.code().is_some_and(|code| OUTAGES.iter().any(|class| code.starts_with(class)))
+            }
+            Self::Unavailable(_) => true,
+            Self::Constraint { .. }
+            | Self::NotFound
+            | Self::Stale
+            | Self::Migrate(_)
+            | Self::Corrupt { .. } => false,
+        }
+    }
+
+    /// Whether the database has no room to write (SQLSTATE 53100).
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(said)) if said.code().is_some_and(|c| c == "53100"))
+    }
+}
+
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         match &error {

@@ -153,6 +153,7 @@ pub const GROUPS: &[Group] = &[
         steps: &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
+            Step::EndToEnd { name: "outages" },
             Step::EndToEnd { name: "e2e" },
         ],
         limit: Duration::from_secs(40 * MINUTE),
