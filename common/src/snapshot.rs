@@ -91,9 +91,9 @@ pub struct HostView {
     pub interfaces: Vec<HostInterface>,
     /// What it boots when it asks.
     pub boot: BootDecision,
-    /// Start it through shim and signed GRUB.
+    /// Whether its firmware starts signed loaders only; `None` when it was never seen from inside.
     #[serde(default)]
-    pub secure_boot: bool,
+    pub secure_boot: Option<bool>,
 }
 
 /// An interface of a known machine, and the address it always gets.

@@ -36,7 +36,7 @@ fn known(mac: &str, address: Option<&str>) -> HostView {
             address: address.map(|a| a.parse().unwrap()),
         }],
         boot: BootDecision::Local,
-        secure_boot: false,
+        secure_boot: Some(false),
     }
 }
 

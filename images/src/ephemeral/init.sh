@@ -34,6 +34,11 @@ interfaces() { # Ethernet interfaces to try: the one that the machine booted fro
 /sbin/coldplug
 # The drivers of a BMC and of sensors take their time, and the network does not wait for them.
 (/sbin/modprobe -q -a ipmi_si ipmi_devintf ipmi_ssif 2>/dev/null) &
+# The agent reads there whether Secure Boot is on.
+if [ -d /sys/firmware/efi/efivars ]; then
+	/sbin/modprobe -q efivarfs
+	$bb mount -t efivarfs -o ro,nosuid,nodev,noexec efivarfs /sys/firmware/efi/efivars
+fi
 $bb ip link set lo up
 said "drivers loaded"
 

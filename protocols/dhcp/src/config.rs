@@ -80,20 +80,23 @@ pub enum HostBoot {
     /// The usual loader.
     #[default]
     Network,
-    /// The signed loader where the architecture has one.
+    /// Nobody knows whether its firmware checks signatures. It gets the signed loader, which goes on to the usual one
+    /// where it may; but the usual one when it asks by HTTP, where the signed one cannot go on.
+    Either,
+    /// The signed loader where the architecture has one; nothing by HTTP.
     Secure,
 }
 
 /// Loaders by architecture, and iPXE's script. In every text `{server}` stands for the answering server's address,
 /// `{mac}` for the client's, `{uuid}` for its UUID (nothing when it sends none), `{arch}` for its architecture number.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
     /// Loaders; the first that matches is used.
     pub loaders: Vec<BootFile>,
     /// The URL of the script that iPXE gets.
     pub ipxe_script: Option<String>,
-    /// Whether machines in no [`Host`] boot too.
-    pub unknown: bool,
+    /// What machines in no [`Host`] may boot.
+    pub unknown: HostBoot,
 }
 
 /// The loader of one architecture.
@@ -105,6 +108,13 @@ pub struct BootFile {
     pub file: String,
     /// The same for machines with Secure Boot.
     pub secure: Option<String>,
+}
+
+impl Default for Boot {
+    /// Nothing for anybody.
+    fn default() -> Boot {
+        Boot { loaders: Vec::new(), ipxe_script: None, unknown: HostBoot::Never }
+    }
 }
 
 /// Times and bounds.

@@ -3,6 +3,7 @@
 //! This GRUB has no HTTP and can load no module: kernel and initial RAM disk come by TFTP, and it knows itself only by
 //! MAC. `/grub/grub.cfg` sends each machine to a file of its own, so that no machine sees another's token.
 
+use super::UNSIGNED_LOADER;
 use super::decide::{Script, decide, hyphens, kernel_arguments, printable, racks};
 use rackwright_common::Mac;
 use rackwright_common::link::BootStage;
@@ -27,12 +28,26 @@ pub fn mac_in_name(name: &str) -> Option<Mac> {
     name.strip_prefix(BY_MAC)?.strip_suffix(".cfg")?.parse().ok()
 }
 
-/// The configuration of the machine with this MAC. `rack` is the `address:port` of this rack's HTTP service.
-pub fn script(snapshot: &Snapshot, mac: Mac, rack: &str) -> Script {
+/// The configuration of the machine with this MAC. `rack` is the `address:port` of this rack's HTTP service; with `ipxe`,
+/// a machine without Secure Boot goes on to iPXE, which is many times as quick, and comes back if that fails.
+pub fn script(snapshot: &Snapshot, mac: Mac, rack: &str, ipxe: bool) -> Script {
     let host = snapshot.host_by_mac(mac);
     let name =
         host.map_or_else(|| "unknown machine".to_owned(), |h| format!("{} ({})", h.hostname, h.machine));
     let mut text = format!("echo {}\n", quoted(&format!("Rackwright: {name}")));
+    if ipxe {
+        let server = host_of(rack);
+        write!(
+            text,
+            "if [ \"$lockdown\" != y ]; then
+  if chainloader (tftp,{server})/{UNSIGNED_LOADER}; then
+    boot
+  fi
+fi
+"
+        )
+        .expect("text takes text");
+    }
     let (stage, detail) = match decide(snapshot, None, Some(mac)) {
         None => {
             text.push_str(
@@ -82,7 +97,7 @@ fn ephemeral(text: &mut String, racks: &[String], mac: Mac, host: Option<&HostVi
     let arguments = kernel_arguments(racks, host, boot, &hyphens(mac));
     let words: Vec<String> = arguments.split_whitespace().map(quoted).collect();
     for rack in racks {
-        let server = rack.rsplit_once(':').map_or(rack.as_str(), |(host, _)| host);
+        let server = host_of(rack);
         write!(
             text,
             "if linux (tftp,{server})/blob/{} {}; then
@@ -100,6 +115,10 @@ fi
     text.push_str(
         "echo 'No rack gave kernel and initial RAM disk; restarting in 10 seconds.'\nsleep 10\nreboot\n",
     );
+}
+
+fn host_of(rack: &str) -> &str {
+    rack.rsplit_once(':').map_or(rack, |(host, _)| host)
 }
 
 /// One word to GRUB's shell.
@@ -124,7 +143,7 @@ mod tests {
 
     #[test]
     fn kernel_and_initrd_come_by_tftp_from_any_rack() {
-        let script = script(&snapshot(BootDecision::Ephemeral(ephemeral_boot())), MAC, RACK);
+        let script = script(&snapshot(BootDecision::Ephemeral(ephemeral_boot())), MAC, RACK, false);
         let (k, i) = ("a".repeat(64), "b".repeat(64));
         let arguments = "'BOOTIF=01-52-54-00-ab-cd-01' 'rackwright.racks=10.0.0.1:5248,10.0.0.2:5248' \
                          'rackwright.token=t0ken' 'rackwright.machine=abc234' 'console=ttyS0'";
@@ -151,8 +170,22 @@ reboot
     }
 
     #[test]
+    fn without_secure_boot_ipxe_goes_on_and_comes_back_when_it_cannot() {
+        let decision = || BootDecision::Ephemeral(ephemeral_boot());
+        let [with, without] = [true, false].map(|ipxe| script(&snapshot(decision()), MAC, RACK, ipxe).text);
+        let first = "if [ \"$lockdown\" != y ]; then
+  if chainloader (tftp,10.0.0.1)/snponly.efi; then
+    boot
+  fi
+fi
+";
+        assert_eq!(with.replace(first, ""), without);
+        assert!(with.find(first) < with.find("if linux"));
+    }
+
+    #[test]
     fn local_boot_looks_for_an_installed_loader() {
-        let script = script(&snapshot(BootDecision::Local), MAC, RACK);
+        let script = script(&snapshot(BootDecision::Local), MAC, RACK, false);
         assert!(script.text.contains("chainloader ($root)$file"));
         assert!(script.text.ends_with("exit 1\n"));
     }
@@ -160,13 +193,13 @@ reboot
     #[test]
     fn a_reason_is_only_words() {
         let reason = "it's\nhalt".to_owned();
-        let script = script(&snapshot(BootDecision::Hold { reason }), MAC, RACK);
+        let script = script(&snapshot(BootDecision::Hold { reason }), MAC, RACK, false);
         assert!(script.text.contains("echo 'Waiting: it'\\''s halt'\n"), "{}", script.text);
     }
 
     #[test]
     fn a_stranger_without_enlisting_is_refused() {
-        let script = script(&Snapshot { generation: 1, ..Snapshot::default() }, MAC, RACK);
+        let script = script(&Snapshot { generation: 1, ..Snapshot::default() }, MAC, RACK, false);
         assert_eq!(script.stage, BootStage::Refused);
     }
 }

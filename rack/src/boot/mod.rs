@@ -64,7 +64,7 @@ impl BootContext {
         let verdict = self.unsigned.asks(mac, Instant::now());
         if verdict == Verdict::FoundOut {
             let detail = "the firmware did not start the unsigned loader (Secure Boot, presumably): it gets the signed one";
-            let (uuid, stage, detail) = (None, BootStage::Refused, detail.to_owned());
+            let (uuid, stage, detail) = (None, BootStage::Loader, detail.to_owned());
             self.journal.append(Fact::Boot { mac: Some(mac), uuid, stage, detail });
         }
         verdict != Verdict::Usual

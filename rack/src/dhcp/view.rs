@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use rackwright_common::snapshot::{Snapshot, SubnetView};
+use rackwright_common::snapshot::{HostView, Snapshot, SubnetView};
 use rackwright_dhcp::{Boot, BootFile, Config, Host, HostBoot, Limits, MacAddr, Pool, Subnet};
 
 use super::interface::Interface;
@@ -37,7 +37,7 @@ fn subnet(view: &SubnetView, interfaces: &[Interface]) -> Subnet {
 
 /// Reservations first: a machine with the same MAC comes later and wins.
 fn hosts(snapshot: &Snapshot) -> Vec<Host> {
-    let stranger = if snapshot.enlist.is_some() { HostBoot::Network } else { HostBoot::Never };
+    let stranger = stranger(snapshot);
     let reserved = snapshot.reservations.iter().map(|r| Host {
         mac: MacAddr(r.mac.0),
         uuid: None,
@@ -51,10 +51,22 @@ fn hosts(snapshot: &Snapshot) -> Vec<Host> {
             uuid: host.uuid.map(uuid::Uuid::into_bytes),
             addresses: interface.address.into_iter().collect(),
             hostname: Some(host.hostname.to_string()),
-            boot: if host.secure_boot { HostBoot::Secure } else { HostBoot::Network },
+            boot: known(host),
         })
     });
     reserved.chain(machines).collect()
+}
+
+fn stranger(snapshot: &Snapshot) -> HostBoot {
+    if snapshot.enlist.is_some() { HostBoot::Either } else { HostBoot::Never }
+}
+
+fn known(host: &HostView) -> HostBoot {
+    match host.secure_boot {
+        None => HostBoot::Either,
+        Some(false) => HostBoot::Network,
+        Some(true) => HostBoot::Secure,
+    }
 }
 
 /// The client table of DESIGN §6. A known machine always gets a loader: what it then boots is the script's decision.
@@ -71,11 +83,11 @@ fn boot(snapshot: &Snapshot, http_port: u16) -> Boot {
             tftp(7, UNSIGNED_LOADER, Some("shimx64.efi")),
             tftp(9, UNSIGNED_LOADER, Some("shimx64.efi")),
             tftp(11, "snponly-arm64.efi", None),
-            BootFile { arch: 16, file: url(UNSIGNED_LOADER), secure: Some(url("shimx64.efi")) },
+            BootFile { arch: 16, file: url(UNSIGNED_LOADER), secure: None },
             BootFile { arch: 19, file: url("snponly-arm64.efi"), secure: None },
         ],
         ipxe_script: Some(format!("http://{{server}}:{http_port}/boot/ipxe?mac={{mac}}&uuid={{uuid}}")),
-        unknown: snapshot.enlist.is_some(),
+        unknown: stranger(snapshot),
     }
 }
 

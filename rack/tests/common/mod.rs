@@ -23,7 +23,7 @@ pub fn snapshot(kernel: BlobRef, initrd: BlobRef) -> Snapshot {
         uuid: None,
         interfaces: vec![HostInterface { mac: MAC, address: None }],
         boot: BootDecision::Ephemeral(boot),
-        secure_boot: false,
+        secure_boot: Some(false),
     };
     Snapshot { generation: 1, hosts: vec![host], ..Snapshot::default() }
 }

@@ -69,8 +69,8 @@ pub struct Host {
     pub on_behalf: Option<(OperationId, i64)>,
     /// Shown while it is held.
     pub status_message: String,
-    /// Through shim and signed GRUB.
-    pub secure_boot: bool,
+    /// Whether its firmware starts signed loaders only; `None` when it was never seen from inside.
+    pub secure_boot: Option<bool>,
     /// MAC and fixed address.
     pub interfaces: Vec<(Mac, Option<Ipv4Addr>)>,
 }
@@ -78,7 +78,8 @@ pub struct Host {
 /// All machines.
 pub async fn hosts(conn: &mut PgConnection) -> Result<Vec<Host>, DbError> {
     let rows = sqlx::query!(
-        "SELECT m.id, m.hostname, m.system_uuid, m.boot, m.boot_operation_id, m.boot_epoch, m.status_message, m.secure_boot,
+        "SELECT m.id, m.hostname, m.system_uuid, m.boot, m.boot_operation_id, m.boot_epoch, m.status_message,
+                CASE WHEN m.inventory IS NOT NULL THEN m.secure_boot END AS secure_boot,
                 array_agg(i.mac ORDER BY i.id) FILTER (WHERE i.mac IS NOT NULL) AS macs,
                 array_agg(coalesce(host(i.address), '') ORDER BY i.id) FILTER (WHERE i.mac IS NOT NULL) AS addresses
          FROM machine m LEFT JOIN interface i ON i.machine_id = m.id GROUP BY m.id ORDER BY m.id"

@@ -14,8 +14,13 @@ const IPXE_NO_PROXY: [u8; 3] = [176, 1, 1];
 
 /// What the machine may boot; `None` when nothing.
 fn permission(config: &Config, client: &Client) -> Option<HostBoot> {
-    let unknown = config.boot.unknown.then_some(HostBoot::Network);
-    config.host_boot(client.uuid, client.mac).or(unknown).filter(|b| *b != HostBoot::Never)
+    let boot = config.host_boot(client.uuid, client.mac).unwrap_or(config.boot.unknown);
+    let refuses_usual = client.mac.is_some_and(|mac| config.signed.contains(&mac));
+    match boot {
+        HostBoot::Never => None,
+        HostBoot::Network | HostBoot::Either if refuses_usual => Some(HostBoot::Secure),
+        boot => Some(boot),
+    }
 }
 
 /// Whether it asks to boot and may not.
@@ -56,10 +61,6 @@ impl Exchange<'_> {
         }
     }
 
-    fn is_signed(&self) -> bool {
-        self.client.mac.is_some_and(|mac| self.config.signed.contains(&mac))
-    }
-
     fn server_id_text(&self) -> String {
         self.arrival.server.to_string()
     }
@@ -75,10 +76,10 @@ impl Exchange<'_> {
         let template = match self.client.boot {
             BootKind::None => None,
             BootKind::Ipxe => boot.ipxe_script.as_deref(),
-            BootKind::Pxe | BootKind::Http => loader().map(|l| match &l.secure {
-                Some(secure) if permission == HostBoot::Secure || self.is_signed() => secure.as_str(),
-                _ => l.file.as_str(),
-            }),
+            BootKind::Http if permission == HostBoot::Secure => None,
+            BootKind::Http => loader().map(|l| l.file.as_str()),
+            BootKind::Pxe if permission == HostBoot::Network => loader().map(|l| l.file.as_str()),
+            BootKind::Pxe => loader().map(|l| l.secure.as_ref().unwrap_or(&l.file).as_str()),
         };
         template.map(|text| self.fill_in(text))
     }

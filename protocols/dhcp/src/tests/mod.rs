@@ -108,7 +108,7 @@ pub(crate) fn boot_table() -> Boot {
             file(19, "http://{server}:5248/boot/snponly-arm64.efi", None),
         ],
         ipxe_script: Some("http://{server}:5248/boot/ipxe?mac={mac}&uuid={uuid}".into()),
-        unknown: true,
+        unknown: HostBoot::Network,
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn snapshot(boot: BootDecision) -> Snapshot {
         uuid: Some(Uuid::from_u128(7)),
         interfaces: vec![HostInterface { mac: MAC, address: None }],
         boot,
-        secure_boot: false,
+        secure_boot: Some(false),
     };
     let racks = vec!["10.0.0.2:5248".to_owned(), "10.0.0.1:5248".to_owned()];
     Snapshot { generation: 1, hosts: vec![host], racks, ..Snapshot::default() }

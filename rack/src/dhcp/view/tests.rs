@@ -50,7 +50,7 @@ fn a_machine_wins_over_a_reservation_of_its_mac_and_keeps_both_addresses() {
         uuid: Some(uuid::Uuid::from_u128(7)),
         interfaces: vec![HostInterface { mac: MACHINE, address: Some(address("10.1.0.20")) }],
         boot: snapshot::BootDecision::Local,
-        secure_boot: true,
+        secure_boot: Some(true),
     };
     let reserved = ReservationView { mac: MACHINE, address: address("10.3.0.9"), hostname: None };
     let subnets = vec![subnet_view(1, "10.1.0.0/24"), subnet_view(3, "10.3.0.0/24")];
@@ -62,7 +62,7 @@ fn a_machine_wins_over_a_reservation_of_its_mac_and_keeps_both_addresses() {
     assert_eq!(config.fixed_address(mac, &config.subnets()[1]), Some(address("10.3.0.9")));
     assert_eq!(config.host_boot(None, mac), Some(HostBoot::Secure));
     assert_eq!(config.host_boot(Some(*uuid::Uuid::from_u128(7).as_bytes()), None), Some(HostBoot::Secure));
-    assert!(!config.boot.unknown, "nothing to enlist with");
+    assert_eq!(config.boot.unknown, rackwright_dhcp::HostBoot::Never, "nothing to enlist with");
 }
 
 #[test]
