@@ -40,6 +40,14 @@ pub fn amt_simulator() -> Result<PathBuf> {
     Ok(target().join("debug/rackwright-amt-sim"))
 }
 
+/// Programs of the workspace as they are shipped; yields their folder.
+pub fn release(programs: &[&str]) -> Result<PathBuf> {
+    let mut arguments = vec!["build", "--release", "--workspace"];
+    arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
+    cargo(&arguments, &[])?;
+    Ok(target().join("release"))
+}
+
 /// Runs cargo in the workspace.
 pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     println!("$ cargo {}", arguments.join(" "));
