@@ -1,6 +1,6 @@
 //! `cargo xtask bench [NAME]`: how fast it is and how much memory it takes, beside goals.
 //!
-//! What holds: programs are built for release; everything that serves does so inside a lab of its own, which is
+//! What holds: programs are built for release, unless `--program` names one; everything that serves does so inside a lab of its own, which is
 //! removed at the end. A missed goal ends with exit code 1. `docs/benchmarks.md` has measured figures.
 
 mod api;
@@ -10,8 +10,10 @@ mod memory;
 mod ready;
 
 use crate::arguments::Arguments;
+use crate::build;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A benchmark: name, what it tells, what it takes.
@@ -26,7 +28,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "boot",
         tells: "power-on to agent, inventory and deployed system, beside dnsmasq + nginx",
-        options: "[--runs N] [--firmware bios|uefi] [--skip-deploy] [--only ours|floor] [--json]",
+        options: "[--runs N] [--firmware bios|uefi] [--skip-deploy] [--only ours|floor] [--program FILE] [--json]",
         run: boot::run,
     },
     Bench {
@@ -38,13 +40,13 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "memory",
         tells: "resident memory of region and rack with 1,000 machines",
-        options: "[--machines N] [--json]",
+        options: "[--machines N] [--program FILE] [--json]",
         run: memory::run,
     },
     Bench {
         name: "ready",
         tells: "`rackwright up` until it is ready",
-        options: "[--runs N] [--json]",
+        options: "[--runs N] [--program FILE] [--json]",
         run: ready::run,
     },
 ];
@@ -64,6 +66,14 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
 fn list() -> String {
     let line = |b: &Bench| format!("  {:<8} {}\n           {}\n", b.name, b.tells, b.options);
     format!("benchmarks:\n{}", BENCHES.iter().map(line).collect::<String>())
+}
+
+/// `--program FILE`, or `rackwright` built for release from here.
+fn program(given: Option<String>) -> Result<PathBuf> {
+    match given {
+        Some(file) => fs::canonicalize(&file).with_context(|| format!("--program {file}")),
+        None => Ok(build::release(&["rackwright"])?.join("rackwright")),
+    }
 }
 
 /// `--runs N`, 1 at least.

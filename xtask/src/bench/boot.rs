@@ -13,7 +13,7 @@ mod ours;
 mod report;
 mod stages;
 
-use super::runs;
+use super::{program, runs};
 use crate::arguments::Arguments;
 use crate::demo::{Programs, images};
 use crate::{build, setup};
@@ -41,6 +41,7 @@ struct Options {
     /// Machines of the demo's plan.
     machines: Vec<&'static str>,
     deploy: bool,
+    program: Option<String>,
     ours: bool,
     floor: bool,
     json: bool,
@@ -54,11 +55,12 @@ pub struct Boot {
     pub deploy: Option<Phases>,
 }
 
-/// `bench boot [--runs N] [--firmware bios|uefi] [--skip-deploy] [--only ours|floor] [--json]`
+/// `bench boot [--runs N] [--firmware bios|uefi] [--skip-deploy] [--only ours|floor] [--program FILE]
+/// [--json]`
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let options = options(arguments)?;
     setup::ensure_installed(setup::BENCH)?;
-    let programs = if options.ours { Some(build()?) } else { None };
+    let programs = if options.ours { Some(build(options.program.clone())?) } else { None };
     let interrupt = Interrupt::listen()?;
     let report = measure(&options, programs.as_ref(), &interrupt)?;
     if options.json {
@@ -71,10 +73,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Builds the programs, and the images where they are missing or stale.
-fn build() -> Result<Programs> {
-    let agent = build::agent()?;
-    let rackwright = build::release(&["rackwright"])?.join("rackwright");
-    let programs = Programs { rackwright, agent };
+fn build(given: Option<String>) -> Result<Programs> {
+    let programs = Programs { agent: build::agent()?, rackwright: program(given)? };
     images::build(&programs)?;
     Ok(programs)
 }
@@ -93,16 +93,10 @@ fn options(mut arguments: Arguments) -> Result<Options> {
         Some(other) => bail!("--only {other}: ours or floor"),
     };
     let deploy = !arguments.flag("--skip-deploy");
-    let options = Options {
-        runs: runs(&mut arguments)?,
-        machines,
-        deploy,
-        ours,
-        floor,
-        json: arguments.flag("--json"),
-    };
+    let (runs, json) = (runs(&mut arguments)?, arguments.flag("--json"));
+    let program = arguments.option("--program")?;
     arguments.done()?;
-    Ok(options)
+    Ok(Options { runs, machines, deploy, program, ours, floor, json })
 }
 
 /// Without programs only the floor is measured, with the images that an earlier run has built.

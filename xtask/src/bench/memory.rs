@@ -5,7 +5,7 @@
 //! all of them at rest; the rack is enrolled with a token, as on a second box. Resident means `VmRSS`, shared pages
 //! counted in full. MB are 10^6 bytes.
 
-use super::load;
+use super::{load, program};
 use crate::arguments::Arguments;
 use crate::http::Client;
 use crate::postgres::Postgres;
@@ -54,14 +54,16 @@ struct Report {
     load: f64,
 }
 
-/// `bench memory [--machines N] [--json]`
+/// `bench memory [--machines N] [--program FILE] [--json]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let machines = arguments.option("--machines")?.unwrap_or_else(|| "1000".to_owned());
     let machines: u32 = machines.parse().with_context(|| format!("--machines {machines}"))?;
     let json = arguments.flag("--json");
+    let given = arguments.option("--program")?;
     arguments.done()?;
     setup::ensure_installed(setup::BENCH)?;
-    let programs = build::release(&["rackwright", "bench-seed"])?;
+    let program = program(given)?;
+    let seed = build::seed()?;
     let interrupt = Interrupt::listen()?;
     let postgres = Postgres::start()?;
     let mut plan = LabPlan::with_machines(Vec::new());
@@ -69,7 +71,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         nic.addresses = vec![ADDRESS.to_owned()];
     }
     let lab = Lab::temporary(PREFIX, plan)?;
-    let site = Site { lab: &lab, programs, interrupt: &interrupt };
+    let site = Site { lab: &lab, program, seed, interrupt: &interrupt };
     let report = site.measure(&postgres.url("postgres"), machines)?;
     // The region lets go of the database first.
     drop(lab);
@@ -105,7 +107,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
 /// A region and a rack on the lab's controller.
 struct Site<'a> {
     lab: &'a Lab,
-    programs: PathBuf,
+    program: PathBuf,
+    seed: PathBuf,
     interrupt: &'a Interrupt,
 }
 
@@ -119,7 +122,7 @@ impl Site<'_> {
             ensure!(answer.status == 200, "/readyz says {}", answer.status);
             Ok(())
         })?;
-        let mut seed = Command::new(self.programs.join("bench-seed"));
+        let mut seed = Command::new(&self.seed);
         ns::run(seed.arg(machines.to_string()).env("DATABASE_URL", database))?;
         let token = fs::read_to_string(self.folder("region").join("admin.token"))?;
         let api = api.with_token(&token);
@@ -147,7 +150,7 @@ impl Site<'_> {
         let config = data.join("region.toml");
         let text = format!("name = \"region-1\"\ndata = {data:?}\ndatabase_url = \"{database}\"\n");
         fs::write(&config, text).with_context(|| config.display().to_string())?;
-        let mut command = self.lab.exec("ctl", &self.program());
+        let mut command = self.command();
         command.args(["region", "--config"]).arg(&config);
         self.lab.spawn("region", &command)
     }
@@ -156,18 +159,18 @@ impl Site<'_> {
         let data = self.folder("rack");
         fs::create_dir_all(&data)?;
         let config = data.join("rack.toml");
-        let mut command = self.lab.exec("ctl", &self.program());
+        let mut command = self.command();
         command.args(["rack", "token", "rack-1"]).env("RACKWRIGHT_URL", format!("http://{REGION}"));
         command.env("RACKWRIGHT_TOKEN_FILE", self.folder("region").join("admin.token"));
         let token = ns::run_for_text(&mut command)?;
-        let mut enroll = self.lab.exec("ctl", &self.program());
+        let mut enroll = self.command();
         enroll.args(["rack", "enroll", "-", "--interface", "eth1", "--data"]).arg(&data);
         enroll.arg("--config").arg(&config).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut enrolling = enroll.spawn().context("rackwright rack enroll")?;
         enrolling.stdin.take().context("no standard input")?.write_all(token.as_bytes())?;
         let status = enrolling.wait()?;
         ensure!(status.success(), "rackwright rack enroll: {status}");
-        let mut command = self.lab.exec("ctl", &self.program());
+        let mut command = self.command();
         command.args(["rack", "--config"]).arg(&config);
         self.lab.spawn("rack", &command)
     }
@@ -191,8 +194,9 @@ impl Site<'_> {
         })?
     }
 
-    fn program(&self) -> String {
-        self.programs.join("rackwright").to_string_lossy().into_owned()
+    /// `rackwright` on the controller.
+    fn command(&self) -> Command {
+        self.lab.exec("ctl", &self.program.to_string_lossy())
     }
 
     fn folder(&self, name: &str) -> PathBuf {

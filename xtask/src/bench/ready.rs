@@ -5,10 +5,10 @@
 //! means that the database takes writes and the API answers.
 
 use super::figures::{median, seconds, written_at};
-use super::{load, runs};
+use super::{load, program, runs};
 use crate::arguments::Arguments;
 use crate::demo::controller::Controller;
-use crate::{build, setup};
+use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use rackwright_lab::interrupt::Interrupt;
 use rackwright_lab::{Lab, LabPlan, forward, process};
@@ -39,12 +39,13 @@ struct Report {
     load: [f64; 2],
 }
 
-/// `bench ready [--runs N] [--json]`
+/// `bench ready [--runs N] [--program FILE] [--json]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let (runs, json) = (runs(&mut arguments)?, arguments.flag("--json"));
+    let given = arguments.option("--program")?;
     arguments.done()?;
     setup::ensure_installed(setup::BENCH)?;
-    let program = build::release(&["rackwright"])?.join("rackwright");
+    let program = program(given)?;
     let interrupt = Interrupt::listen()?;
     let lab = Lab::temporary(PREFIX, LabPlan::with_machines(Vec::new()))?;
     let report = measure(&lab, &program, runs, &interrupt)?;

@@ -114,7 +114,7 @@ impl<'a> Ours<'a> {
         let asked = api.post(&format!("/api/v1/machines/{id}/deploy"), &json!({ "image": "debian-12" }))?;
         let number = asked["id"].as_i64().context("the answer names no operation")?;
         let done = self.place.until("the deployment", || {
-            let operation = api.get(&format!("/api/v1/operations/{number}"))?;
+            let operation = api.get(&format!("/api/v1/operations/{number}?wait=5"))?;
             ensure!(operation["status"] != "running", "{} {}", operation["step"], operation["message"]);
             Ok(Some(operation))
         })?;
