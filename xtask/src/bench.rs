@@ -1,29 +1,110 @@
-//! `cargo xtask bench boot|api`: runs the benchmarks of `rackwright-tests`, built for release.
+//! `cargo xtask bench [NAME]`: how fast it is and how much memory it takes, beside goals.
+//!
+//! What holds: programs are built for release, unless `--program` names one; everything that serves does so inside a lab of its own, which is
+//! removed at the end. A missed goal ends with exit code 1. `docs/benchmarks.md` has measured figures.
+
+mod api;
+mod boot;
+mod figures;
+mod memory;
+mod ready;
 
 use crate::arguments::Arguments;
-use crate::postgres::Postgres;
-use crate::{build, setup};
-use anyhow::{Context, Result, bail, ensure};
-use std::process::{Command, ExitCode};
+use crate::build;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// `bench boot|api`: each is a binary target `bench-<name>` of `rackwright-tests`; further arguments are its own.
+/// A benchmark: name, what it tells, what it takes.
+struct Bench {
+    name: &'static str,
+    tells: &'static str,
+    options: &'static str,
+    run: fn(Arguments) -> Result<ExitCode>,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "boot",
+        tells: "power-on to agent, inventory and deployed system, beside dnsmasq + nginx",
+        options: "[--runs N] [--firmware bios|uefi] [--skip-deploy] [--only ours|floor] [--program FILE] [--json]",
+        run: boot::run,
+    },
+    Bench {
+        name: "api",
+        tells: "listing and showing machines, beside MAAS",
+        options: "[--machines N[,N]] [--json]",
+        run: api::run,
+    },
+    Bench {
+        name: "memory",
+        tells: "resident memory of region and rack with 1,000 machines",
+        options: "[--machines N] [--program FILE] [--json]",
+        run: memory::run,
+    },
+    Bench {
+        name: "ready",
+        tells: "`rackwright up` until it is ready",
+        options: "[--runs N] [--program FILE] [--json]",
+        run: ready::run,
+    },
+];
+
+/// `bench [NAME [OPTION…]]`; without a name the benchmarks are listed.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
-    let name = arguments.required("boot or api")?;
-    if !matches!(name.as_str(), "boot" | "api") {
-        bail!("bench {name}: boot or api");
+    let Some(name) = arguments.word() else {
+        print!("{}", list());
+        return Ok(ExitCode::SUCCESS);
+    };
+    match BENCHES.iter().find(|bench| bench.name == name) {
+        Some(bench) => (bench.run)(arguments),
+        None => bail!("there is no benchmark {name:?}\n\n{}", list()),
     }
-    let source = rackwright_lab::state::workspace().join(format!("tests/src/bin/bench-{name}.rs"));
-    ensure!(source.exists(), "the benchmark {name} is not there yet ({})", source.display());
-    setup::ensure_installed(setup::BENCH)?;
-    let program = format!("bench-{name}");
-    build::cargo(&["build", "--release", "--package", "rackwright-tests", "--bin", &program], &[])?;
-    let mut command = Command::new(build::target().join("release").join(&program));
-    command.args(arguments.rest()).current_dir(rackwright_lab::state::workspace());
-    // It makes databases of its own in there and brings the schema itself.
-    let postgres = if name == "api" { Some(Postgres::start()?) } else { None };
-    if let Some(postgres) = &postgres {
-        command.env("DATABASE_URL", postgres.url("postgres"));
+}
+
+fn list() -> String {
+    let line = |b: &Bench| format!("  {:<8} {}\n           {}\n", b.name, b.tells, b.options);
+    format!("benchmarks:\n{}", BENCHES.iter().map(line).collect::<String>())
+}
+
+/// `--program FILE`, or `rackwright` built for release from here.
+fn program(given: Option<String>) -> Result<PathBuf> {
+    match given {
+        Some(file) => fs::canonicalize(&file).with_context(|| format!("--program {file}")),
+        None => Ok(build::release(&["rackwright"])?.join("rackwright")),
     }
-    let status = command.status().context(program)?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `--runs N`, 1 at least.
+fn runs(arguments: &mut Arguments) -> Result<usize> {
+    let Some(text) = arguments.option("--runs")? else { return Ok(5) };
+    match text.parse() {
+        Ok(runs) if runs > 0 => Ok(runs),
+        _ => bail!("--runs {text}: a number, 1 at least"),
+    }
+}
+
+/// How busy the box is: the mean number of runnable processes over the last minute.
+fn load() -> Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    text.split(' ').next().and_then(|word| word.parse().ok()).context("/proc/loadavg")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_benchmark_is_listed_with_its_options() {
+        let list = list();
+        for bench in BENCHES {
+            assert!(list.contains(bench.name) && list.contains(bench.options), "{list}");
+        }
+    }
+
+    #[test]
+    fn the_load_is_a_number() {
+        assert!(load().unwrap() >= 0.0);
+    }
 }

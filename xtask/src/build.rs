@@ -40,6 +40,20 @@ pub fn amt_simulator() -> Result<PathBuf> {
     Ok(target().join("debug/rackwright-amt-sim"))
 }
 
+/// `bench-seed`, which fills a database with machines; yields its path.
+pub fn seed() -> Result<PathBuf> {
+    cargo(&["build", "--workspace", "--bin", "bench-seed"], &[])?;
+    Ok(target().join("debug/bench-seed"))
+}
+
+/// Programs of the workspace as they are shipped; yields their folder.
+pub fn release(programs: &[&str]) -> Result<PathBuf> {
+    let mut arguments = vec!["build", "--release", "--workspace"];
+    arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
+    cargo(&arguments, &[])?;
+    Ok(target().join("release"))
+}
+
 /// Runs cargo in the workspace.
 pub fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     println!("$ cargo {}", arguments.join(" "));

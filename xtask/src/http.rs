@@ -60,6 +60,11 @@ impl Client {
         self.request("PATCH", path, Some(body))?.success(path)
     }
 
+    /// DELETE; an error unless the answer is a success.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        self.request("DELETE", path, None)?.success(path)
+    }
+
     /// Any request, with whatever was answered.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
         let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;

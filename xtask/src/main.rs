@@ -32,7 +32,7 @@ usage: cargo xtask COMMAND
   lab console NAME                          what the machine writes; typed text goes to it
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
-  bench boot|api                            how fast it is
+  bench [boot|api|memory|ready]             how fast it is; without a name: which there are
   sqlx [--check]                            refresh (or check) .sqlx from a real PostgreSQL
   postgres                                  a private PostgreSQL with all migrations, until Ctrl-C
 ";

@@ -110,13 +110,20 @@ impl Lab {
     /// Starts a program on a host that goes on after this process. It is known by `name`: its record and its
     /// output are `processes/<name>.pid` and `processes/<name>.log` in the lab's folder.
     pub fn spawn(&self, name: &str, command: &Command) -> Result<ProcessId> {
-        process::spawn_detached(command, &self.record(name), &self.process_log(name))
+        process::spawn_detached(command, &self.process_record(name), &self.process_log(name))
     }
 
     /// A program that [`Self::spawn`] started, if it still runs.
     #[must_use]
     pub fn process(&self, name: &str) -> Option<ProcessId> {
-        ProcessId::recorded(&self.record(name))
+        ProcessId::recorded(&self.process_record(name))
+    }
+
+    /// The record of a program that [`Self::spawn`] started; it is written in the moment before the program is
+    /// executed.
+    #[must_use]
+    pub fn process_record(&self, name: &str) -> PathBuf {
+        self.state.processes().join(format!("{name}.pid"))
     }
 
     /// Output of a program that [`Self::spawn`] started.
@@ -153,10 +160,6 @@ impl Lab {
         let end = host_end(number, at.context("no such interface")?);
         let state = if up { "up" } else { "down" };
         ns::batch(&self.namespace("site"), &[format!("link set {end} {state}")])
-    }
-
-    fn record(&self, name: &str) -> PathBuf {
-        self.state.processes().join(format!("{name}.pid"))
     }
 
     fn build(&self) -> Result<()> {

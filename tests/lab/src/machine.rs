@@ -117,7 +117,13 @@ impl MachineHandle {
     /// The QEMU process, when the machine is on.
     #[must_use]
     pub fn process(&self) -> Option<ProcessId> {
-        ProcessId::recorded(&self.record())
+        ProcessId::recorded(&self.power_record())
+    }
+
+    /// The record of the QEMU process: a file that is written in the moment of power-on.
+    #[must_use]
+    pub fn power_record(&self) -> PathBuf {
+        self.folder.join("qemu.pid")
     }
 
     /// Whether it is on.
@@ -137,7 +143,7 @@ impl MachineHandle {
         let mut command = ns::command(&self.description.namespace, qemu::PROGRAM);
         command.args(arguments);
         let log = self.folder.join("qemu.log");
-        let process = process::spawn_detached(&command, &self.record(), &log)?;
+        let process = process::spawn_detached(&command, &self.power_record(), &log)?;
         let mut qmp =
             poll::until(Duration::from_secs(20), &format!("QEMU of {}", self.plan().name), || {
                 // Without the process there is nothing to wait for: the log says why.
@@ -255,10 +261,6 @@ impl MachineHandle {
 
     fn nvram(&self) -> PathBuf {
         self.folder.join("nvram.fd")
-    }
-
-    fn record(&self) -> PathBuf {
-        self.folder.join("qemu.pid")
     }
 }
 

@@ -11,6 +11,8 @@ pub mod report;
 mod site;
 mod statements;
 
+pub use site::seed_at_rest;
+
 use anyhow::Result;
 use client::Client;
 use measure::{Figures, Work};

@@ -43,7 +43,7 @@ impl Site {
         let token_file = folder.path().join("admin.token");
         bootstrap(&pool, &token_file).await?;
         scripts::install_builtin(&pool).await?;
-        seed(&pool, machines).await.context("seeding")?;
+        seed(&mut *pool.acquire().await?, machines).await.context("seeding")?;
         let token = std::fs::read_to_string(&token_file)?.trim().to_owned();
         let store = Store::open(folder.path()).await?;
         let router = api::router(App::new(pool.clone(), MasterKey::from_bytes([7; 32]), store));
@@ -72,13 +72,23 @@ fn beside(url: &str, database: &str) -> Result<String> {
     Ok(format!("{server}/{database}?{query}"))
 }
 
-async fn seed(pool: &PgPool, machines: u32) -> Result<()> {
-    let mut conn = pool.acquire().await?;
+/// Fills a database in which a region has started once; nothing is under way on any machine, so that a region which
+/// works on it leaves them alone.
+pub async fn seed_at_rest(url: &str, machines: u32) -> Result<()> {
+    let mut conn = PgConnection::connect(url).await.context("DATABASE_URL")?;
+    seed(&mut conn, machines).await.context("seeding")?;
+    let rest = "UPDATE operation SET status = 'done', finished_at = now() WHERE status = 'running';
+                UPDATE machine SET status = 'ready', power_state = 'off' WHERE status IN ('deploying', 'commissioning');";
+    sqlx::raw_sql(rest).execute(&mut conn).await?;
+    Ok(())
+}
+
+async fn seed(conn: &mut PgConnection, machines: u32) -> Result<()> {
     let inventory = serde_json::to_string(&inventory())?;
     for (name, value) in [("bench.machines", machines.to_string()), ("bench.inventory", inventory)] {
         sqlx::query("SELECT set_config($1, $2, FALSE)").bind(name).bind(value).execute(&mut *conn).await?;
     }
-    sqlx::raw_sql(include_str!("seed.sql")).execute(&mut *conn).await?;
+    sqlx::raw_sql(include_str!("seed.sql")).execute(conn).await?;
     Ok(())
 }
 

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Where the region listens, inside the namespace.
-const REGION: &str = "10.77.0.1:5240";
 /// The port of this host's loopback that leads there.
 const PORT: u16 = 5240;
 
@@ -25,13 +23,19 @@ pub struct Controller {
 }
 
 impl Controller {
+    /// Where the region listens, inside the namespace.
+    pub const REGION: &str = "10.77.0.1:5240";
+
     /// Starts it and waits until it is ready.
     pub fn start(lab: &Lab, programs: &Programs) -> Result<Self> {
+        Self::start_at(lab, programs, PORT)
+    }
+
+    /// The same with another port of this host's loopback; 0: a free one.
+    pub fn start_at(lab: &Lab, programs: &Programs, port: u16) -> Result<Self> {
         let data = lab.state().data();
-        let mut command = lab.exec("ctl", &programs.rackwright.to_string_lossy());
-        command.args(["up", "--interface", "eth1", "--data"]).arg(&data);
-        let running = lab.spawn("rackwright", &command)?;
-        let address = forward::spawn(PORT, &lab.namespace("ctl"), REGION.parse()?)?;
+        let running = lab.spawn("rackwright", &Self::up(lab, &programs.rackwright))?;
+        let address = forward::spawn(port, &lab.namespace("ctl"), Self::REGION.parse()?)?;
         let api = Client::new(address);
         let log = lab.process_log("rackwright");
         poll::until(Duration::from_secs(60), "`rackwright up` to be ready", || {
@@ -46,6 +50,13 @@ impl Controller {
         let token = fs::read_to_string(&token_file).with_context(|| token_file.display().to_string())?;
         let program = programs.rackwright.clone();
         Ok(Self { api: api.with_token(&token), address, token_file, program })
+    }
+
+    /// `rackwright up` on the lab's controller, with its data in the lab's folder for that.
+    pub fn up(lab: &Lab, program: &Path) -> Command {
+        let mut command = lab.exec("ctl", &program.to_string_lossy());
+        command.args(["up", "--interface", "eth1", "--data"]).arg(lab.state().data());
+        command
     }
 
     /// The web page as a browser on this host reaches it.

@@ -4,9 +4,9 @@
 //! leads to the web page. Each phase is one function and is timed. Without `--keep` everything is removed at
 //! the end, on Ctrl-C and on errors.
 
-mod controller;
+pub mod controller;
 mod drive;
-mod images;
+pub mod images;
 mod result;
 mod table;
 
@@ -35,9 +35,11 @@ struct Options {
 }
 
 /// The programs that were built.
-struct Programs {
-    rackwright: PathBuf,
-    agent: PathBuf,
+pub struct Programs {
+    /// The product.
+    pub rackwright: PathBuf,
+    /// The in-band program, static.
+    pub agent: PathBuf,
 }
 
 /// `demo [--exit] [--json] [--keep]`
