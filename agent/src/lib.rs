@@ -6,6 +6,7 @@
 //! tables, of LLDP and of BMC answers take any bytes. Left out: TLS (the token is bound to machine and boot), and every
 //! decision about *what* is to be done, which is the region's.
 
+pub mod batch;
 pub mod blob;
 pub mod command;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod identity;
 pub mod install;
 pub mod inventory;
+pub mod item;
 pub mod link;
 pub mod network;
 pub mod power;

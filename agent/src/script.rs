@@ -2,6 +2,9 @@
 //! streamed. A script may flood, hang or leave children behind; none of that reaches beyond its own process group, its
 //! time limit and one MiB of each output.
 
+pub mod leftovers;
+pub mod told;
+
 use crate::command;
 use crate::error::{Error, Result, io};
 use crate::report::Report;
@@ -24,6 +27,8 @@ const KEPT: usize = 1 << 20;
 const LOG_RATE: usize = 64 * 1024;
 /// Between being asked to end and being killed.
 const GRACE: Duration = Duration::from_secs(5);
+/// Until a killed script is left to itself: the kernel does not end a process that waits for a dead disk.
+const STUCK: Duration = Duration::from_secs(15);
 /// For output still in the pipes when the script has ended.
 const DRAIN: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
@@ -39,6 +44,7 @@ pub fn run(work: &ScriptWork, item: i64, folder: &Path, report: &Report) -> Resu
         Some(root) => root.join(inside.strip_prefix("/").unwrap_or(&inside)),
         None => inside.clone(),
     };
+    leftovers::end("RESULT_PATH", &inside.join("result.yaml").to_string_lossy());
     fs::remove_dir_all(&outside).ok();
     fs::create_dir_all(&outside).map_err(io("create", &outside))?;
     let program = outside.join("script");
@@ -93,6 +99,7 @@ fn environment(work: &ScriptWork, inside: &Path) -> Vec<(String, String)> {
         ("OUTPUT_COMBINED_PATH".to_owned(), path("combined")),
         ("HAS_STARTED".to_owned(), if work.has_started { "True" } else { "False" }.to_owned()),
         ("RUNTIME".to_owned(), work.timeout_seconds.to_string()),
+        ("RACKWRIGHT_BOOTS".to_owned(), work.boots.to_string()),
     ];
     all.extend(work.environment.clone());
     all
@@ -137,6 +144,11 @@ fn supervise(
     let deadline =
         (work.timeout_seconds > 0).then(|| Instant::now() + Duration::from_secs(work.timeout_seconds));
     let (status, timed_out) = wait(&mut child, group, deadline, report)?;
+    if status.is_none() {
+        report.log(
+            "\nit does not end even when it is killed; the kernel holds it, perhaps for a dead device\n",
+        );
+    }
     wait_drained(&drained, DRAIN);
     // What it left running would hold the pipes, and disturb whatever comes next.
     killpg(group, Signal::SIGKILL).ok();
@@ -151,7 +163,7 @@ fn supervise(
     })
 }
 
-/// Waits for the end, or makes one.
+/// Waits for the end, or makes one. There is no status when even that does not help.
 fn wait(
     child: &mut Child,
     group: Pid,
@@ -172,6 +184,7 @@ fn wait(
                     asked = Some(Instant::now());
                 }
             }
+            Some(at) if at.elapsed() > GRACE + STUCK => return Ok((None, timed_out)),
             Some(at) if at.elapsed() > GRACE => {
                 killpg(group, Signal::SIGKILL).ok();
             }
@@ -253,28 +266,41 @@ impl Bounded {
     }
 }
 
-/// The last MiB of a stream.
+/// The last MiB of a stream, and how much came before it.
 #[derive(Default)]
-struct Tail(Vec<u8>);
+struct Tail {
+    bytes: Vec<u8>,
+    dropped: usize,
+}
 
 impl Tail {
     fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-        if self.0.len() > 2 * KEPT {
-            self.0.drain(..self.0.len() - KEPT);
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > 2 * KEPT {
+            let surplus = self.bytes.len() - KEPT;
+            self.dropped += surplus;
+            self.bytes.drain(..surplus);
         }
     }
 
+    /// What is kept, after a line that says how much is not.
     fn text(&self) -> String {
-        let mut text = printable(&self.0[self.0.len().saturating_sub(KEPT)..]);
+        let surplus = self.bytes.len().saturating_sub(KEPT);
+        let mut dropped = self.dropped + surplus;
+        let mut text = printable(&self.bytes[surplus..]);
         if text.len() > KEPT {
             let start = text.ceil_char_boundary(text.len() - KEPT);
+            dropped += start;
             text.drain(..start);
         }
         // Control characters take six bytes on their way; racks and regions take messages of 8 MiB.
         while serde_json::to_string(&text).map_or(0, |json| json.len()) > 3 * KEPT {
             let start = text.ceil_char_boundary(text.len() / 2);
+            dropped += start;
             text.drain(..start);
+        }
+        if dropped > 0 {
+            text.insert_str(0, &format!("… {dropped} bytes of output before this were left out …\n"));
         }
         text
     }
@@ -334,7 +360,9 @@ mod tests {
             tail.push(format!("{line}\n").as_bytes());
         }
         let text = tail.text();
-        assert_eq!(text.len(), KEPT);
+        let (mark, kept) = text.split_once('\n').unwrap();
+        assert_eq!(mark, "… 1640314 bytes of output before this were left out …");
+        assert_eq!(kept.len(), KEPT);
         assert!(text.ends_with("399998\n399999\n"));
     }
 
@@ -342,7 +370,7 @@ mod tests {
     fn bytes_that_are_no_text_do_not_grow_beyond_the_limit() {
         let mut tail = Tail::default();
         tail.push(&vec![0xff; KEPT]);
-        assert!(tail.text().len() <= KEPT);
+        assert!(tail.text().len() <= KEPT + 100);
         assert_eq!(printable(b"a\0b"), "a\u{fffd}b");
         tail.push(&vec![0x1b; KEPT]);
         assert!(serde_json::to_string(&tail.text()).unwrap().len() <= 3 * KEPT);

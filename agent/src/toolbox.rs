@@ -9,12 +9,16 @@ use nix::mount::{MsFlags, mount as mount_call};
 use rackwright_common::snapshot::BlobRef;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The root of the mounted toolbox; fetches and mounts it when that has not been done in this boot.
 pub fn mount(blob: &BlobRef, folder: &Path, report: &Report) -> Result<PathBuf> {
     if blob.sha256.len() != 64 || !blob.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Error::refused(format!("{:?} is no SHA-256", blob.sha256)));
     }
+    // Scripts that run together wait for the one that fetches it.
+    static MOUNTING: Mutex<()> = Mutex::new(());
+    let _one = MOUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let base = folder.join(format!("toolbox-{}", &blob.sha256[..12]));
     let (root, ready) = (base.join("root"), base.join("ready"));
     if ready.exists() {

@@ -1,5 +1,8 @@
-//! The loop of the agent's life: say hello, ask for an item, do it, tell the result, ask again.
+//! The loop of the agent's life: say hello, ask for work, do it, tell the result, ask again.
+//!
+//! Scripts may be under way together when the region gives several; everything else is alone.
 
+use crate::batch::Batch;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::inventory::ipmi;
@@ -9,16 +12,19 @@ use crate::link::{Link, LinkError};
 use crate::network::Network;
 use crate::power::Ending;
 use crate::report::Report;
-use crate::{erase, identity, install, inventory, rescue, script};
+use crate::{erase, identity, install, inventory, item, rescue};
 use rackwright_common::agent::{Hello, HelloReply, ItemResult, Next, NextReply, Work, WorkItem};
 use rackwright_common::id::Fence;
 use rackwright_common::inventory::Inventory;
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a region may keep a request for work waiting, seconds.
 const WAIT_SECONDS: u32 = 20;
+/// Scripts under way together. Each keeps some MiB of output in memory.
+const AT_ONCE: u32 = 8;
 /// For the kernel's IPMI driver to find the BMC that the firmware speaks of.
 const BMC_DRIVER: Duration = Duration::from_secs(10);
 /// Between learning that the token is no longer good and restarting, so that a person can read why.
@@ -32,7 +38,17 @@ pub struct Session {
     virtual_machine: bool,
     has_bmc: bool,
     highest: Option<Fence>,
-    last: Option<(i64, Fence, ItemResult)>,
+    /// Results that were told, of items that the region may still give again.
+    told: BTreeMap<i64, (Fence, ItemResult)>,
+    scripts: Batch<Done>,
+}
+
+/// How a script ended.
+struct Done {
+    item: i64,
+    fence: Fence,
+    result: ItemResult,
+    told: std::result::Result<(), LinkError>,
 }
 
 /// Works until the machine is to restart or to be switched off.
@@ -51,9 +67,20 @@ pub fn run(config: Config) -> Ending {
     } else {
         Listener::silent()
     };
-    let mut session =
-        Session { config, link, lldp, virtual_machine, has_bmc: smbios.has_bmc, highest: None, last: None };
-    match session.live(&smbios) {
+    let mut session = Session {
+        config,
+        link,
+        lldp,
+        virtual_machine,
+        has_bmc: smbios.has_bmc,
+        highest: None,
+        told: BTreeMap::new(),
+        scripts: Batch::new(),
+    };
+    let ended = session.live(&smbios);
+    // A token that is withdrawn ends the scripts; nothing restarts while one still runs.
+    while session.scripts.wait().is_some() {}
+    match ended {
         Ok(ending) => ending,
         Err(error) => {
             eprintln!("rackwright-agent: {error}; restarting in {} seconds", BEFORE_RESTART.as_secs());
@@ -76,20 +103,32 @@ impl Session {
         }
         self.highest = reply.fence;
         loop {
-            let next = Next { boot_id: self.link.boot_id, wait_seconds: WAIT_SECONDS };
-            let patience = Duration::from_secs(u64::from(WAIT_SECONDS));
             let asked = Instant::now();
+            // While scripts run, the answer is wanted now: whether there is more for the places that are free.
+            let wait_seconds = if self.scripts.is_empty() { WAIT_SECONDS } else { 0 };
+            let next = Next { boot_id: self.link.boot_id, wait_seconds, at_once: AT_ONCE };
+            let patience = Duration::from_secs(u64::from(wait_seconds));
             let reply: NextReply = self.link.ask("/agent/v1/next", &next, patience)?;
-            match reply.item {
-                Some(item) => {
-                    if let Some(ending) = self.take(item)? {
-                        return Ok(ending);
-                    }
+            let items: Vec<WorkItem> = reply.item.into_iter().chain(reply.beside).collect();
+            let nothing = items.is_empty();
+            self.told.retain(|id, _| items.iter().any(|item| item.id == *id));
+            for item in items {
+                if let Some(ending) = self.take(item)? {
+                    return Ok(ending);
                 }
+            }
+            if !self.settle_one()? && nothing {
                 // A region that does not wait is not asked more than once a second.
-                None => std::thread::sleep(Duration::from_secs(1).saturating_sub(asked.elapsed())),
+                std::thread::sleep(Duration::from_secs(1).saturating_sub(asked.elapsed()));
             }
         }
+    }
+
+    /// Waits until one of the scripts under way has ended; `false` when there is none.
+    fn settle_one(&mut self) -> std::result::Result<bool, LinkError> {
+        let Some(done) = self.scripts.wait() else { return Ok(false) };
+        self.told.insert(done.item, (done.fence, done.result));
+        done.told.map(|()| true)
     }
 
     fn hello(&self, smbios: &Smbios) -> Hello {
@@ -110,35 +149,40 @@ impl Session {
         }
     }
 
-    /// Does one item and tells its result until it is heard.
+    /// Does one item and tells its result until it is heard; a script is only begun.
     fn take(&mut self, item: WorkItem) -> std::result::Result<Option<Ending>, LinkError> {
-        let path = format!("/agent/v1/items/{}/result", item.id);
+        if self.scripts.has(item.id) {
+            return Ok(None);
+        }
         if let Some(highest) = self.highest.filter(|highest| item.fence < *highest) {
             let error = format!(
                 "operation {} epoch {} is older than operation {} epoch {}, which this machine has seen",
                 item.fence.operation, item.fence.epoch, highest.operation, highest.epoch
             );
             println!("rackwright-agent: item {} refused: {error}", item.id);
-            self.forgive(self.link.tell(&path, &self.result(Err(Error::refused(error)), Duration::ZERO)))?;
+            let refused = Err(Error::refused(error));
+            item::tell(&self.link, item.id, &item::result(self.link.boot_id, refused, Duration::ZERO))?;
             return Ok(None);
         }
         self.highest = Some(item.fence);
         // Given again although it was done: the result got lost on its way. Only a failure under a new epoch is a
         // wish to try again.
-        let repeat = self
-            .last
-            .as_ref()
-            .filter(|(id, fence, told)| *id == item.id && (told.ok || *fence == item.fence));
-        if let Some((_, _, result)) = repeat {
-            self.forgive(self.link.tell(&path, result))?;
+        let repeat = self.told.get(&item.id).filter(|(fence, told)| told.ok || *fence == item.fence);
+        if let Some((_, result)) = repeat {
+            item::tell(&self.link, item.id, result)?;
             return Ok(ending(&item.work));
         }
-        let result = self.perform(&item);
+        if matches!(item.work, Work::Script(_)) {
+            self.begin(item);
+            return Ok(None);
+        }
+        while self.settle_one()? {}
+        let result = item::perform(&self.link, &item, |report| self.dispatch(&item, report));
         if self.link.is_withdrawn() {
             return Err(LinkError::Withdrawn);
         }
-        self.last = Some((item.id, item.fence, result.clone()));
-        let told = self.forgive(self.link.tell(&path, &result));
+        self.told.insert(item.id, (item.fence, result.clone()));
+        let told = item::tell(&self.link, item.id, &result);
         match ending(&item.work) {
             // A token that is withdrawn now changes nothing about how this boot ends.
             Some(ending) => Ok(Some(ending)),
@@ -146,35 +190,29 @@ impl Session {
         }
     }
 
-    /// A result that the region will not have is no reason to stop: it knows what it wants next.
-    fn forgive(&self, told: std::result::Result<(), LinkError>) -> std::result::Result<(), LinkError> {
-        match told {
-            Err(LinkError::Refused(status)) => {
-                eprintln!("rackwright-agent: the region refuses the result (status {status})");
-                Ok(())
-            }
-            other => other,
+    /// Begins a script, if there is a place for it; else it is given again when there is.
+    fn begin(&mut self, item: WorkItem) {
+        if self.scripts.len() >= AT_ONCE as usize {
+            return;
         }
-    }
-
-    fn perform(&self, item: &WorkItem) -> ItemResult {
-        let started = Instant::now();
-        println!("rackwright-agent: item {}: {}", item.id, name(&item.work));
-        let (report, sender) = Report::start(self.link.clone(), item.id);
-        let done = self.dispatch(item, &report);
-        if let Err(error) = &done {
-            report.log(&format!("error: {}\n", error.sentence()));
-        }
-        report.finish(sender);
-        let result = self.result(done, started.elapsed());
-        let word = if result.ok { "done" } else { result.error.as_str() };
-        println!("rackwright-agent: item {}: {word} ({} ms)", item.id, result.duration_ms);
-        result
+        let (link, config) = (self.link.clone(), self.config.clone());
+        self.scripts.start(item.id, move || {
+            let result = item::perform(&link, &item, |report| match &item.work {
+                Work::Script(work) => item::run_script(&config, link.boot_id, item.id, work, report),
+                _ => Ok(item::blank(link.boot_id)),
+            });
+            let told = if link.is_withdrawn() {
+                Err(LinkError::Withdrawn)
+            } else {
+                item::tell(&link, item.id, &result)
+            };
+            Done { item: item.id, fence: item.fence, result, told }
+        });
     }
 
     fn dispatch(&self, item: &WorkItem, report: &Report) -> Result<ItemResult> {
         let root = &self.config.root;
-        let mut result = self.blank();
+        let mut result = item::blank(self.link.boot_id);
         match &item.work {
             Work::Inventory => result.inventory = Some(Box::new(self.inventory(report))),
             Work::SetupBmc { username, password } => {
@@ -185,11 +223,7 @@ impl Session {
                 };
             }
             Work::Script(work) => {
-                let outcome = script::run(work, item.id, &self.config.work, report)?;
-                if let Some(verdict) = script::verdict(&outcome, work) {
-                    (result.ok, result.error) = (false, verdict);
-                }
-                result.script = Some(outcome);
+                return item::run_script(&self.config, self.link.boot_id, item.id, work, report);
             }
             Work::Install(work) => install::run(work, &self.config, report)?,
             Work::Erase { mode } => erase::run(root, *mode, report)?,
@@ -221,24 +255,6 @@ impl Session {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-
-    fn blank(&self) -> ItemResult {
-        ItemResult {
-            boot_id: self.link.boot_id,
-            ok: true,
-            error: String::new(),
-            inventory: None,
-            bmc: None,
-            script: None,
-            duration_ms: 0,
-        }
-    }
-
-    fn result(&self, done: Result<ItemResult>, took: Duration) -> ItemResult {
-        let result =
-            done.unwrap_or_else(|error| ItemResult { ok: false, error: error.sentence(), ..self.blank() });
-        ItemResult { duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX), ..result }
-    }
 }
 
 fn ending(work: &Work) -> Option<Ending> {
@@ -251,19 +267,6 @@ fn ending(work: &Work) -> Option<Ending> {
         | Work::Install(_)
         | Work::Erase { .. }
         | Work::Rescue { .. } => None,
-    }
-}
-
-fn name(work: &Work) -> &str {
-    match work {
-        Work::Inventory => "inventory",
-        Work::SetupBmc { .. } => "set up the BMC",
-        Work::Script(script) => &script.name,
-        Work::Install(_) => "install",
-        Work::Erase { .. } => "erase",
-        Work::Rescue { .. } => "rescue",
-        Work::Reboot => "reboot",
-        Work::PowerOff => "power off",
     }
 }
 

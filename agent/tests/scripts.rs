@@ -17,8 +17,11 @@ fn work(body: &str, timeout_seconds: u64) -> ScriptWork {
         environment: BTreeMap::from([("DISK".to_owned(), "/dev/vda".to_owned())]),
         timeout_seconds,
         toolbox: None,
-        may_reboot: false,
+        may_reboot: true,
         has_started: true,
+        boots: 2,
+        target: None,
+        parameters: Vec::new(),
     }
 }
 
@@ -31,11 +34,11 @@ fn run(body: &str, timeout_seconds: u64) -> (ScriptOutcome, World) {
 
 #[test]
 fn the_contract_of_the_environment_holds() {
-    let body = "#!/bin/sh\necho \"$1|$2|$DISK|$HAS_STARTED|$RUNTIME\"\necho oops >&2\n\
+    let body = "#!/bin/sh\necho \"$1|$2|$DISK|$HAS_STARTED|$RACKWRIGHT_BOOTS|$RUNTIME\"\necho oops >&2\n\
                 printf 'status: passed\\nresults: {speed: 5}\\n' > $RESULT_PATH\n\
                 ls $OUTPUT_STDOUT_PATH $OUTPUT_STDERR_PATH $OUTPUT_COMBINED_PATH > /dev/null || exit 9\nexit 3\n";
     let (outcome, _) = run(body, 30);
-    assert_eq!(outcome.stdout, "--fast|two words|/dev/vda|True|30\n");
+    assert_eq!(outcome.stdout, "--fast|two words|/dev/vda|True|2|30\n");
     assert_eq!(outcome.stderr, "oops\n");
     assert_eq!(outcome.result_yaml, "status: passed\nresults: {speed: 5}\n");
     assert_eq!((outcome.exit_code, outcome.timed_out), (Some(3), false));
@@ -67,7 +70,9 @@ fn what_is_left_running_does_not_hold_the_result() {
 fn of_a_flood_the_end_is_kept_and_the_log_is_bounded() {
     let body = "#!/bin/sh\nhead -c 30000000 /dev/zero | tr '\\0' x\necho\necho the end\n";
     let (outcome, world) = run(body, 60);
-    assert_eq!(outcome.stdout.len(), 1 << 20);
+    let (mark, kept) = outcome.stdout.split_once('\n').unwrap();
+    assert_eq!(mark, "… 28951433 bytes of output before this were left out …");
+    assert_eq!(kept.len(), 1 << 20);
     assert!(outcome.stdout.ends_with("x\nthe end\n"));
     let sent: usize = world.state().progress.iter().map(|(_, progress)| progress.log.len()).sum();
     assert!(sent < 1 << 20, "{sent} bytes of log for a flood of 30 MB");

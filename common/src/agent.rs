@@ -67,6 +67,9 @@ pub struct Next {
     /// Seconds the region may wait before it says "nothing".
     #[serde(default)]
     pub wait_seconds: u32,
+    /// How many items the agent can have under way, those that it has already included; absent or 0: one.
+    #[serde(default)]
+    pub at_once: u32,
 }
 
 /// Work, or nothing yet.
@@ -74,6 +77,9 @@ pub struct Next {
 pub struct NextReply {
     /// The next item; the one already given, when its result has not arrived.
     pub item: Option<WorkItem>,
+    /// Items that may run beside it, `at_once - 1` at most; those already given are named again. Scripts only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<WorkItem>,
 }
 
 /// One piece of work.
@@ -145,6 +151,52 @@ pub struct ScriptWork {
     /// It was given before this boot.
     #[serde(default)]
     pub has_started: bool,
+    /// To how many boots it was given, this one included; 0 from regions that do not count.
+    #[serde(default)]
+    pub boots: u32,
+    /// The disk or interface that this run is about. Kernel names change between boots, so the agent looks for it
+    /// and tells the script its present name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ScriptTarget>,
+    /// Values of its parameters, in the order of its header.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<ScriptParameter>,
+}
+
+/// A piece of hardware, named by what does not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ScriptTarget {
+    /// A disk: by its serial number, by its kernel name only where it has none.
+    Disk {
+        /// Kernel name when the hardware was read.
+        name: String,
+        /// Serial number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<String>,
+    },
+    /// A network interface.
+    Interface {
+        /// Hardware address.
+        mac: Mac,
+    },
+}
+
+/// The value of one parameter. The script finds it as `RACKWRIGHT_PARAM_<NAME>` in its environment, and as an
+/// argument where there is a format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptParameter {
+    /// Name, as in the header.
+    pub name: String,
+    /// Value; of a [`Self::is_target`] one the agent puts the disk's path or the interface's name in its place.
+    #[serde(with = "exposed")]
+    pub value: Secret<String>,
+    /// MAAS's `argument_format`: words with `{input}`, `{path}`, `{name}`, `{serial}`, `{model}`, `{mac_address}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// It stands for the run's disk or interface.
+    #[serde(default)]
+    pub is_target: bool,
 }
 
 /// An operating system to write.
@@ -267,9 +319,9 @@ pub struct ScriptOutcome {
     /// Killed because it took too long.
     #[serde(default)]
     pub timed_out: bool,
-    /// Standard output; the last MiB.
+    /// Standard output; the last MiB, after a line that says how much came before it.
     pub stdout: String,
-    /// Standard error; the last MiB.
+    /// Standard error; as standard output.
     pub stderr: String,
     /// What it wrote to `RESULT_PATH`: YAML with `status` and `results`.
     #[serde(default)]

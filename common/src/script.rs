@@ -84,6 +84,8 @@ pub struct ScriptMetadata {
     /// Parameters: name to its description (`type`, `min`, `max`, `default`, …).
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Their names in the order of the header, which is the order of a script's arguments.
+    pub parameter_order: Vec<String>,
     /// Result names to their titles.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub results: serde_json::Value,

@@ -129,7 +129,7 @@ pub fn virtualization(root: &Path, smbios: &Smbios) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use rackwright_common::agent::{Hello, ItemResult, Progress};
 use rackwright_common::snapshot::BlobRef;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -50,7 +50,10 @@ type Hook = Box<dyn FnMut(&Request) -> Option<Fault> + Send>;
 #[derive(Default)]
 pub struct State {
     pub items: Vec<Value>,
-    pub done: usize,
+    /// Numbers of items whose result was taken.
+    pub ended: BTreeSet<i64>,
+    /// Items from this number on may be under way together; as many are given as there are.
+    pub together: Option<i64>,
     pub hellos: Vec<Hello>,
     pub progress: Vec<(i64, Progress)>,
     pub results: Vec<(i64, ItemResult)>,
@@ -244,17 +247,14 @@ fn answer(request: &Request, ranged: bool, state: &Mutex<State>) -> (u16, Vec<u8
             state.hellos.push(serde_json::from_value(read()).unwrap());
             (200, json!({"machine": "abc123", "token": "second"}).to_string().into_bytes())
         }
-        (Some("next"), _) => {
-            let item = state.items.get(state.done).cloned();
-            (200, json!({"item": item}).to_string().into_bytes())
-        }
+        (Some("next"), _) => (200, next(&state).to_string().into_bytes()),
         (Some("progress"), Some(item)) => {
             state.progress.push((item, serde_json::from_value(read()).unwrap()));
             (204, Vec::new())
         }
         (Some("result"), Some(item)) => {
             state.results.push((item, serde_json::from_value(read()).unwrap()));
-            state.done = state.done.max(item as usize);
+            state.ended.insert(item);
             (204, Vec::new())
         }
         (Some(hash), None) if request.path.starts_with("/blob/") => match state.blobs.get(hash) {
@@ -264,4 +264,14 @@ fn answer(request: &Request, ranged: bool, state: &Mutex<State>) -> (u16, Vec<u8
         },
         _ => (404, Vec::new()),
     }
+}
+
+/// The first item that has not ended; and, of scripts that may be together, the others too.
+fn next(state: &State) -> Value {
+    let open = |item: &&Value| !state.ended.contains(&item["id"].as_i64().unwrap());
+    let mut open = state.items.iter().filter(open);
+    let Some(first) = open.next() else { return json!({"item": null}) };
+    let together = state.together.is_some_and(|from| first["id"].as_i64() >= Some(from));
+    let beside: Vec<&Value> = open.take_while(|item| together && item["work"]["kind"] == "script").collect();
+    json!({"item": first, "beside": beside})
 }

@@ -63,14 +63,40 @@ fn text(run: &ScriptRun) -> String {
         Some(text) if !text.is_empty() => format!("\n{title}\n{}\n", text.trim_end()),
         Some(_) | None => String::new(),
     };
-    format!(
-        "{} {}: {} (exit code {}, {took})\n  {}\n{}{}",
-        run.name,
-        run.target,
-        run.status,
-        dash(run.exit_code),
-        values(&run.results),
+    let line = |name: &str, text: String| {
+        if text.is_empty() { text } else { format!("  {name:<12} {text}\n") }
+    };
+    let boots = if run.boots > 1 { format!("{} of the machine", run.boots) } else { String::new() };
+    let target = if run.target.is_empty() { String::new() } else { format!(" on {}", run.target) };
+    [
+        format!("{}{target}: {} (exit code {}, {took})\n", run.name, run.status, dash(run.exit_code)),
+        line("Why", run.error.clone()),
+        line("Parameters", values(&run.parameters)),
+        line("Results", values(&run.results)),
+        line("Boots", boots),
         output("Standard output", &run.stdout),
-        output("Standard error", &run.stderr)
-    )
+        output("Standard error", &run.stderr),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_tells_its_parameters_and_why_it_failed() {
+        let run = serde_json::json!({
+            "id": 1, "machine": "k3x9ab", "operation": 2, "name": "flash", "script_type": "testing",
+            "hardware_type": "storage", "target": "S1", "status": "failed", "results": { "blocks": 5 },
+            "suppressed": false, "parameters": { "key": "(secret)", "storage": "S1" }, "boots": 6,
+            "error": "the machine restarted 6 times", "stdout": "one\n",
+        });
+        assert_eq!(
+            text(&serde_json::from_value(run).unwrap()),
+            "flash on S1: failed (exit code -, -)\n  Why          the machine restarted 6 times\n  \
+             Parameters   key=(secret) storage=S1\n  Results      blocks=5\n  Boots        6 of the machine\n\n\
+             Standard output\none\n"
+        );
+    }
 }

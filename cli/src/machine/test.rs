@@ -16,8 +16,10 @@ pub struct Commission {
     #[arg(long = "test")]
     tests: Vec<String>,
     /// Run no tests.
-    #[arg(long, conflicts_with = "tests")]
+    #[arg(long, conflicts_with_all = ["tests", "parameters"])]
     no_tests: bool,
+    #[command(flatten)]
+    parameters: Parameters,
     #[command(flatten)]
     wait: WaitOptions,
 }
@@ -27,7 +29,8 @@ impl Commission {
     pub async fn run(self, console: &Console) -> Result<()> {
         let path = self.which.path(console).await?;
         let tests = (self.no_tests || !self.tests.is_empty()).then_some(self.tests);
-        let begun = console.client.post(&format!("{path}/commission"), &CommissionRequest { tests }).await?;
+        let body = CommissionRequest { tests, parameters: self.parameters.values()? };
+        let begun = console.client.post(&format!("{path}/commission"), &body).await?;
         self.wait.conclude(console, begun).await
     }
 }
@@ -38,10 +41,13 @@ pub struct Test {
     #[command(flatten)]
     which: Which,
     /// Names of scripts; the site's default set when absent.
+    #[arg(value_name = "SCRIPT")]
+    named: Vec<String>,
+    /// Name of a script; may be given several times.
+    #[arg(long = "script", short = 's', value_name = "SCRIPT")]
     scripts: Vec<String>,
-    /// Parameter, as SCRIPT.NAME=VALUE; may be given several times.
-    #[arg(long = "parameter", short = 'p')]
-    parameters: Vec<String>,
+    #[command(flatten)]
+    parameters: Parameters,
     #[command(flatten)]
     wait: WaitOptions,
 }
@@ -50,29 +56,47 @@ impl Test {
     /// Does it.
     pub async fn run(self, console: &Console) -> Result<()> {
         let path = self.which.path(console).await?;
+        let scripts = [self.named, self.scripts].concat();
         let body = TestRequest {
-            scripts: (!self.scripts.is_empty()).then_some(self.scripts),
-            parameters: parameters(&self.parameters)?,
+            scripts: (!scripts.is_empty()).then_some(scripts),
+            parameters: self.parameters.values()?,
         };
         let begun = console.client.post(&format!("{path}/test"), &body).await?;
         self.wait.conclude(console, begun).await
     }
 }
 
-fn parameters(given: &[String]) -> Result<Map<String, Value>> {
-    let mut all = Map::new();
-    for text in given {
-        let (name, value) =
-            text.split_once('=').with_context(|| format!("`{text}` is not SCRIPT.NAME=VALUE"))?;
-        let (script, name) =
-            name.split_once('.').with_context(|| format!("`{text}` is not SCRIPT.NAME=VALUE"))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        let of_script = all.entry(script).or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(map) = of_script {
-            map.insert(name.to_owned(), value);
+/// Values for the parameters of scripts.
+#[derive(Debug, clap::Args)]
+struct Parameters {
+    /// Parameter, as NAME=VALUE for every script of the run that has one of that name, or SCRIPT.NAME=VALUE; may be
+    /// given several times. `rackwright script show` lists them.
+    #[arg(long = "parameter", short = 'p', value_name = "[SCRIPT.]NAME=VALUE")]
+    parameters: Vec<String>,
+}
+
+impl Parameters {
+    /// As the API takes them. A script's name may have dots, a parameter's may not.
+    fn values(&self) -> Result<Map<String, Value>> {
+        let mut all = Map::new();
+        for text in &self.parameters {
+            let (name, value) =
+                text.split_once('=').with_context(|| format!("`{text}` is not [SCRIPT.]NAME=VALUE"))?;
+            let value = Value::from(value);
+            match name.rsplit_once('.') {
+                None => {
+                    all.insert(name.to_owned(), value);
+                }
+                Some((script, name)) => {
+                    let of_script = all.entry(script).or_insert_with(|| Value::Object(Map::new()));
+                    if let Value::Object(map) = of_script {
+                        map.insert(name.to_owned(), value);
+                    }
+                }
+            }
         }
+        Ok(all)
     }
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -80,13 +104,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_name_script_and_value() {
-        let given = ["cpu-stress.runtime=60".to_owned(), "x.y=text".to_owned()];
-        let all = parameters(&given).unwrap();
+    fn parameters_are_for_one_script_or_for_all_that_have_them() {
+        let given = ["my.test.runtime=60", "runtime=1=2", "my.test.word=a b"].map(str::to_owned).to_vec();
+        let all = Parameters { parameters: given }.values().unwrap();
         assert_eq!(
             Value::from(all),
-            serde_json::json!({ "cpu-stress": { "runtime": 60 }, "x": { "y": "text" } })
+            serde_json::json!({ "my.test": { "runtime": "60", "word": "a b" }, "runtime": "1=2" })
         );
-        assert!(parameters(&["runtime=60".to_owned()]).is_err());
+        assert!(Parameters { parameters: vec!["runtime".to_owned()] }.values().is_err());
     }
 }

@@ -68,10 +68,24 @@ for pid in /run/net/*.pid; do
 done
 said "network on $bound"
 
+# busybox's `reboot` and `poweroff`, which a script may call, ask the first process. The agent is ended first, so that
+# it does not report the end of a script that was cut off.
+end_with() {
+	trap '' TERM USR1 USR2
+	$bb kill -9 "$agent" 2>/dev/null
+	said "$1 asked for"
+	$bb sync
+	$bb "$1" -f
+}
+trap 'end_with reboot' TERM
+trap 'end_with poweroff' USR1 USR2
+
 # The agent is kept running. A machine that only lost its agent must not be lost to its operator.
 pause=1
 while :; do
-	/bin/rackwright-agent
+	/bin/rackwright-agent &
+	agent=$!
+	wait "$agent"
 	said "the agent ended with status $?; starting it again in $pause s"
 	$bb sleep $pause
 	[ $pause -ge 16 ] || pause=$((pause * 2))

@@ -13,3 +13,8 @@ rm -rf "$root"/var/lib/dpkg/info "$root"/usr/share/zoneinfo/right "$root"/usr/sh
 rm -rf "$root"/usr/bin/apt* "$root"/usr/lib/apt "$root"/usr/lib/x86_64-linux-gnu/libapt-p* "$root"/usr/lib/python3*/idlelib "$root"/usr/lib/python3*/lib2to3 "$root"/usr/lib/python3*/pydoc_data
 find "$root/usr/lib" -name __pycache__ -prune -exec rm -rf {} +
 find "$root/var/log" -type f -delete
+# In the chroot there is nothing to ask but the machine's first process; see `ephemeral/init.sh`.
+for end in reboot:TERM poweroff:USR2; do
+	printf '#!/bin/sh\nkill -%s 1\nexec sleep 600\n' "${end#*:}" >"$root/usr/sbin/${end%:*}"
+	chmod 755 "$root/usr/sbin/${end%:*}"
+done

@@ -1,6 +1,6 @@
 //! Actions on machines. Long ones become operations; the rest takes effect at once.
 
-use super::{App, Change, Describe, Error, Result, audit};
+use super::{App, Change, Describe, Error, Result, audit, parameters};
 use crate::auth::Actor;
 use crate::db;
 use crate::lifecycle::{self, OperationRequest};
@@ -24,7 +24,9 @@ pub async fn commission(
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
     check_scripts(&mut tx, body.tests.as_deref(), "tests").await?;
-    start(tx, actor, id, OperationRequest::Commission { tests: body.tests }).await
+    let names = body.tests.as_deref();
+    let parameters = parameters::check(&mut tx, app.keys(), id, names, &body.parameters).await?;
+    start(tx, actor, id, OperationRequest::Commission { tests: body.tests, parameters }).await
 }
 
 /// Runs test scripts.
@@ -32,7 +34,9 @@ pub async fn test(app: &App, actor: &Actor, id: &MachineId, body: TestRequest) -
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
     check_scripts(&mut tx, body.scripts.as_deref(), "scripts").await?;
-    start(tx, actor, id, OperationRequest::Test { scripts: body.scripts, parameters: body.parameters }).await
+    let names = body.scripts.as_deref();
+    let parameters = parameters::check(&mut tx, app.keys(), id, names, &body.parameters).await?;
+    start(tx, actor, id, OperationRequest::Test { scripts: body.scripts, parameters }).await
 }
 
 async fn check_scripts(conn: &mut PgConnection, names: Option<&[String]>, field: &str) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod machine_action;
 pub mod network;
 pub mod operation;
+mod parameters;
 pub mod rack_token;
 pub mod script;
 pub mod session;

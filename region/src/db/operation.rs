@@ -205,6 +205,20 @@ pub async fn poke(conn: &mut PgConnection, id: OperationId) -> Result<(), DbErro
     Ok(())
 }
 
+/// Moves the deadline so that work of this many seconds fits, with an hour for the rest; it never moves nearer.
+pub async fn allow(conn: &mut PgConnection, id: OperationId, seconds: u64) -> Result<(), DbError> {
+    const LONGEST: u64 = 60 * 24 * 3600;
+    let seconds = (seconds.min(LONGEST) + 3600) as f64;
+    sqlx::query!(
+        "UPDATE operation SET deadline = greatest(deadline, now() + make_interval(secs => $2)) WHERE id = $1",
+        id.0,
+        seconds,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Merges `patch` into the state of a running operation and wakes its worker.
 pub async fn tell(conn: &mut PgConnection, id: OperationId, patch: &Value) -> Result<bool, DbError> {
     let done = sqlx::query!(

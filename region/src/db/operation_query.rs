@@ -173,6 +173,9 @@ struct RunRow {
     exit_code: Option<i32>,
     results: serde_json::Value,
     suppressed: bool,
+    parameters: serde_json::Value,
+    boots: i32,
+    error: String,
     started_at: Option<OffsetDateTime>,
     ended_at: Option<OffsetDateTime>,
     stdout: Option<String>,
@@ -193,12 +196,25 @@ impl RunRow {
             exit_code: self.exit_code,
             results: self.results,
             suppressed: self.suppressed,
+            parameters: readable(self.parameters),
+            boots: self.boots,
+            error: self.error,
             started_at: self.started_at.map(Into::into),
             ended_at: self.ended_at.map(Into::into),
             stdout: self.stdout,
             stderr: self.stderr,
         }
     }
+}
+
+/// Parameters as people may see them: what is sealed stays so.
+fn readable(mut parameters: serde_json::Value) -> serde_json::Value {
+    for value in parameters.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+        if value.is_object() {
+            *value = "(secret)".into();
+        }
+    }
+    parameters
 }
 
 /// Script runs of a machine, newest first, without output; the last thousand.
@@ -209,13 +225,15 @@ pub async fn runs(
 ) -> Result<Vec<ScriptRun>, DbError> {
     let rows = sqlx::query_as!(
         RunRow,
-        r#"SELECT id, operation_id, name, script_type, hardware_type, target, status, exit_code, results, suppressed,
-                  started_at, ended_at, NULL::text AS stdout, NULL::text AS stderr
-           FROM script_run r WHERE machine_id = $1 AND ($2::text IS NULL OR name = $2)
-             AND ($3::bigint IS NULL OR operation_id = $3)
+        r#"SELECT r.id, r.operation_id, r.name, r.script_type, r.hardware_type, r.target, r.status, r.exit_code, r.results,
+                  r.suppressed, coalesce(w.payload -> 'parameters', '{}') AS "parameters!", w.attempt AS boots, w.error,
+                  r.started_at, r.ended_at, NULL::text AS stdout, NULL::text AS stderr
+           FROM script_run r JOIN work_item w ON w.id = r.work_item_id
+           WHERE r.machine_id = $1 AND ($2::text IS NULL OR r.name = $2)
+             AND ($3::bigint IS NULL OR r.operation_id = $3)
              AND (NOT $4 OR NOT EXISTS (SELECT 1 FROM script_run n WHERE n.machine_id = $1 AND n.name = r.name
                                           AND n.target = r.target AND n.id > r.id))
-           ORDER BY id DESC LIMIT 1000"#,
+           ORDER BY r.id DESC LIMIT 1000"#,
         machine.as_str(),
         query.name,
         query.operation,
@@ -230,9 +248,10 @@ pub async fn runs(
 pub async fn run(conn: &mut PgConnection, machine: &MachineId, id: i64) -> Result<ScriptRun, DbError> {
     let row = sqlx::query_as!(
         RunRow,
-        r#"SELECT id, operation_id, name, script_type, hardware_type, target, status, exit_code, results, suppressed,
-                  started_at, ended_at, stdout AS "stdout?", stderr AS "stderr?"
-           FROM script_run WHERE machine_id = $1 AND id = $2"#,
+        r#"SELECT r.id, r.operation_id, r.name, r.script_type, r.hardware_type, r.target, r.status, r.exit_code, r.results,
+                  r.suppressed, coalesce(w.payload -> 'parameters', '{}') AS "parameters!", w.attempt AS boots, w.error,
+                  r.started_at, r.ended_at, r.stdout AS "stdout?", r.stderr AS "stderr?"
+           FROM script_run r JOIN work_item w ON w.id = r.work_item_id WHERE r.machine_id = $1 AND r.id = $2"#,
         machine.as_str(),
         id
     )

@@ -103,23 +103,72 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> Result<Item, DbError> {
     items.into_iter().find(|i| i.id == id).ok_or(DbError::NotFound)
 }
 
-/// Gives the next item to a boot: the one it has, else the first that is not ended. An item that an earlier boot
-/// had is given anew and counted.
-pub async fn give_next(
+/// Gives work to a boot: what it has already, and the first items that are not ended and may be under way together,
+/// `at_once` in all. An item that an earlier boot had is given anew and counted. In order.
+pub async fn give(
     conn: &mut PgConnection,
     operation: OperationId,
     boot: Uuid,
-) -> Result<Option<i64>, DbError> {
-    Ok(sqlx::query_scalar!(
-        "UPDATE work_item SET status = 'given', attempt = attempt + CASE WHEN boot_id IS NOT DISTINCT FROM $2 THEN 0 ELSE 1 END,
+    at_once: u32,
+) -> Result<Vec<i64>, DbError> {
+    let rows = sqlx::query!(
+        "WITH first AS (
+             SELECT ordinal, payload ->> 'batch' AS batch FROM work_item
+             WHERE operation_id = $1 AND status IN ('pending', 'given') ORDER BY ordinal LIMIT 1),
+         chosen AS (
+             SELECT w.id FROM work_item w, first
+             WHERE w.operation_id = $1 AND w.status IN ('pending', 'given')
+               AND (w.ordinal = first.ordinal OR (w.kind = 'script' AND w.payload ->> 'batch' = first.batch))
+             ORDER BY w.ordinal LIMIT $3)
+         UPDATE work_item w SET status = 'given',
+                attempt = attempt + CASE WHEN boot_id IS NOT DISTINCT FROM $2 THEN 0 ELSE 1 END,
                 progress_seq = CASE WHEN boot_id IS NOT DISTINCT FROM $2 THEN progress_seq ELSE 0 END,
                 boot_id = $2, given_at = coalesce(given_at, now())
-         WHERE id = (SELECT id FROM work_item WHERE operation_id = $1 AND status IN ('pending', 'given') ORDER BY ordinal LIMIT 1)
-         RETURNING id",
+         FROM chosen WHERE w.id = chosen.id RETURNING w.id, w.ordinal",
+        operation.0,
+        boot,
+        i64::from(at_once.max(1)),
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut given: Vec<_> = rows.into_iter().map(|r| (r.ordinal, r.id)).collect();
+    given.sort_unstable();
+    Ok(given.into_iter().map(|(_, id)| id).collect())
+}
+
+/// A script that an earlier boot had when it ended.
+#[derive(Debug, Clone)]
+pub struct Interrupted {
+    /// Row.
+    pub id: i64,
+    /// Script.
+    pub name: String,
+    /// It may restart the machine.
+    pub may_reboot: bool,
+    /// To how many boots it was given.
+    pub attempt: i32,
+    /// What it wrote, as far as it was heard: the last mebibyte of characters.
+    pub log: String,
+}
+
+/// The scripts that this boot would be given and an earlier one already had.
+pub async fn interrupted(
+    conn: &mut PgConnection,
+    operation: OperationId,
+    boot: Uuid,
+) -> Result<Vec<Interrupted>, DbError> {
+    Ok(sqlx::query_as!(
+        Interrupted,
+        r#"SELECT w.id, r.name, coalesce((w.payload ->> 'may_reboot')::boolean, FALSE) AS "may_reboot!", w.attempt,
+                  coalesce((SELECT right(string_agg(l.text, '' ORDER BY l.at, l.seq), 1048576)
+                            FROM work_log l WHERE l.work_item_id = w.id), '') AS "log!"
+           FROM work_item w JOIN script_run r ON r.work_item_id = w.id
+           WHERE w.operation_id = $1 AND w.kind = 'script' AND w.status = 'given' AND w.boot_id IS DISTINCT FROM $2
+           ORDER BY w.ordinal"#,
         operation.0,
         boot,
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?)
 }
 

@@ -1,19 +1,21 @@
 //! Work for agents: giving it, hearing of it, taking its results.
 
-use super::{Answer, InBand, Refusal, json, parse, report, work};
+use super::{Answer, InBand, Refusal, json, parse, report, restarts, work};
 use crate::db::wakeups;
 use crate::db::work_item::Item;
 use crate::db::{DbError, agent_boot, machine, operation, script_run, work_item};
 use crate::secrets::AgentToken;
-use rackwright_common::agent::{ItemResult, Next, NextReply, Progress};
+use rackwright_common::agent::{ItemResult, Next, NextReply, Progress, WorkItem};
 use rackwright_common::link::Relay;
-use rackwright_common::{MachineId, Status};
+use rackwright_common::{MachineId, OperationId, Status};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest that a request for work waits.
 const LONGEST_WAIT: u32 = 10;
+/// The most items that one boot has under way.
+const MOST_AT_ONCE: u32 = 32;
 
 impl InBand {
     /// Who presents this request's token.
@@ -56,29 +58,40 @@ impl InBand {
             let mut conn = self.pool.acquire().await?;
             self.check(&mut conn, claim).await?;
             agent_boot::seen(&mut conn, asked.boot_id).await?;
-            if let Some(item) = work_item::give_next(&mut conn, id, asked.boot_id).await? {
-                return json(&NextReply { item: Some(self.give(&mut conn, relay, item).await?) });
+            let mut given = self.give(&mut conn, relay, id, &asked).await?.into_iter();
+            if let Some(item) = given.next() {
+                return json(&NextReply { item: Some(item), beside: given.collect() });
             }
             drop(conn);
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return json(&NextReply { item: None });
+                return json(&NextReply { item: None, beside: Vec::new() });
             }
             wakeups::wait(&mut items, left.min(Duration::from_secs(2))).await;
         }
     }
 
+    /// Marks items as given to this boot, after a look at what a restart has interrupted.
     async fn give(
         &self,
         conn: &mut PgConnection,
         relay: &Relay,
-        id: i64,
-    ) -> Result<rackwright_common::agent::WorkItem, Refusal> {
-        let item = work_item::get(conn, id).await?;
-        if item.kind == "script" {
-            script_run::started(conn, id).await?;
+        operation: OperationId,
+        asked: &Next,
+    ) -> Result<Vec<WorkItem>, Refusal> {
+        let mut tx = conn.begin().await?;
+        restarts::judge(&mut tx, operation, asked.boot_id).await?;
+        let at_once = asked.at_once.clamp(1, MOST_AT_ONCE);
+        let mut items = Vec::new();
+        for id in work_item::give(&mut tx, operation, asked.boot_id, at_once).await? {
+            let item = work_item::get(&mut tx, id).await?;
+            if item.kind == "script" {
+                script_run::started(&mut tx, id).await?;
+            }
+            items.push(work::of(&mut tx, &self.keys, relay, &item).await?);
         }
-        Ok(work::of(conn, &self.keys, relay, &item).await?)
+        tx.commit().await?;
+        Ok(items)
     }
 
     /// The item a request is about, if it belongs to the token's operation.

@@ -8,6 +8,7 @@ mod agent;
 mod hello;
 mod metadata;
 mod report;
+mod restarts;
 mod work;
 
 use crate::db::DbError;

@@ -4,19 +4,24 @@ use crate::db::machine::Machine;
 use crate::db::work_item::Item;
 use crate::db::{DbError, interface, machine, script_run, setting, world};
 use crate::lifecycle::steps::target_environment;
+use crate::scripts::parameters;
 use crate::secrets::MasterKey;
 use ipnet::Ipv4Net;
 use rackwright_common::Secret;
-use rackwright_common::agent::{ImageKind, InstallWork, MetadataSeed, ScriptWork, Work, WorkItem};
+use rackwright_common::agent::{
+    ImageKind, InstallWork, MetadataSeed, ScriptParameter, ScriptTarget, ScriptWork, Work, WorkItem,
+};
 use rackwright_common::id::Fence;
+use rackwright_common::inventory::Inventory;
 use rackwright_common::link::Relay;
 use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
-use rackwright_common::script::ScriptMetadata;
+use rackwright_common::script::{HardwareType, ScriptMetadata};
 use rackwright_common::snapshot::BlobRef;
 use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
 /// The user that Rackwright makes on BMCs it finds.
 const BMC_USER: &str = "rackwright";
@@ -35,7 +40,7 @@ pub(super) async fn of(
         "setup-bmc" => {
             Work::SetupBmc { username: BMC_USER.into(), password: keys.bmc_password(&item.machine) }
         }
-        "script" => Work::Script(script(conn, relay, item).await?),
+        "script" => Work::Script(script(conn, keys, relay, item).await?),
         "install" => Work::Install(Box::new(install(conn, keys, relay, item).await?)),
         "erase" => Work::Erase { mode: field::<EraseMode>(&item.payload, "mode")? },
         "rescue" => Work::Rescue { authorized_keys: field(&item.payload, "authorized_keys")? },
@@ -50,27 +55,93 @@ fn field<T: for<'a> Deserialize<'a>>(payload: &Value, name: &str) -> Result<T, D
     payload.get(name).and_then(|v| serde_json::from_value(v.clone()).ok()).ok_or(UNKNOWN_ITEM)
 }
 
-async fn script(conn: &mut PgConnection, relay: &Relay, item: &Item) -> Result<ScriptWork, DbError> {
+async fn script(
+    conn: &mut PgConnection,
+    keys: &MasterKey,
+    relay: &Relay,
+    item: &Item,
+) -> Result<ScriptWork, DbError> {
     let stored = script_run::script(conn, field(&item.payload, "script")?).await?;
     let target: String = field(&item.payload, "target")?;
+    // Items of older regions have no values.
+    let values: Map<String, Value> = field(&item.payload, "parameters").unwrap_or_default();
     let metadata: ScriptMetadata =
         serde_json::from_value(stored.metadata).map_err(|_| DbError::Corrupt { what: "script" })?;
     let found = machine::get(conn, &item.machine).await?;
-    let mut environment: std::collections::BTreeMap<String, String> =
-        target_environment(metadata.hardware_type, &target, found.inventory.as_ref()).into_iter().collect();
+    let hardware = parameters::hardware(&metadata);
+    let mut environment: BTreeMap<String, String> =
+        target_environment(hardware, &target, found.inventory.as_ref()).into_iter().collect();
     environment.insert("RACKWRIGHT_RACKS".into(), relay.local.clone());
+    let time_servers = setting::load(conn).await?.ntp_servers;
+    if !time_servers.is_empty() {
+        environment.insert("RACKWRIGHT_NTP".into(), time_servers.join(","));
+    }
     let toolbox =
         if metadata.toolbox { newest_file(conn, "toolbox", "toolbox.squashfs").await? } else { None };
     Ok(ScriptWork {
+        parameters: script_parameters(keys, &metadata, &values)?,
+        target: script_target(hardware, &target, found.inventory.as_ref()),
+        timeout_seconds: parameters::timeout(&metadata, &values),
         name: stored.name,
         body: stored.body,
         arguments: Vec::new(),
         environment,
-        timeout_seconds: metadata.timeout_seconds,
         toolbox,
         may_reboot: metadata.may_reboot,
         has_started: item.attempt > 1,
+        boots: item.attempt.unsigned_abs(),
     })
+}
+
+/// What the script is told, in the order of its header. Passwords are opened here.
+fn script_parameters(
+    keys: &MasterKey,
+    metadata: &ScriptMetadata,
+    values: &Map<String, Value>,
+) -> Result<Vec<ScriptParameter>, DbError> {
+    let corrupt = || DbError::Corrupt { what: "script parameter" };
+    let mut told = Vec::new();
+    for declared in parameters::declared(metadata).map_err(|_| corrupt())? {
+        let value = match values.get(&declared.name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(sealed) => {
+                let sealed =
+                    sealed["sealed"].as_str().and_then(|t| hex::decode(t).ok()).ok_or_else(corrupt)?;
+                let open = keys.open(&sealed).map_err(|_| corrupt())?;
+                String::from_utf8(open.expose().clone()).map_err(|_| corrupt())?
+            }
+            None => match &declared.default {
+                Some(default) => default.clone(),
+                None => continue,
+            },
+        };
+        told.push(ScriptParameter {
+            format: declared.argument_format(&value),
+            is_target: declared.is_target(),
+            name: declared.name,
+            value: Secret::new(value),
+        });
+    }
+    Ok(told)
+}
+
+/// The disk or interface, by what does not change between boots. One that nobody knows is named as it was asked for.
+fn script_target(
+    hardware: HardwareType,
+    target: &str,
+    inventory: Option<&Inventory>,
+) -> Option<ScriptTarget> {
+    match hardware {
+        HardwareType::Storage => {
+            let disk = inventory.and_then(|i| i.disks.iter().find(|d| parameters::disk_target(d) == target));
+            Some(match disk {
+                Some(disk) => ScriptTarget::Disk { name: disk.name.clone(), serial: disk.serial.clone() },
+                None => ScriptTarget::Disk { name: target.to_owned(), serial: None },
+            })
+        }
+        HardwareType::Network => target.parse().ok().map(|mac| ScriptTarget::Interface { mac }),
+        HardwareType::Node | HardwareType::Cpu | HardwareType::Memory | HardwareType::Gpu => None,
+    }
 }
 
 async fn newest_file(conn: &mut PgConnection, image: &str, file: &str) -> Result<Option<BlobRef>, DbError> {

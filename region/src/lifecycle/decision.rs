@@ -41,6 +41,11 @@ pub enum Effect {
     },
     /// A script for the agent.
     Script(Box<ScriptItem>),
+    /// The operation may take this much longer from now, if its deadline is earlier.
+    Allow {
+        /// Seconds, besides what the rest of the operation needs.
+        seconds: u64,
+    },
     /// The machine has been commissioned.
     Commissioned,
     /// The installed system runs.
@@ -71,7 +76,7 @@ pub struct ScriptItem {
     pub hardware_type: &'static str,
     /// Disk serial or MAC; empty for the whole machine.
     pub target: String,
-    /// Environment and arguments.
+    /// Script, target, values of its parameters, and what may run beside it.
     pub payload: Value,
 }
 
@@ -229,6 +234,7 @@ async fn apply(
             work_item::ensure(conn, op.id, *ordinal, kind, payload).await.map(drop)
         }
         Effect::Script(script) => add_script(conn, op, script).await,
+        Effect::Allow { seconds } => operation::allow(conn, op.id, *seconds).await,
         Effect::Commissioned => machine::set_commissioned(conn, &found.id).await,
         Effect::Deployed => machine::set_deployed(conn, &found.id).await,
         Effect::ClearDeployment => machine::clear_deployment(conn, &found.id).await,

@@ -23,13 +23,16 @@ pub enum OperationRequest {
         /// Test scripts by name; the default set when absent, none when empty.
         #[serde(default)]
         tests: Option<Vec<String>>,
+        /// Script name to parameter name to value, checked; passwords sealed.
+        #[serde(default)]
+        parameters: serde_json::Map<String, serde_json::Value>,
     },
     /// Run test scripts.
     Test {
         /// By name; the default set when absent.
         #[serde(default)]
         scripts: Option<Vec<String>>,
-        /// Per script, values for its parameters.
+        /// As of a commissioning.
         #[serde(default)]
         parameters: serde_json::Map<String, serde_json::Value>,
     },

@@ -5,11 +5,14 @@ use rackwright_common::storage::{EraseMode, StorageLayout};
 use serde::{Deserialize, Serialize};
 
 /// Reads the hardware, sets up the BMC, runs tests.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommissionRequest {
     /// Test scripts by name; the default set when absent, none when empty.
     pub tests: Option<Vec<String>>,
+    /// Values for the tests' parameters, as for a test.
+    #[schema(value_type = Object)]
+    pub parameters: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Runs test scripts.
@@ -18,7 +21,8 @@ pub struct CommissionRequest {
 pub struct TestRequest {
     /// By name; the default set when absent.
     pub scripts: Option<Vec<String>>,
-    /// Script name to parameter name to value.
+    /// Script name to parameter name to value; or parameter name to value, for each script of the run that has one
+    /// of that name.
     #[schema(value_type = Object)]
     pub parameters: serde_json::Map<String, serde_json::Value>,
 }

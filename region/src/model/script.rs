@@ -63,6 +63,16 @@ pub struct ScriptRun {
     pub results: serde_json::Value,
     /// An administrator says that it does not count.
     pub suppressed: bool,
+    /// Parameter name to the value it ran with; passwords are not shown.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub parameters: serde_json::Value,
+    /// To how many boots of the machine it was given; more than one where a script may restart it.
+    #[serde(default)]
+    pub boots: i32,
+    /// Why it did not pass, one sentence, where its output does not say: it took too long, the machine restarted.
+    #[serde(default)]
+    pub error: String,
     /// When it began.
     #[serde(default)]
     pub started_at: Option<Timestamp>,

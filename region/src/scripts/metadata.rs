@@ -3,6 +3,7 @@
 //!
 //! What a line is wrong about is said with its number in the script.
 
+use super::parameters;
 use rackwright_common::script::{HardwareType, Parallel, ScriptMetadata, ScriptType};
 use serde_yaml_ng::{Mapping, Value};
 use std::collections::BTreeMap;
@@ -91,7 +92,13 @@ impl Header<'_> {
                 message: format!("{key}: {message}"),
             })?;
         }
-        Ok(metadata)
+        match parameters::declared(&metadata) {
+            Ok(_) => Ok(metadata),
+            Err(fault) => {
+                let line = self.line_of("parameters");
+                Err(HeaderError { line, message: format!("parameters: {fault}") })
+            }
+        }
     }
 }
 
@@ -140,7 +147,9 @@ fn set(metadata: &mut ScriptMetadata, key: &str, value: &Value) -> Result<(), St
         "toolbox" => metadata.toolbox |= flag(value)?,
         // Packages are not installed at run time; the toolbox holds the usual ones.
         "packages" => metadata.toolbox |= value.as_mapping().is_some_and(|m| !m.is_empty()),
-        "parameters" => metadata.parameters = parameters(value)?,
+        "parameters" => {
+            (metadata.parameters, metadata.parameter_order) = mapping(value)?;
+        }
         "results" => metadata.results = json(value)?,
         // Acted on by MAAS only, or of a newer version.
         _ => {}
@@ -225,16 +234,16 @@ fn timeout(value: &Value) -> Result<u64, String> {
     }
 }
 
-fn parameters(value: &Value) -> Result<BTreeMap<String, serde_json::Value>, String> {
-    let Value::Mapping(parameters) = value else {
-        return if value.is_null() {
-            Ok(BTreeMap::new())
-        } else {
-            Err("expected `name: {type: …}`".into())
-        };
+/// Parameters by name, and their names in order.
+fn mapping(value: &Value) -> Result<(BTreeMap<String, serde_json::Value>, Vec<String>), String> {
+    let parameters = match value {
+        Value::Mapping(parameters) => parameters,
+        Value::Null => return Ok((BTreeMap::new(), Vec::new())),
+        _ => return Err("expected `name: {type: …}`".into()),
     };
     let one = |(key, value): (&Value, &Value)| Ok((text(key)?, json(value)?));
-    parameters.iter().map(one).collect()
+    let by_name = parameters.iter().map(one).collect::<Result<_, String>>()?;
+    Ok((by_name, parameters.keys().map(text).collect::<Result<_, _>>()?))
 }
 
 fn json(value: &Value) -> Result<serde_json::Value, String> {
@@ -298,6 +307,18 @@ mod tests {
         assert_eq!(
             parse(&with_header("name: x\nyaml: [")).unwrap_err().message.get(..14),
             Some("not valid YAML")
+        );
+        let wrong = parse(&with_header("name: x\nparameters:\n  size: {type: length}")).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "line 5: parameters: `size`: type \"length\" is none of storage, interface, url, runtime, string, \
+             password, boolean, choice"
+        );
+        let wrong =
+            parse(&with_header("parameters:\n  run: {type: runtime, max: 5, default: 9}")).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "line 4: parameters: `run`: its default does not fit: expected seconds of 5 at most"
         );
         let open = format!("#!/bin/sh\n# {START}\n# name: x\n");
         assert_eq!(parse(&open).unwrap_err().line, 2);

@@ -2,5 +2,6 @@
 
 pub mod builtin;
 pub mod metadata;
+pub mod parameters;
 
 pub use builtin::install_builtin;

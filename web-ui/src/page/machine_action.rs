@@ -94,7 +94,10 @@ fn deploy(m: &Machine, fields: &Fields) -> Result<DeployRequest, Error> {
 }
 
 fn commission(fields: &Fields) -> CommissionRequest {
-    CommissionRequest { tests: (fields.text("tests") == "none").then(Vec::new) }
+    CommissionRequest {
+        tests: (fields.text("tests") == "none").then(Vec::new),
+        ..CommissionRequest::default()
+    }
 }
 
 fn test(fields: &Fields) -> Result<TestRequest, Error> {

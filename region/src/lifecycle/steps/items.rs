@@ -10,6 +10,9 @@ use sqlx::PgConnection;
 /// How often a machine may restart, or vanish, in the middle of one operation.
 const RESTARTS: i32 = 3;
 
+/// How often a script that may restart the machine may do so.
+pub const REBOOTS: i32 = 5;
+
 /// How the work of a step stands.
 pub(super) enum Work {
     /// Not written yet.
@@ -34,7 +37,8 @@ pub(super) async fn look_at(
     if ours.iter().all(|i| matches!(i.status.as_str(), "done" | "failed")) {
         return Ok(Work::Ended(ours.into_iter().cloned().collect()));
     }
-    if let Some(item) = ours.iter().find(|i| i.attempt > RESTARTS) {
+    // What restarts mean for scripts is judged when the next boot asks for work.
+    if let Some(item) = ours.iter().find(|i| i.attempt > RESTARTS && i.kind != "script") {
         return Ok(Work::Wait(Decision::fail(format!(
             "the machine restarted {} times during \"{}\"",
             item.attempt - 1,
@@ -42,15 +46,21 @@ pub(super) async fn look_at(
         ))));
     }
     let silent = agent_boot::latest(conn, look.op.id).await?.map_or(f64::INFINITY, |b| b.silent_seconds);
-    if silent > look.timing.agent_silence_seconds as f64
-        && look.seconds_in_step() > look.timing.agent_silence_seconds as f64
-    {
+    let patience = patience(look, &ours);
+    if silent > patience && look.seconds_in_step() > patience {
         return Ok(Work::Wait(vanished(look)));
     }
     let now = ours.iter().find(|i| i.status != "done" && i.status != "failed");
     Ok(Work::Wait(Decision::stay(
         now.map_or_else(String::new, |i| format!("{} is being worked on by the agent", i.kind)),
     )))
+}
+
+/// Seconds of silence after which an agent counts as gone. A machine that a script may restart gets the time of a boot.
+fn patience(look: &Look<'_>, items: &[&Item]) -> f64 {
+    let reboots = items.iter().any(|i| i.status == "given" && i.payload["may_reboot"] == true);
+    let seconds = look.timing.agent_silence_seconds;
+    (if reboots { seconds.max(look.timing.boot_seconds) } else { seconds }) as f64
 }
 
 /// The agent has not been heard of for a while: the machine is booted again, a few times.

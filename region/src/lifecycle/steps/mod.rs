@@ -15,6 +15,7 @@ mod rescue;
 mod restore;
 mod tests_run;
 
+pub use items::REBOOTS;
 pub use tests_run::target_environment;
 
 use super::decision::{Decision, Next};

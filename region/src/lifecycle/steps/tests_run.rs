@@ -1,4 +1,7 @@
-//! The agent runs the tests: each script once per machine, disk or NIC, as its header says.
+//! The agent runs the tests: each script once per machine, disk or NIC, as its header and its parameters say.
+//!
+//! First the scripts that run alone, then those whose runs go side by side, then those that go beside anything. Runs
+//! with the same `batch` number may be under way together.
 
 use super::items::{self, Work};
 use super::{Look, StepName};
@@ -6,13 +9,16 @@ use crate::db::script_run::{self, Script};
 use crate::db::{DbError, setting};
 use crate::lifecycle::decision::{Decision, Effect, ScriptItem};
 use crate::lifecycle::request::OperationRequest;
+use crate::scripts::parameters::{self, Fault, disk_target};
 use rackwright_common::inventory::Inventory;
-use rackwright_common::script::{HardwareType, ScriptMetadata};
-use serde_json::json;
+use rackwright_common::script::{HardwareType, Parallel, ScriptMetadata};
+use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
 const FIRST: i32 = 100;
 const END: i32 = 800;
+/// What a script without limit is allowed, seconds.
+const NO_LIMIT: u64 = 7 * 24 * 3600;
 
 pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Decision, DbError> {
     let known = items::all(conn, look).await?;
@@ -20,59 +26,129 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
         Work::Wait(decision) => decision,
         Work::Ended(_) => look.onward(StepName::Tests),
         Work::Absent => {
-            let scripts = chosen(conn, look.request).await?;
-            let plan =
-                plan(&scripts, look.machine.inventory.as_ref(), look.machine.resting_status.keeps_system());
-            if plan.is_empty() {
-                look.onward(StepName::Tests)
-            } else {
-                Decision::stay(format!("{} tests are handed to the agent", plan.len())).with_all(plan)
+            let (scripts, given) = chosen(conn, look.request).await?;
+            let keeps = look.machine.resting_status.keeps_system();
+            match plan(&scripts, &given, look.machine.inventory.as_ref(), keeps) {
+                Err(fault) => Decision::fail(fault.message),
+                Ok(plan) if plan.runs.is_empty() => look.onward(StepName::Tests),
+                Ok(plan) if plan.runs.len() > (END - FIRST) as usize => Decision::fail(format!(
+                    "these would be {} runs of tests; {} are possible at once, so name fewer scripts or disks",
+                    plan.runs.len(),
+                    END - FIRST
+                )),
+                Ok(plan) => Decision::stay(format!("{} tests are handed to the agent", plan.runs.len()))
+                    .with(Effect::Allow { seconds: plan.seconds })
+                    .with_all(plan.runs),
             }
         }
     })
 }
 
-/// The scripts to run: those asked for, else the setting's.
-async fn chosen(conn: &mut PgConnection, request: &OperationRequest) -> Result<Vec<Script>, DbError> {
-    let asked = match request {
-        OperationRequest::Commission { tests } => tests.clone(),
-        OperationRequest::Test { scripts, .. } => scripts.clone(),
+/// The scripts to run: those asked for, else the setting's; and what was given for their parameters.
+async fn chosen(
+    conn: &mut PgConnection,
+    request: &OperationRequest,
+) -> Result<(Vec<Script>, Map<String, Value>), DbError> {
+    let (asked, given) = match request {
+        OperationRequest::Commission { tests, parameters } => (tests.clone(), parameters.clone()),
+        OperationRequest::Test { scripts, parameters } => (scripts.clone(), parameters.clone()),
         OperationRequest::Deploy { .. }
         | OperationRequest::Release { .. }
         | OperationRequest::EnterRescue { .. }
         | OperationRequest::ExitRescue
-        | OperationRequest::Power { .. } => None,
+        | OperationRequest::Power { .. } => (None, Map::new()),
     };
     let names = match asked {
         Some(names) => names,
         None => setting::load(conn).await?.default_tests,
     };
-    script_run::scripts(conn, &names).await
+    Ok((script_run::scripts(conn, &names).await?, given))
+}
+
+/// What is to be run.
+struct Plan {
+    runs: Vec<Effect>,
+    /// How long all of it may take.
+    seconds: u64,
 }
 
 /// One item per script and piece of hardware. Destructive scripts leave out machines that hold a system.
-fn plan(scripts: &[Script], inventory: Option<&Inventory>, keeps_system: bool) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    for script in scripts {
-        let Ok(metadata) = serde_json::from_value::<ScriptMetadata>(script.metadata.clone()) else {
-            continue;
-        };
-        if metadata.destructive && keeps_system {
-            continue;
-        }
-        for target in targets(metadata.hardware_type, inventory) {
-            effects.push(Effect::Script(Box::new(ScriptItem {
-                ordinal: FIRST + i32::try_from(effects.len()).unwrap_or(END - FIRST - 1).min(END - FIRST - 1),
-                script: script.id,
-                name: script.name.clone(),
-                script_type: "testing",
-                hardware_type: hardware_name(metadata.hardware_type),
-                payload: json!({ "script": script.id, "target": target }),
-                target,
-            })));
+fn plan(
+    scripts: &[Script],
+    given: &Map<String, Value>,
+    inventory: Option<&Inventory>,
+    keeps_system: bool,
+) -> Result<Plan, Fault> {
+    let read = |script: &Script| serde_json::from_value::<ScriptMetadata>(script.metadata.clone()).ok();
+    let mut known: Vec<_> = scripts.iter().filter_map(|s| read(s).map(|m| (s, m))).collect();
+    known.retain(|(_, metadata)| !(metadata.destructive && keeps_system));
+    known.sort_by_key(|(_, metadata)| rank(metadata));
+    let mut plan = Plan { runs: Vec::new(), seconds: 0 };
+    for (number, (script, metadata)) in known.iter().enumerate() {
+        let given = given.get(&script.name).and_then(Value::as_object).cloned().unwrap_or_default();
+        let values = parameters::fill(metadata, &given)?;
+        let limit = parameters::timeout(metadata, &values);
+        let boots = if metadata.may_reboot { u64::from(items::REBOOTS.unsigned_abs()) + 1 } else { 1 };
+        let allowed = if limit == 0 { NO_LIMIT } else { limit.saturating_mul(boots) };
+        for target in parameters::targets(metadata, &values, inventory) {
+            let ordinal = FIRST.saturating_add(i32::try_from(plan.runs.len()).unwrap_or(i32::MAX));
+            plan.seconds = plan.seconds.saturating_add(allowed);
+            plan.runs.push(run(script, metadata, ordinal, batch(metadata, number), &values, target));
         }
     }
-    effects
+    Ok(plan)
+}
+
+fn rank(metadata: &ScriptMetadata) -> u8 {
+    match alone_or(metadata) {
+        Parallel::Disabled => 0,
+        Parallel::Instance => 1,
+        Parallel::Any => 2,
+    }
+}
+
+/// What may run beside a script. One that restarts the machine has it for itself.
+fn alone_or(metadata: &ScriptMetadata) -> Parallel {
+    if metadata.may_reboot { Parallel::Disabled } else { metadata.parallel }
+}
+
+/// The number that runs have in common which may be under way together; none for a run that is alone.
+fn batch(metadata: &ScriptMetadata, number: usize) -> Option<usize> {
+    match alone_or(metadata) {
+        Parallel::Disabled => None,
+        Parallel::Instance => Some(number + 1),
+        Parallel::Any => Some(0),
+    }
+}
+
+fn run(
+    script: &Script,
+    metadata: &ScriptMetadata,
+    ordinal: i32,
+    batch: Option<usize>,
+    values: &Map<String, Value>,
+    target: String,
+) -> Effect {
+    let mut values = values.clone();
+    for parameter in parameters::declared(metadata).unwrap_or_default().iter().filter(|p| p.is_target()) {
+        values.insert(parameter.name.clone(), target.clone().into());
+    }
+    let mut payload = json!({ "script": script.id, "target": target, "parameters": values });
+    if let Some(batch) = batch {
+        payload["batch"] = json!(batch.to_string());
+    }
+    if metadata.may_reboot {
+        payload["may_reboot"] = json!(true);
+    }
+    Effect::Script(Box::new(ScriptItem {
+        ordinal,
+        script: script.id,
+        name: script.name.clone(),
+        script_type: "testing",
+        hardware_type: hardware_name(parameters::hardware(metadata)),
+        payload,
+        target,
+    }))
 }
 
 fn hardware_name(hardware: HardwareType) -> &'static str {
@@ -83,24 +159,6 @@ fn hardware_name(hardware: HardwareType) -> &'static str {
         HardwareType::Storage => "storage",
         HardwareType::Network => "network",
         HardwareType::Gpu => "gpu",
-    }
-}
-
-/// What names a disk: its serial number, else its kernel name.
-fn disk_target(disk: &rackwright_common::inventory::Disk) -> String {
-    disk.serial.clone().unwrap_or_else(|| disk.name.clone())
-}
-
-fn targets(hardware: HardwareType, inventory: Option<&Inventory>) -> Vec<String> {
-    match (hardware, inventory) {
-        (HardwareType::Storage, Some(i)) => {
-            i.disks.iter().filter(|d| !d.removable).map(disk_target).collect()
-        }
-        (HardwareType::Network, Some(i)) => i.interfaces.iter().map(|n| n.mac.to_string()).collect(),
-        (HardwareType::Node | HardwareType::Cpu | HardwareType::Memory | HardwareType::Gpu, _) => {
-            vec![String::new()]
-        }
-        (HardwareType::Storage | HardwareType::Network, None) => Vec::new(),
     }
 }
 
@@ -139,8 +197,33 @@ mod tests {
     use rackwright_common::inventory::Disk;
 
     fn script(name: &str, hardware: &str, destructive: bool) -> Script {
-        let metadata = json!({ "name": name, "hardware_type": hardware, "destructive": destructive });
+        with(name, json!({ "hardware_type": hardware, "destructive": destructive }))
+    }
+
+    fn with(name: &str, mut metadata: Value) -> Script {
+        metadata["name"] = json!(name);
         Script { id: 1, name: name.into(), body: String::new(), metadata }
+    }
+
+    /// Ordinal, script, target and batch of each run.
+    fn runs(scripts: &[Script], given: Value) -> Vec<(i32, String, String, Option<String>)> {
+        let planned = plan(scripts, given.as_object().unwrap(), Some(&two_disks()), false).unwrap();
+        let one = |effect: Effect| match effect {
+            Effect::Script(s) => {
+                (s.ordinal, s.name, s.target, s.payload["batch"].as_str().map(str::to_owned))
+            }
+            other => panic!("{other:?}"),
+        };
+        planned.runs.into_iter().map(one).collect()
+    }
+
+    fn row(
+        ordinal: i32,
+        name: &str,
+        target: &str,
+        batch: Option<&str>,
+    ) -> (i32, String, String, Option<String>) {
+        (ordinal, name.into(), target.into(), batch.map(Into::into))
     }
 
     fn two_disks() -> Inventory {
@@ -154,21 +237,52 @@ mod tests {
 
     #[test]
     fn a_storage_script_runs_once_per_disk() {
-        let effects =
-            plan(&[script("cpu", "cpu", false), script("disk", "storage", false)], Some(&two_disks()), false);
-        let targets: Vec<_> = effects
-            .iter()
-            .map(|e| match e {
-                Effect::Script(s) => (s.ordinal, s.name.as_str(), s.target.as_str()),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(targets, [(100, "cpu", ""), (101, "disk", "S1"), (102, "disk", "vdb")]);
+        let scripts = [script("cpu", "cpu", false), script("disk", "storage", false)];
+        assert_eq!(
+            runs(&scripts, json!({})),
+            [row(100, "cpu", "", None), row(101, "disk", "S1", None), row(102, "disk", "vdb", None)]
+        );
+    }
+
+    #[test]
+    fn what_may_run_together_has_a_number_in_common_and_comes_last() {
+        let scripts = [
+            with("any-1", json!({ "parallel": "any" })),
+            with("any-2", json!({ "parallel": "any" })),
+            with("disk", json!({ "parallel": "instance", "hardware_type": "storage" })),
+            with("firmware", json!({ "parallel": "any", "may_reboot": true })),
+            with("smart", json!({ "parallel": "instance", "hardware_type": "storage" })),
+        ];
+        assert_eq!(
+            runs(&scripts, json!({})),
+            [
+                row(100, "firmware", "", None),
+                row(101, "disk", "S1", Some("2")),
+                row(102, "disk", "vdb", Some("2")),
+                row(103, "smart", "S1", Some("3")),
+                row(104, "smart", "vdb", Some("3")),
+                row(105, "any-1", "", Some("0")),
+                row(106, "any-2", "", Some("0")),
+            ]
+        );
+    }
+
+    #[test]
+    fn parameters_choose_the_disk_and_stay_with_the_run() {
+        let parameters =
+            json!({ "storage": { "type": "storage" }, "runtime": { "type": "runtime", "default": 30 } });
+        let read = with("read", json!({ "parameters": parameters, "timeout_seconds": 60 }));
+        let given = json!({ "read": { "storage": "vdb", "runtime": "90" } });
+        let planned = plan(&[read], given.as_object().unwrap(), Some(&two_disks()), false).unwrap();
+        let Effect::Script(run) = &planned.runs[0] else { panic!("{:?}", planned.runs) };
+        assert_eq!(run.payload["parameters"], json!({ "storage": "vdb", "runtime": "90" }));
+        assert_eq!((planned.runs.len(), planned.seconds), (1, 180), "three times as long as usual");
     }
 
     #[test]
     fn destructive_scripts_spare_a_machine_that_holds_a_system() {
-        assert!(plan(&[script("wipe", "storage", true)], Some(&two_disks()), true).is_empty());
+        let wipe = [script("wipe", "storage", true)];
+        assert!(plan(&wipe, &Map::new(), Some(&two_disks()), true).unwrap().runs.is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@
 # destructive: true
 # toolbox: true
 # parameters:
-#   storage: {type: storage}
+#   storage: {type: storage, argument_format: '{path}'}
 # results:
 #   bad_blocks: {title: Bad blocks}
 # --- End MAAS 1.0 script metadata ---

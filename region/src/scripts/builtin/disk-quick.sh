@@ -9,7 +9,7 @@
 # timeout: 00:05:00
 # tags: [quick]
 # parameters:
-#   storage: {type: storage}
+#   storage: {type: storage, argument_format: '{path}'}
 # results:
 #   size_gib: {title: Size, description: GiB}
 #   read_mib: {title: Read, description: MiB}

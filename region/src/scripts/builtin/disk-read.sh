@@ -10,7 +10,7 @@
 # tags: [speed]
 # toolbox: true
 # parameters:
-#   storage: {type: storage}
+#   storage: {type: storage, argument_format: '{path}'}
 #   runtime: {type: runtime, default: 30, min: 1, max: 3600}
 # results:
 #   read_mib_per_second: {title: Sequential read, description: MiB per second, 1 MiB blocks}

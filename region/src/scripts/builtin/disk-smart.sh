@@ -10,12 +10,13 @@
 # tags: [smart]
 # toolbox: true
 # parameters:
-#   storage: {type: storage}
+#   storage: {type: storage, argument_format: '{path}'}
 # results:
 #   power_on_hours: {title: Power-on hours}
 #   celsius: {title: Temperature, description: Degrees Celsius}
 #   reallocated_sectors: {title: Reallocated sectors}
 #   percentage_used: {title: Wear, description: Percent of the rated life (NVMe)}
+#   media_errors: {title: Media errors, description: Count (NVMe)}
 # --- End MAAS 1.0 script metadata ---
 
 set -u
@@ -43,23 +44,24 @@ else
         sleep 10
     done
 fi
-all=$(smartctl --xall "$disk")
+smartctl --xall "$disk"
 code=$?
-echo "$all"
 # Bit 3: failing now. Bit 7: the self-test log has errors.
 [ $((code & 136)) = 0 ] || status=failed
-value() { echo "$all" | awk -v name="$1" 'index($0, name) {for (i = NF; i > 0; i--) if ($i ~ /^[0-9,]+%?$/) {gsub(/[,%]/, "", $i); print $i; exit}}'; }
+# Numbers are taken from the program's JSON; what a drive does not say is left out.
+json=$(smartctl --json --all "$disk")
 results=
 add() {
-    number=$(value "$2")
-    case "$results" in *"  $1:"*) return ;; esac
+    number=$(echo "$json" | jq -r "($2) | numbers" 2>/dev/null | head -n 1)
     [ -z "$number" ] || results="$results  $1: $number
 "
 }
-add power_on_hours Power_On_Hours
-add power_on_hours 'Power On Hours'
-add reallocated_sectors Reallocated_Sector_Ct
-add percentage_used 'Percentage Used'
-add celsius 'Temperature:'
+add power_on_hours .power_on_time.hours
+add celsius '.temperature.current // (.ata_smart_attributes.table[]? | select(.id == 194 or .id == 190) | .raw.value % 256)'
+add reallocated_sectors '.ata_smart_attributes.table[]? | select(.id == 5) | .raw.value'
+add percentage_used .nvme_smart_health_information_log.percentage_used
+add media_errors .nvme_smart_health_information_log.media_errors
+[ -n "$results" ] || results='  {}
+'
 printf 'status: %s\nresults:\n%s' "$status" "$results" >"$result"
 [ "$status" = passed ]

@@ -9,6 +9,8 @@
 # timeout: 24:00:00
 # tags: [slow, noauto]
 # toolbox: true
+# parameters:
+#   mib: {type: string, required: false, min: 1, max: 8, title: Size, description: MiB to test; all free memory but 64 MiB when absent}
 # results:
 #   tested_mib: {title: Tested, description: MiB}
 #   failures: {title: Failures}
@@ -19,6 +21,10 @@ result="${RESULT_PATH:-/dev/null}"
 mib=$(awk '/^MemAvailable:/ {print int($2 / 1024)}' /proc/meminfo)
 mib=$((mib - 64))
 [ "$mib" -ge 16 ] || { echo "only $mib MiB are free"; exit 1; }
+wanted="${RACKWRIGHT_PARAM_MIB:-$mib}"
+case "$wanted" in *[!0-9]* | '') echo "the parameter mib is '$wanted': a whole number is needed"; exit 1 ;; esac
+[ "$wanted" -le "$mib" ] || { echo "$wanted MiB were asked for, $mib MiB are free"; exit 1; }
+mib=$wanted
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 memtester "${mib}M" 1 >"$log" 2>&1
