@@ -187,6 +187,15 @@ impl Client {
     }
 }
 
+/// The region is away for now: worth another try.
+pub fn is_loss(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Unreachable { .. }) => true,
+        Some(ClientError::Problem { status, .. }) => *status >= 500,
+        None => false,
+    }
+}
+
 /// The exit code that an error means.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ClientError>() {

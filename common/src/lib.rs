@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod bmc;
 pub mod clock;
+pub mod console;
 pub mod id;
 pub mod inventory;
 pub mod lifecycle;

@@ -2,7 +2,8 @@
 //!
 //! New variants are ignored by a side that does not know them (`Unknown`), so that versions may differ by one.
 
-use crate::bmc::{BmcError, BmcOrder, BmcOutcome};
+use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
+use crate::id::MachineId;
 use crate::net::Mac;
 use crate::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,12 @@ pub enum ToRack {
         /// Its number.
         seq: u64,
     },
+    /// These machines' consoles are to be recorded, and no others. Replaces the list before; told again from time to
+    /// time. Racks keep it in memory only: it holds passwords.
+    Consoles {
+        /// Through which BMCs.
+        consoles: Vec<BmcEndpoint>,
+    },
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -77,6 +84,12 @@ pub enum ToRegion {
     Journal {
         /// Oldest first.
         entries: Vec<JournalEntry>,
+    },
+    /// What machines wrote to their consoles. Not kept in the journal and not acknowledged: what is lost is seen by
+    /// the offset of the next piece.
+    Console {
+        /// In order for each machine.
+        chunks: Vec<ConsoleChunk>,
     },
     /// From a newer version.
     #[serde(other)]
@@ -170,6 +183,23 @@ pub struct RelayReply {
     pub content_type: String,
     /// The body.
     pub body: String,
+}
+
+/// A piece of what a machine wrote to its serial console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleChunk {
+    /// Whose console.
+    pub machine: MachineId,
+    /// The recording: a new one begins whenever the rack has logged in to the BMC anew.
+    pub session: Uuid,
+    /// When that was, by the rack's clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub began: OffsetDateTime,
+    /// Bytes of the recording before this piece, those that were lost included. The first piece, at 0, may repeat what
+    /// an earlier recording has: some BMCs replay their memory.
+    pub offset: u64,
+    /// As it was written, escape sequences and all; what is not UTF-8 is replaced by U+FFFD.
+    pub text: String,
 }
 
 /// One line of a rack's journal.

@@ -4,6 +4,7 @@ use crate::bmc::BmcQueues;
 use crate::boot::{BootContext, HttpError, TftpError, serve_http, serve_tftp};
 use crate::cache::{Cache, CacheConfig, keep_pinned};
 use crate::config::RackConfig;
+use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
 use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld};
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::state::{Journal, StateError, World};
@@ -122,8 +123,12 @@ pub async fn run_with(
         journal: journal.clone(),
         runner,
         hub,
+        consoles: Consoles::new(),
         instance: Uuid::new_v4(),
     };
+    let surroundings =
+        Surroundings::new(world.clone(), journal.clone(), Arc::new(SystemClock), ConsoleTiming::default());
+    parts.spawn(endless("consoles", console::run(context.consoles.clone(), surroundings, stop.clone())));
     parts.spawn(endless("link", link::run(context, stop.clone())));
     parts.spawn(endless("cache", keep_pinned(cache, world.clone(), journal.clone(), stop.clone())));
     parts.spawn(endless(

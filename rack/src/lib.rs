@@ -10,6 +10,7 @@ pub mod bmc;
 pub mod boot;
 pub mod cache;
 pub mod config;
+pub mod console;
 pub mod daemon;
 pub mod dhcp;
 pub mod link;

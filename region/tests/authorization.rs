@@ -82,6 +82,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("put_zone", Administrator, json!({})),
         ("release_machine", User, none.clone()),
         ("set_bmc", Operator, json!({ "driver": "manual" })),
+        ("show_console", Viewer, none.clone()),
         ("show_image", Viewer, none.clone()),
         ("show_machine", Viewer, none.clone()),
         ("show_operation", Viewer, none.clone()),
@@ -96,6 +97,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         // Of others; oneself is for everybody.
         ("show_user", Administrator, none.clone()),
         ("show_utilisation", Viewer, none.clone()),
+        ("stream_console", Viewer, none.clone()),
         ("stream_events", Viewer, none.clone()),
         ("suppress_script_run", Administrator, json!({ "suppressed": true })),
         ("test_machine", Operator, none.clone()),

@@ -1,6 +1,6 @@
 //! `rackwright event follow`
 
-use crate::client::ClientError;
+use crate::client::is_loss;
 use crate::console::{Console, Format, print};
 use anyhow::Result;
 use futures_util::StreamExt;
@@ -63,13 +63,5 @@ impl Follow {
             }
         }
         Ok(())
-    }
-}
-
-fn is_loss(error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Unreachable { .. }) => true,
-        Some(ClientError::Problem { status, .. }) => *status >= 500,
-        None => false,
     }
 }

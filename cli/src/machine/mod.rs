@@ -2,6 +2,7 @@
 
 mod action;
 mod bmc;
+mod console;
 mod create;
 mod datasheet;
 mod delete;
@@ -67,6 +68,8 @@ pub enum MachineCommand {
     Bmc(bmc::Bmc),
     /// Print what its latest operation wrote.
     Log(log::Log),
+    /// Print what it wrote to its serial console.
+    Console(console::ShowConsole),
 }
 
 impl MachineCommand {
@@ -95,6 +98,7 @@ impl MachineCommand {
             Self::OverrideFailedTests(command) => command.run(console).await,
             Self::Bmc(command) => command.run(console).await,
             Self::Log(command) => command.run(console).await,
+            Self::Console(command) => command.run(console).await,
         }
     }
 }

@@ -54,6 +54,12 @@ pub fn text(detail: &OperationDetail) -> String {
         let note = if item.error.is_empty() { &item.message } else { &item.error };
         text.push_str(&format!("  {:<40} {:<8} {:>10}  {note}\n", name, item.status, dash(took)));
     }
+    if !detail.console_tail.is_empty() {
+        text.push_str("\nLast lines of the machine's console\n");
+    }
+    for line in &detail.console_tail {
+        text.push_str(&format!("  {line}\n"));
+    }
     text
 }
 

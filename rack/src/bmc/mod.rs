@@ -3,7 +3,8 @@
 //! What holds: a BMC is asked by one task at a time, in the order of arrival; an order under an older fence than one this rack
 //! has seen for the machine is refused, also when the newer one arrived while it waited; every order ends within
 //! [`ORDER_WITHIN`]. Fences live in memory: a restarted rack accepts what it is given first, and the region's own
-//! compare-and-set is what remains. Left out: serial consoles, which are streams and not orders.
+//! compare-and-set is what remains. Serial consoles are streams and not orders: [`SolSession`] has a session of its own, and
+//! [`crate::console`] holds it.
 
 mod amt;
 mod fence;
@@ -21,7 +22,7 @@ use tracing::{debug, info};
 
 pub use amt::AmtDriver;
 pub use fence::Fences;
-pub use ipmi::{IpmiDriver, IpmiTiming};
+pub use ipmi::{IpmiDriver, IpmiTiming, SolError, SolSession};
 pub use manual::ManualDriver;
 
 /// Longest time one order may take once it is its turn.

@@ -16,6 +16,7 @@ pub use hub::{Hub, RelayError};
 pub use tasks::TaskRunner;
 
 use crate::config::RackConfig;
+use crate::console::Consoles;
 use crate::state::{Journal, World};
 use known::KnownRegions;
 use rackwright_link::Credentials;
@@ -40,6 +41,8 @@ pub struct LinkContext {
     pub runner: Arc<dyn TaskRunner>,
     /// The streams.
     pub hub: Hub,
+    /// What machines write to their consoles.
+    pub consoles: Consoles,
     /// Random per process start.
     pub instance: Uuid,
 }

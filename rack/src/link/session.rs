@@ -117,7 +117,7 @@ impl Session<'_> {
         }
     }
 
-    /// Results of tasks, and as much of the journal as the region keeps up with.
+    /// Results of tasks, what consoles wrote, and as much of the journal as the region keeps up with.
     async fn send_waiting(&mut self) -> Result<(), SessionError> {
         for result in self.context.hub.take_results(self.id) {
             self.send(ToRegion::TaskResult(result)).await?;
@@ -125,6 +125,10 @@ impl Session<'_> {
         if !self.context.hub.carries_journal(self.id) {
             self.sent = 0;
             return Ok(());
+        }
+        let chunks = self.context.consoles.take();
+        if !chunks.is_empty() {
+            self.send(ToRegion::Console { chunks }).await?;
         }
         if self.unacknowledged > 0 && self.moved.elapsed() > RESEND {
             (self.sent, self.unacknowledged) = (0, 0);
@@ -165,6 +169,7 @@ impl Session<'_> {
                 self.send(ToRegion::SnapshotApplied { generation, error }).await?;
             }
             ToRack::Task(task) => context.hub.running.begin(task, &context.runner, &context.hub),
+            ToRack::Consoles { consoles } => context.consoles.wish(consoles),
             ToRack::RelayReply(reply) => context.hub.replied(reply),
             ToRack::JournalAck { seq } => {
                 context.journal.acknowledge(seq);

@@ -109,6 +109,7 @@ impl Site {
             journal: Journal::open(dir.path(), Arc::new(SystemClock)).unwrap(),
             runner: runner.clone(),
             hub: Hub::new(),
+            consoles: Consoles::new(),
             instance: Uuid::from_u128(1),
         };
         Self { ca, context, runner, cancel: CancellationToken::new(), dir }

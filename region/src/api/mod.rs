@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod console;
 pub mod controller;
 pub mod event;
 pub mod extract;
@@ -71,6 +72,8 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine::list_script_runs))
         .routes(routes!(machine::show_script_run))
         .routes(routes!(machine::suppress_script_run))
+        .routes(routes!(console::show_console))
+        .routes(routes!(console::stream_console))
         .routes(routes!(machine_action::commission_machine))
         .routes(routes!(machine_action::test_machine))
         .routes(routes!(machine_action::deploy_machine))

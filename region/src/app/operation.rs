@@ -39,7 +39,12 @@ pub async fn get(app: &App, actor: &Actor, id: OperationId) -> Result<OperationD
     let mut conn = app.read().await?;
     let operation = db::operation_query::get(&mut conn, id).await.or_not_found("operation", id)?;
     let items = db::operation_query::items(&mut conn, id).await?;
-    Ok(OperationDetail { operation, items })
+    let console_tail = if operation.status == "failed" {
+        db::operation_query::console_tail(&mut conn, id).await?
+    } else {
+        Vec::new()
+    };
+    Ok(OperationDetail { operation, items, console_tail })
 }
 
 /// As [`get`], but holds the answer back until the operation has ended or `seconds` have passed.

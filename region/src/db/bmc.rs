@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 /// A BMC as stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bmc {
     /// `ipmi`, `amt`, `manual`.
     pub driver: String,

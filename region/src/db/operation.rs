@@ -196,6 +196,12 @@ pub async fn finish(
     Ok(())
 }
 
+/// Keeps the last lines of the machine's console with a failed operation.
+pub async fn keep_console_tail(conn: &mut PgConnection, id: OperationId, lines: &str) -> Result<(), DbError> {
+    sqlx::query!("UPDATE operation SET console_tail = $2 WHERE id = $1", id.0, lines).execute(conn).await?;
+    Ok(())
+}
+
 /// Something that a running operation may wait for has happened: look at once. A claim held at this moment is
 /// not disturbed; its owner puts the operation back with a time of its own, so the mark is kept in `state`.
 pub async fn poke(conn: &mut PgConnection, id: OperationId) -> Result<(), DbError> {

@@ -102,6 +102,15 @@ pub async fn get(conn: &mut PgConnection, id: OperationId) -> Result<Operation, 
     list(conn, &filter).await?.0.pop().ok_or(DbError::NotFound)
 }
 
+/// The last lines of the machine's console before the operation failed.
+pub async fn console_tail(conn: &mut PgConnection, id: OperationId) -> Result<Vec<String>, DbError> {
+    let tail = sqlx::query_scalar!("SELECT console_tail FROM operation WHERE id = $1", id.0)
+        .fetch_one(conn)
+        .await?
+        .unwrap_or_default();
+    Ok(tail.lines().map(str::to_owned).collect())
+}
+
 /// The work items of an operation, in order.
 pub async fn items(conn: &mut PgConnection, id: OperationId) -> Result<Vec<WorkItem>, DbError> {
     let rows = sqlx::query!(

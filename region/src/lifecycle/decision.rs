@@ -1,7 +1,9 @@
 //! What a worker decides about an operation, and how that is written: all of it or nothing.
 
+use super::console_tail;
 use super::request::record;
 use super::steps::StepName;
+use crate::db::event::{self, NewEvent};
 use crate::db::machine::Machine;
 use crate::db::operation::{NextStep, Operation};
 use crate::db::{DbError, machine, operation, rack_task, script_run, work_item};
@@ -307,7 +309,8 @@ fn failure_event(status: Status) -> Option<Event> {
     }
 }
 
-/// Ends a failed operation: the machine gets its failure status and its reason, is switched off unless it holds
+/// Ends a failed operation: the machine gets its failure status and its reason, the operation the last lines of the
+/// machine's console; the machine is switched off unless it holds
 /// somebody's system, and never boots a half-written disk.
 async fn fail(
     conn: &mut PgConnection,
@@ -322,16 +325,22 @@ async fn fail(
     }
     leave(conn, op, found, was, "failed").await?;
     operation::finish(conn, op.id, "failed", Some(reason)).await?;
-    record(
-        conn,
-        &op.machine,
-        Some(op.id),
-        "operation.failed",
-        "error",
-        &format!("{} failed: {reason}", op.kind),
-        ACTOR,
-    )
-    .await
+    let console = console_tail::last(conn, op).await?;
+    let mut data = json!({});
+    if !console.is_empty() {
+        operation::keep_console_tail(conn, op.id, &console.join("\n")).await?;
+        data = json!({ "console_tail": console });
+    }
+    let failed = NewEvent {
+        kind: "operation.failed",
+        level: "error",
+        machine: Some(&op.machine),
+        operation: Some(op.id),
+        actor: ACTOR,
+        message: &format!("{} failed: {reason}", op.kind),
+        data,
+    };
+    event::append(conn, &failed).await
 }
 
 /// Ends an operation because somebody asked for it.

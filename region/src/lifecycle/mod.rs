@@ -6,6 +6,7 @@
 //! BMCs or agents: they write tasks and items, which those fetch. So nothing happens twice, and an owner that
 //! dies at any moment leaves a row that the next one goes on with.
 
+mod console_tail;
 pub mod decision;
 pub mod engine;
 pub mod request;

@@ -57,6 +57,9 @@ pub struct OperationDetail {
     pub operation: Operation,
     /// Its work items, in order.
     pub items: Vec<WorkItem>,
+    /// Of a failed operation: the last lines that the machine wrote to its serial console meanwhile.
+    #[serde(default)]
+    pub console_tail: Vec<String>,
 }
 
 /// A piece of work of the agent.

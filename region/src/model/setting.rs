@@ -19,6 +19,8 @@ pub struct Settings {
     pub installed_kernel_arguments: String,
     /// Racks answer router solicitations on served networks; saves old iPXE 13 s where no router does.
     pub router_advertisements: bool,
+    /// While an operation works on a machine, racks record its serial console through its BMC (IPMI).
+    pub record_consoles: bool,
     /// Image that a deployment gets when it names none.
     pub default_image: Option<String>,
     /// How disks are erased when a release does not say.
@@ -42,6 +44,7 @@ impl Default for Settings {
             ephemeral_kernel_arguments: String::new(),
             installed_kernel_arguments: String::new(),
             router_advertisements: true,
+            record_consoles: true,
             default_image: None,
             default_erase: EraseMode::None,
             upstream_dns: Vec::new(),

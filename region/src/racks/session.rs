@@ -2,7 +2,7 @@
 
 use super::journal::{self, Source};
 use super::service::RackService;
-use super::{snapshot, tasks};
+use super::{console, snapshot, tasks};
 use crate::db::wakeups::Wakeup;
 use crate::db::{DbError, rack, rack_task};
 use crate::network;
@@ -40,12 +40,13 @@ pub struct Session {
     name: String,
     sender: mpsc::Sender<ToRack>,
     sent_generation: u64,
+    consoles: console::Wishes,
 }
 
 impl Session {
     /// For a rack that has just connected.
     pub fn new(service: RackService, name: String, sender: mpsc::Sender<ToRack>) -> Self {
-        Self { service, name, sender, sent_generation: 0 }
+        Self { service, name, sender, sent_generation: 0, consoles: console::Wishes::default() }
     }
 
     /// Serves the stream until it ends or falls silent.
@@ -90,6 +91,7 @@ impl Session {
         let mut heard = tokio::time::Instant::now();
         self.send_snapshot(source.id).await?;
         self.send_tasks(source.id).await?;
+        self.send_consoles().await?;
         loop {
             tokio::select! {
                 message = incoming.next() => match message {
@@ -108,6 +110,7 @@ impl Session {
                     self.send(ToRack::Heartbeat).await?;
                     // Expired claims of dead racks wake nobody; look for them, and for lost wake-ups.
                     self.send_tasks(source.id).await?;
+                    self.send_consoles().await?;
                     if beats.is_multiple_of(5) {
                         self.send_snapshot(source.id).await?;
                     }
@@ -151,6 +154,10 @@ impl Session {
                 drop(conn);
                 self.send(ToRack::JournalAck { seq }).await?;
             }
+            ToRegion::Console { chunks } => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                console::store(&mut conn, &source.name, &chunks).await?;
+            }
             ToRegion::Unknown => {}
         }
         Ok(())
@@ -188,6 +195,16 @@ impl Session {
             self.send(ToRack::Task(task)).await?;
         }
         Ok(())
+    }
+
+    async fn send_consoles(&mut self) -> Result<(), SessionError> {
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let news = self.consoles.news(&mut conn, &self.service.keys).await?;
+        drop(conn);
+        match news {
+            Some(consoles) => self.send(ToRack::Consoles { consoles }).await,
+            None => Ok(()),
+        }
     }
 
     async fn send(&self, message: ToRack) -> Result<(), SessionError> {

@@ -1,5 +1,6 @@
 //! Hands tasks to a rack and takes their results.
 
+use crate::db::bmc::Bmc;
 use crate::db::rack_task::{self, ClaimedTask};
 use crate::db::{DbError, bmc, machine, operation};
 use crate::secrets::MasterKey;
@@ -54,23 +55,28 @@ async fn endpoint(
             "the machine has no BMC; set one with `rackwright machine bmc`".into(),
         )));
     };
+    Ok(open(keys, machine, found))
+}
+
+/// A stored BMC with its secrets opened.
+pub(super) fn open(keys: &MasterKey, machine: &MachineId, found: Bmc) -> Result<BmcEndpoint, BmcError> {
     let secret = match found.secret.as_deref().map(|sealed| keys.open(sealed)).transpose() {
         Ok(opened) => opened
             .and_then(|plain| serde_json::from_slice::<BmcSecret>(plain.expose()).ok())
             .unwrap_or_default(),
-        Err(error) => return Ok(Err(BmcError::Login(error.to_string()))),
+        Err(error) => return Err(BmcError::Login(error.to_string())),
     };
     let mut settings: BmcSettings = serde_json::from_value(found.settings).unwrap_or_default();
     settings.kg = Secret::new(secret.kg);
-    Ok(Ok(BmcEndpoint {
+    Ok(BmcEndpoint {
         machine: machine.clone(),
-        driver: found.driver.parse().map_err(|_| DbError::Corrupt { what: "power driver" })?,
+        driver: found.driver.parse().map_err(BmcError::Unsupported)?,
         address: found.address,
         port: found.port,
         username: found.username,
         password: Secret::new(secret.password),
         settings,
-    }))
+    })
 }
 
 /// Stores a result and what it says of the machine's power, and wakes the operation. A result under a claim that

@@ -43,6 +43,7 @@ pub async fn page(
     let images = app::image::list(app, actor).await?;
     let scripts = app::script::list(app, actor).await?;
     let settings = app::setting::get(app, actor).await?;
+    let console = super::console::panel(app, actor, machine).await?;
     let sources = Sources {
         machine,
         latest: latest.as_ref().map(|(detail, events, log)| (detail, events.as_slice(), log.as_slice())),
@@ -51,6 +52,7 @@ pub async fn page(
         images: &images.items,
         scripts: &scripts.items,
         default_tests: &settings.default_tests,
+        console,
     };
     Ok(MachinePage::new(visitor.layout("Machines"), actor, &sources, refused, now()))
 }

@@ -1,5 +1,6 @@
 //! Handlers: extract, ask `app`, make a view.
 
+pub mod console;
 pub mod controller;
 pub mod event;
 pub mod image;
@@ -63,6 +64,8 @@ fn pages() -> Router<App> {
         .route("/machines/{id}/part/tests", get(machine::tests))
         .route("/machines/{id}/part/events", get(machine::events))
         .route("/machines/{id}/part/activity", get(machine::activity))
+        .route("/machines/{id}/part/console", get(console::part))
+        .route("/machines/{id}/console", get(console::log))
         .route("/machines/{id}/runs/{run}", get(machine::run))
         .route("/machines/{id}/{verb}", post(machine_action::act))
         .route("/operations", get(operation::list))

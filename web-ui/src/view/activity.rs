@@ -5,6 +5,7 @@ use super::{Pill, Tone};
 use crate::format::{self, Moment};
 use askama::Template;
 use askama_web::WebTemplate;
+pub use rackwright_common::console::plain;
 use rackwright_region::model::event::Event;
 use rackwright_region::model::operation::{LogChunk, OperationDetail, WorkItem};
 use time::OffsetDateTime;
@@ -45,6 +46,8 @@ pub struct Activity {
     pub items: Vec<Item>,
     /// Its timeline.
     pub timeline: Timeline,
+    /// Of a failed one: the last lines of the machine's serial console.
+    pub console: String,
     /// Its log.
     pub log: Log,
 }
@@ -102,31 +105,6 @@ impl Log {
     }
 }
 
-/// Text without what terminals act upon: escape sequences, carriage returns, other control characters.
-pub fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            // ECMA-48 control sequence: ESC [ parameters, intermediates, one final byte 0x40 to 0x7e.
-            '\u{1b}' if chars.peek() == Some(&'[') => {
-                chars.next();
-                for c in chars.by_ref() {
-                    if ('\u{40}'..='\u{7e}').contains(&c) {
-                        break;
-                    }
-                }
-            }
-            // A progress line that is written over becomes lines.
-            '\r' if chars.peek() != Some(&'\n') => plain.push('\n'),
-            '\n' | '\t' => plain.push(c),
-            c if c.is_control() => {}
-            c => plain.push(c),
-        }
-    }
-    plain
-}
-
 impl Activity {
     /// Of an operation, its events (oldest first) and the beginning of its log.
     pub fn new(detail: &OperationDetail, events: &[Event], log: &[LogChunk], now: OffsetDateTime) -> Self {
@@ -149,6 +127,7 @@ impl Activity {
             deadline: Moment::new(op.deadline, now),
             items: detail.items.iter().map(Item::new).collect(),
             timeline: Timeline::new(detail, events, now),
+            console: detail.console_tail.join("\n"),
             log: Log::new(op.id.0, running, log),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::action::{Button, Forms, Refusal, Typed, buttons};
 use super::activity::Activity;
+use super::console::ConsolePanel;
 use super::event::Recent;
 use super::hardware::Hardware;
 use super::script_run::Results;
@@ -115,6 +116,8 @@ pub struct Sources<'a> {
     pub scripts: &'a [Script],
     /// Names of the tests that run by default.
     pub default_tests: &'a [String],
+    /// Its serial console.
+    pub console: ConsolePanel,
 }
 
 /// The page.
@@ -129,6 +132,8 @@ pub struct MachinePage {
     pub forms: Forms,
     /// The latest operation.
     pub activity: Option<Activity>,
+    /// Serial console.
+    pub console: ConsolePanel,
     /// Datasheet.
     pub hardware: Hardware,
     /// Results.
@@ -157,6 +162,7 @@ impl MachinePage {
             activity: sources
                 .latest
                 .map(|(op, events, log)| Activity::new(op, events, log, now).of_machine()),
+            console: sources.console.clone(),
             hardware: Hardware::new(m),
             tests: Results::new(m.summary.id.as_str(), sources.runs, &m.failed_tests, now),
             events: Recent::new(m.summary.id.as_str(), sources.events, now),
@@ -182,6 +188,7 @@ impl MachinePage {
             images: &[sample::image()],
             scripts: &[sample::script()],
             default_tests: &["disk-quick".into()],
+            console: ConsolePanel::sample(),
         };
         let refusal = Refusal { verb: "deploy".into(), message: "user data: <b>no</b>".into() };
         let typed =

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod activity;
+pub mod console;
 pub mod controller;
 pub mod event;
 pub mod hardware;

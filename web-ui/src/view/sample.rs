@@ -186,6 +186,7 @@ fn operation_json() -> Value {
         "step": "await-system", "message": "", "error": null, "attempt": 1, "percent": 50.0,
         "deadline": "2026-11-22T08:28:00Z", "requested_by": "ann", "created_at": "2026-11-22T06:28:00Z",
         "step_since": "2026-11-22T06:28:39Z", "finished_at": "2026-11-22T06:29:02Z",
+        "console_tail": ["[   12.3] Kernel panic - not syncing"],
         "items": [
             { "id": 1, "kind": "install", "subject": "debian-12", "status": "done", "percent": 100.0, "message": "done",
               "error": "", "given_at": "2026-11-22T06:28:09.2Z", "finished_at": "2026-11-22T06:28:39Z", "duration_ms": 29800 },

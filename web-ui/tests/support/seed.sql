@@ -242,3 +242,12 @@ CREATE TEMP TABLE told AS TABLE event;
 DELETE FROM event;
 INSERT INTO event (at, kind, level, machine_id, operation_id, actor, message, data)
     SELECT at, kind, level, machine_id, operation_id, actor, message, data FROM told ORDER BY at, id;
+
+-- Serial consoles: one that is being recorded, and the end of one that failed.
+INSERT INTO console (machine_id, session, session_bytes, session_told, total)
+SELECT id, gen_random_uuid(), 0, TRUE, 400 FROM machine WHERE id IN ('d8e2f5', 'm7d2qz');
+INSERT INTO console_chunk (machine_id, position, at, began_at, rack, bytes)
+SELECT machine_id, 0, now() - interval '30 minutes', now() - interval '31 minutes', 'rack-a1',
+       convert_to(rpad(E'\x1b[2J\x1b[1;1HiPXE 1.0.0+ -- Open Source Network Boot Firmware\r\nnet0: 52:54:00:05:00:01\r\nhttp://10.77.0.1:5248/boot/vmlinuz... ok\r\n\x1b[1;31mKernel panic - not syncing: No working init found.\x1b[0m\r\n', 400, '.'), 'UTF8')
+FROM console;
+UPDATE operation SET console_tail = E'http://10.77.0.1:5248/boot/vmlinuz... ok\nKernel panic - not syncing: No working init found.' WHERE id = 118;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rackwright_ipmi::client::{Config, Event, RequestId, Session, SessionError};
 use rackwright_ipmi::command::device::GetDeviceId;
+use rackwright_ipmi::command::sol::SolGrant;
 use rackwright_ipmi::command::{Command, CommandError, CompletionError, read_answer};
 use rackwright_ipmi::{DecodeError, OsEntropy};
 use tokio::net::UdpSocket;
@@ -105,13 +106,22 @@ impl Connection {
         within: Duration,
     ) -> Result<C::Answer, CallError> {
         sleep_until(self.last_command + self.quirks.gap).await;
-        let now = Instant::now();
-        let request = command.request();
-        let id = self.session.request(now.into_std(), request, (now + within).into_std());
+        let id = self.ask(command, within);
         let answer = self.wait_for(id).await;
         self.last_command = Instant::now();
         let (completion, data) = answer?;
         Ok(read_answer(command, completion, &data)?)
+    }
+
+    /// Sends a command without waiting; its end comes as an event.
+    pub(super) fn ask<C: Command>(&mut self, command: &C, within: Duration) -> RequestId {
+        let now = Instant::now();
+        self.session.request(now.into_std(), command.request(), (now + within).into_std())
+    }
+
+    /// The BMC has granted its serial console: characters come as events.
+    pub(super) fn start_sol(&mut self, grant: SolGrant) {
+        self.session.start_sol(grant.to_bmc);
     }
 
     async fn wait_for(&mut self, wanted: RequestId) -> Result<(u8, Vec<u8>), CallError> {
@@ -139,27 +149,50 @@ impl Connection {
 
     /// Moves bytes until something happens; `None` when nothing is under way.
     async fn next_event(&mut self) -> Option<Event> {
-        let mut buffer = [0; 2048];
         loop {
-            while let Some(datagram) = self.session.poll_transmit() {
-                if let Err(error) = self.socket.send(&datagram).await {
-                    // A closed port is told late and for an earlier packet; the session's deadline decides.
-                    debug!(%error, "sending to the BMC failed");
-                }
-            }
+            self.send_waiting().await;
             if let Some(event) = self.session.poll_event() {
                 return Some(event);
             }
             let wake = Instant::from_std(self.session.deadline()?);
-            match timeout_at(wake, self.socket.recv(&mut buffer)).await {
-                Ok(Ok(length)) => {
-                    let received = buffer.get(..length).unwrap_or_default();
-                    self.session.receive(Instant::now().into_std(), received);
-                }
-                Ok(Err(error)) => debug!(%error, "the BMC's port is closed"),
-                Err(_elapsed) => {}
-            }
-            self.session.tick(Instant::now().into_std());
+            self.receive_until(wake).await;
         }
+    }
+
+    /// The same, whether or not anything is under way, until `limit`. Nothing is lost when the caller stops waiting.
+    pub(super) async fn event_before(&mut self, limit: Instant) -> Option<Event> {
+        loop {
+            self.send_waiting().await;
+            if let Some(event) = self.session.poll_event() {
+                return Some(event);
+            }
+            if Instant::now() >= limit {
+                return None;
+            }
+            let wake = self.session.deadline().map_or(limit, |due| Instant::from_std(due).min(limit));
+            self.receive_until(wake).await;
+        }
+    }
+
+    async fn send_waiting(&mut self) {
+        while let Some(datagram) = self.session.poll_transmit() {
+            if let Err(error) = self.socket.send(&datagram).await {
+                // A closed port is told late and for an earlier packet; the session's deadline decides.
+                debug!(%error, "sending to the BMC failed");
+            }
+        }
+    }
+
+    async fn receive_until(&mut self, wake: Instant) {
+        let mut buffer = [0; 2048];
+        match timeout_at(wake, self.socket.recv(&mut buffer)).await {
+            Ok(Ok(length)) => {
+                let received = buffer.get(..length).unwrap_or_default();
+                self.session.receive(Instant::now().into_std(), received);
+            }
+            Ok(Err(error)) => debug!(%error, "the BMC's port is closed"),
+            Err(_elapsed) => {}
+        }
+        self.session.tick(Instant::now().into_std());
     }
 }

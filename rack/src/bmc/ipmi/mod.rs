@@ -3,6 +3,7 @@
 mod connection;
 mod quirks;
 mod records;
+mod sol;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use connection::{CallError, Connection};
+pub use sol::{SolError, SolSession};
 
 /// How patient the driver is.
 #[derive(Debug, Clone, Copy)]

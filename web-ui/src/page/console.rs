@@ -1,0 +1,43 @@
+//! The serial console of a machine: the panel on its page, and what was added since.
+
+use super::{Params, Shown, machine_id};
+use crate::view::console::ConsolePanel;
+use crate::visitor::Visitor;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use rackwright_region::app::{self, App, Error};
+use rackwright_region::auth::Actor;
+use rackwright_region::model::machine::Machine;
+
+/// Bytes of a console's end on the page.
+const SHOWN: i64 = 16 * 1024;
+
+/// The panel for a machine.
+pub async fn panel(app: &App, actor: &Actor, machine: &Machine) -> Result<ConsolePanel, Error> {
+    let summary = &machine.summary;
+    let tail = app::console::tail(app, actor, &summary.id, Some(SHOWN)).await?;
+    Ok(ConsolePanel::new(summary.id.as_str(), summary.operation.is_some(), &tail))
+}
+
+/// The panel again.
+pub async fn part(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<ConsolePanel> {
+    let machine = app::machine::get(&app, &visitor.actor, &machine_id(&id)?).await?;
+    Ok(panel(&app, &visitor.actor, &machine).await?)
+}
+
+/// What was added after a position. The header says where to go on.
+pub async fn log(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    params: Params,
+) -> Shown<impl IntoResponse> {
+    let after = params.parsed("after").unwrap_or(0);
+    let tail = app::console::since(&app, &visitor.actor, &machine_id(&id)?, after).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::HeaderName::from_static("x-position"), tail.position.to_string()),
+    ];
+    Ok((headers, tail.text(after > 0)))
+}
