@@ -6,6 +6,7 @@ use crate::console::{Console, Format};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rackwright_common::OperationId;
+use rackwright_common::bmc::BmcOutcome;
 use rackwright_region::model::operation::{Operation, OperationDetail};
 use std::time::{Duration, Instant};
 
@@ -65,8 +66,17 @@ impl WaitOptions {
         if ended.operation.status != wanted {
             verdict(&ended)?;
         }
-        console.done(&format!("{} of {}: {}", begun.kind, begun.hostname, ended.operation.status))
+        let power = match &ended.result {
+            Some(BmcOutcome::Power { state }) => format!("; the BMC says it is {}", state.as_str()),
+            _ => String::new(),
+        };
+        console.done(&format!("{} of {}: {}{power}", begun.kind, begun.hostname, ended.operation.status))
     }
+}
+
+/// Waits for the end of an operation that must succeed, without a word for programs.
+pub async fn finish(console: &Console, begun: &Operation) -> Result<()> {
+    verdict(&follow(console, begun.id, None).await?)
 }
 
 fn verdict(ended: &OperationDetail) -> Result<()> {

@@ -39,7 +39,8 @@ pub async fn get(app: &App, actor: &Actor, id: OperationId) -> Result<OperationD
     let mut conn = app.read().await?;
     let operation = db::operation_query::get(&mut conn, id).await.or_not_found("operation", id)?;
     let items = db::operation_query::items(&mut conn, id).await?;
-    Ok(OperationDetail { operation, items })
+    let result = db::operation_query::result(&mut conn, id).await?;
+    Ok(OperationDetail { operation, items, result })
 }
 
 /// As [`get`], but holds the answer back until the operation has ended or `seconds` have passed.

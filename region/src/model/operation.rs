@@ -1,6 +1,7 @@
 //! Work in progress as users see it.
 
 use super::{PageQuery, Timestamp};
+use rackwright_common::bmc::BmcOutcome;
 use rackwright_common::{MachineId, OperationId};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,9 @@ pub struct OperationDetail {
     pub operation: Operation,
     /// Its work items, in order.
     pub items: Vec<WorkItem>,
+    /// What the BMC answered to a power command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<BmcOutcome>,
 }
 
 /// A piece of work of the agent.
