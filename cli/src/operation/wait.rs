@@ -140,7 +140,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => true,
         Some(ClientError::Problem { status, .. }) => *status >= 500,
-        None => false,
+        Some(ClientError::Untrusted { .. }) | None => false,
     }
 }
 
