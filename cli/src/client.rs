@@ -1,14 +1,18 @@
 //! The typed client of the REST API: sends the region's own types, reads them back.
 
 use crate::profile;
-use anyhow::{Context, Result};
+use crate::retry::{Patience, Tries};
+use anyhow::{Context, Result, ensure};
 use rackwright_common::Secret;
 use rackwright_region::model::Page;
 use rackwright_region::model::problem::Problem;
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uuid::Uuid;
 
 /// Where a region is when nobody says.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:5240";
@@ -31,6 +35,10 @@ pub struct Connection {
     /// File that holds the API token.
     #[arg(long, env = "RACKWRIGHT_TOKEN_FILE", global = true, help_heading = "Connection")]
     pub token_file: Option<PathBuf>,
+    /// File with the certificate of the authority to trust for https, PEM, such as the region's `ca/ca.pem`; the box's own
+    /// list of authorities when absent.
+    #[arg(long, env = "RACKWRIGHT_CA", global = true, value_name = "FILE", help_heading = "Connection")]
+    pub ca: Option<PathBuf>,
 }
 
 /// Why the region did not do it.
@@ -45,6 +53,17 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// What answers cannot show that it is the region.
+    #[error(
+        "the certificate at {url} is not trusted; name the region's authority with --ca FILE (`ca/ca.pem` in its data folder)"
+    )]
+    Untrusted {
+        /// Where.
+        url: String,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
     /// It answered with a problem (RFC 9457).
     #[error("{detail}")]
     Problem {
@@ -52,6 +71,8 @@ pub enum ClientError {
         status: u16,
         /// What is wrong, for people.
         detail: String,
+        /// When the region wants to be asked again.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -61,6 +82,7 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     token: Option<Secret<String>>,
+    patience: Patience,
 }
 
 impl Client {
@@ -74,12 +96,32 @@ impl Client {
             (None, None) => stored.token.filter(|_| connection.url.is_none() || connection.url == stored.url),
         };
         let url = connection.url.clone().or(stored.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        Ok(Self { http: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), token })
+        let ca = connection.ca.clone().or(stored.ca);
+        Ok(Self { token, ..Self::anonymous(&url, ca.as_deref())? })
     }
 
-    /// For a region, without a token.
-    pub fn anonymous(url: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), token: None }
+    /// For a region, without a token. With `ca` only what that authority has signed is trusted.
+    pub fn anonymous(url: &str, ca: Option<&Path>) -> Result<Self> {
+        let mut builder = reqwest::Client::builder();
+        if let Some(path) = ca {
+            let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .with_context(|| format!("{} holds no certificate in PEM", path.display()))?;
+            ensure!(!certificates.is_empty(), "{} holds no certificate in PEM", path.display());
+            builder = builder.tls_certs_only(certificates);
+        }
+        Ok(Self::over(builder.build()?, url))
+    }
+
+    /// For whatever answers, whatever certificate it shows: for callers that trust nothing it says before they have
+    /// checked it by other means.
+    pub fn of_anybody(url: &str) -> Result<Self> {
+        Ok(Self::over(reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build()?, url))
+    }
+
+    fn over(http: reqwest::Client, url: &str) -> Self {
+        let url = url.trim_end_matches('/').to_owned();
+        Self { http, url, token: None, patience: Patience::default() }
     }
 
     /// The same region with a token.
@@ -103,7 +145,11 @@ impl Client {
     }
 
     fn unreachable(&self, source: reqwest::Error) -> ClientError {
-        ClientError::Unreachable { url: self.url.clone(), source: source.without_url() }
+        let (url, source) = (self.url.clone(), source.without_url());
+        if is_distrust(&source) {
+            return ClientError::Untrusted { url, source };
+        }
+        ClientError::Unreachable { url, source }
     }
 
     /// Sends a request; an answer that is not 2xx becomes an error.
@@ -113,6 +159,7 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
         let body = response.bytes().await.map_err(|e| self.unreachable(e))?;
         let detail = match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => problem.detail,
@@ -122,7 +169,12 @@ impl Client {
             StatusCode::UNAUTHORIZED => "; see `rackwright login --help`",
             _ => "",
         };
-        Err(ClientError::Problem { status: status.as_u16(), detail: format!("{detail}{hint}") }.into())
+        Err(ClientError::Problem {
+            status: status.as_u16(),
+            detail: format!("{detail}{hint}"),
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+        .into())
     }
 
     /// Sends a request and reads its answer.
@@ -135,19 +187,44 @@ impl Client {
             .context("the region's answer is not what this version of the client expects")
     }
 
-    /// GET.
+    /// Sends a request under a key of its own, so that the region carries it out once; sends it again when it cannot
+    /// be told whether that has happened. The body must not be a stream.
+    pub async fn send_keyed<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let request = request.header("idempotency-key", Uuid::new_v4().to_string());
+        self.repeat(request, "; it is carried out once at most").await
+    }
+
+    /// Sends a request that may be sent any number of times, until it is answered or patience ends.
+    async fn repeat<T: DeserializeOwned>(&self, request: RequestBuilder, note: &str) -> Result<T> {
+        let mut tries = Tries::new(self.patience);
+        loop {
+            let copy = request.try_clone().context("a request that is a stream cannot be repeated")?;
+            let error = match self.send(copy).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let Some(again) = tries.after(&error) else { return Err(error) };
+            if again.first {
+                let at_most = again.at_most.as_secs();
+                eprintln!("rackwright: {error}: trying again for {at_most} s{note}");
+            }
+            tokio::time::sleep(again.pause).await;
+        }
+    }
+
+    /// GET, again while no region answers.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.send(self.request(Method::GET, path)).await
+        self.repeat(self.request(Method::GET, path), "").await
     }
 
-    /// GET with query parameters.
+    /// GET with query parameters, again while no region answers.
     pub async fn find<T: DeserializeOwned>(&self, path: &str, query: &(impl Serialize + Sync)) -> Result<T> {
-        self.send(self.request(Method::GET, path).query(query)).await
+        self.repeat(self.request(Method::GET, path).query(query), "").await
     }
 
-    /// POST.
+    /// POST, with a key: see [`Self::send_keyed`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T> {
-        self.send(self.request(Method::POST, path).json(body)).await
+        self.send_keyed(self.request(Method::POST, path).json(body)).await
     }
 
     /// PATCH.
@@ -192,7 +269,7 @@ pub fn is_loss(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => true,
         Some(ClientError::Problem { status, .. }) => *status >= 500,
-        None => false,
+        Some(ClientError::Untrusted { .. }) | None => false,
     }
 }
 
@@ -200,12 +277,135 @@ pub fn is_loss(error: &anyhow::Error) -> bool {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => 3,
-        Some(ClientError::Problem { .. }) | None => 1,
+        Some(ClientError::Problem { .. } | ClientError::Untrusted { .. }) | None => 1,
     }
+}
+
+/// The TLS library refused the other end's certificate.
+fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
+        }
+        // An I/O error hides what it is about from `source`.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref());
+        next = inner.map(|e| e as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    false
 }
 
 /// Runs a command of the client.
 pub fn block_on(run: impl Future<Output = Result<()>>) -> Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// What the server does with a connection after it has read the request.
+    #[derive(Clone, Copy)]
+    enum Then {
+        /// Closes without a word: the answer is lost.
+        Drop,
+        /// Sends this.
+        Say(&'static str),
+    }
+
+    const DONE: Then = Then::Say("HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\n7");
+    const AWAY: Then =
+        Then::Say("HTTP/1.1 503 Away\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    const UNDERWAY: Then =
+        Then::Say("HTTP/1.1 409 Busy\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    const REFUSED: Then = Then::Say("HTTP/1.1 409 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+
+    /// One request, headers and body.
+    async fn read_request(stream: &mut TcpStream) -> String {
+        let (mut text, mut buffer) = (String::new(), [0; 4096]);
+        while !text.ends_with("\"on\"}") {
+            let n = stream.read(&mut buffer).await.unwrap();
+            assert!(n > 0, "the request ended early: {text}");
+            text.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+        }
+        text
+    }
+
+    /// Serves one connection per item; the last one for all that follow. Returns the address and what was asked.
+    async fn server(plan: Vec<Then>) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, requests) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut at = 0;
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                asked.send(read_request(&mut stream).await).unwrap();
+                if let Then::Say(text) = plan[at.min(plan.len() - 1)] {
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                }
+                at += 1;
+            }
+        });
+        (url, requests)
+    }
+
+    async fn post(url: &str, lost: u64) -> Result<i32> {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let patience = Patience { unreached: Duration::from_millis(600), lost: Duration::from_millis(lost) };
+        let client = Client { patience, ..Client::anonymous(url, None).unwrap() };
+        client.post("/machines/abc123/power", &serde_json::json!({ "action": "on" })).await
+    }
+
+    fn keys(mut requests: tokio::sync::mpsc::UnboundedReceiver<String>) -> Vec<String> {
+        let mut keys = Vec::new();
+        while let Ok(request) = requests.try_recv() {
+            let key = request.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap();
+            keys.push(key.to_owned());
+        }
+        keys
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_a_region_away_and_one_still_answering_are_asked_again_under_the_same_key() {
+        let (url, requests) = server(vec![Then::Drop, AWAY, UNDERWAY, DONE]).await;
+        assert_eq!(post(&url, 20_000).await.unwrap(), 7);
+        let keys = keys(requests);
+        assert_eq!(keys.len(), 4);
+        assert!(keys[0].len() >= 32 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+
+    #[tokio::test]
+    async fn two_requests_have_two_keys() {
+        let (url, requests) = server(vec![DONE]).await;
+        post(&url, 1000).await.unwrap();
+        post(&url, 1000).await.unwrap();
+        let keys = keys(requests);
+        assert_eq!(keys.len(), 2);
+        assert_ne!(keys[0], keys[1]);
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_not_asked_again() {
+        for refusal in [REFUSED, UNDERWAY] {
+            let (url, requests) = server(vec![refusal]).await;
+            assert_eq!(exit_code(&post(&url, 20_000).await.unwrap_err()), 1);
+            assert_eq!(keys(requests).len(), 1, "a first request cannot be its own repetition");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_gives_up_in_the_end() {
+        let began = Instant::now();
+        let (url, requests) = server(vec![Then::Drop]).await;
+        assert_eq!(exit_code(&post(&url, 1500).await.unwrap_err()), 3);
+        assert!(keys(requests).len() >= 2);
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(exit_code(&post(&format!("http://{nobody}"), 60_000).await.unwrap_err()), 3);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
 }

@@ -24,7 +24,8 @@ impl Login {
     /// Does it.
     pub async fn run(self, connection: Connection) -> Result<()> {
         let url = connection.url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let client = Client::anonymous(&url);
+        let ca = connection.ca.map(std::path::absolute).transpose()?;
+        let client = Client::anonymous(&url, ca.as_deref())?;
         let token = match (connection.token, connection.token_file) {
             (Some(token), _) => token,
             (None, Some(file)) => profile::read_token(&file)?,
@@ -32,7 +33,7 @@ impl Login {
         };
         let client = client.with_token(token.clone());
         let session: Session = client.get("/session").await?;
-        let path = profile::store(client.url(), &token)?;
+        let path = profile::store(client.url(), &token, ca)?;
         print(&format!(
             "You are {} ({}) at {url}. Kept in {}.",
             session.user.name,
@@ -61,7 +62,7 @@ async fn make_token(client: &Client, name: Option<String>) -> Result<Secret<Stri
     let authorized = |method, path: &str| {
         client.request(method, path).header("cookie", &cookie).header("x-csrf-token", &csrf)
     };
-    let made: CreatedToken = client.send(authorized(Method::POST, "/tokens").json(&body)).await?;
+    let made: CreatedToken = client.send_keyed(authorized(Method::POST, "/tokens").json(&body)).await?;
     let () = client.send(authorized(Method::DELETE, "/session")).await?;
     Ok(made.secret)
 }

@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod operation;
 mod profile;
+mod retry;
 mod script;
 mod serve;
 mod setting;

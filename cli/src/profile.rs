@@ -15,6 +15,8 @@ pub struct Profile {
     pub url: Option<String>,
     /// API token.
     pub token: Option<Secret<String>>,
+    /// The authority to trust.
+    pub ca: Option<PathBuf>,
 }
 
 /// As it stands in the file.
@@ -24,6 +26,8 @@ struct Stored {
     url: String,
     #[serde(with = "exposed")]
     token: Secret<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
 }
 
 /// Where the profile is: `~/.config/rackwright/profile.toml`.
@@ -43,11 +47,11 @@ pub fn load() -> Result<Option<Profile>> {
     };
     let stored: Stored = toml::from_str(&text)
         .with_context(|| format!("{} makes no sense; run `rackwright login` again", path.display()))?;
-    Ok(Some(Profile { url: Some(stored.url), token: Some(stored.token) }))
+    Ok(Some(Profile { url: Some(stored.url), token: Some(stored.token), ca: stored.ca }))
 }
 
 /// Stores a profile, whole or not at all; where it went.
-pub fn store(url: &str, token: &Secret<String>) -> Result<PathBuf> {
+pub fn store(url: &str, token: &Secret<String>, ca: Option<PathBuf>) -> Result<PathBuf> {
     let path = path().context("there is no home folder to keep the profile in; set HOME")?;
     let folder = path.parent().context("a profile has a folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -55,7 +59,7 @@ pub fn store(url: &str, token: &Secret<String>) -> Result<PathBuf> {
     if partial.exists() {
         std::fs::remove_file(&partial)?;
     }
-    let text = toml::to_string(&Stored { url: url.to_owned(), token: token.clone() })?;
+    let text = toml::to_string(&Stored { url: url.to_owned(), token: token.clone(), ca })?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

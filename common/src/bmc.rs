@@ -163,6 +163,8 @@ pub enum BmcAction {
     Sensors,
     /// Read the system event log.
     EventLog,
+    /// Forget the system event log.
+    ClearEventLog,
     /// Read the inventory (FRU).
     Fru,
     /// Light the chassis for `seconds`.
@@ -172,9 +174,28 @@ pub enum BmcAction {
     },
 }
 
+impl BmcAction {
+    /// Changes nothing: neither the machine nor what the BMC stores.
+    pub fn only_reads(self) -> bool {
+        match self {
+            Self::Query | Self::Sensors | Self::EventLog | Self::Fru => true,
+            Self::On
+            | Self::Off
+            | Self::Soft
+            | Self::Cycle
+            | Self::Reset
+            | Self::SetBoot { .. }
+            | Self::ResetBmc
+            | Self::ClearEventLog
+            | Self::Identify { .. } => false,
+        }
+    }
+}
+
 /// What a BMC answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum BmcOutcome {
     /// The power state after the command, as far as the BMC says.
     Power {
@@ -196,6 +217,7 @@ pub enum BmcOutcome {
     /// FRU fields.
     Fru {
         /// Field name and value.
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<String>>))]
         fields: Vec<(String, String)>,
     },
 }

@@ -1,5 +1,6 @@
 //! `region.toml`: what an operator sets of a region, with `RACKWRIGHT_REGION_*` variables over it.
 
+use crate::door::TlsSetting;
 use crate::lifecycle::Timing;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -19,6 +20,13 @@ pub struct RegionConfig {
     pub database_connections: u32,
     /// Where REST API and web pages are served.
     pub listen: SocketAddr,
+    /// HTTPS at `listen`: `"own"` for a certificate of the site's own authority (`ca/ca.pem` in the data folder), or
+    /// `{ certificate = "FILE", key = "FILE" }` in PEM, read again when they change. Without it all is plain HTTP.
+    pub tls: Option<TlsSetting>,
+    /// Further host names in the own certificate; this box's name and addresses are in it.
+    pub tls_names: Vec<String>,
+    /// With `tls`: serve plain HTTP beside HTTPS at the same port, rather than send it away.
+    pub plain_http: bool,
     /// Where racks connect.
     pub stream_listen: SocketAddr,
     /// `host:port` under which racks reach `stream_listen`; made from it when absent.
@@ -39,6 +47,9 @@ impl Default for RegionConfig {
             database_url: "postgres:///rackwright".into(),
             database_connections: 32,
             listen: SocketAddr::from(([0, 0, 0, 0], 5240)),
+            tls: None,
+            tls_names: Vec::new(),
+            plain_http: false,
             stream_listen: SocketAddr::from(([0, 0, 0, 0], 5241)),
             stream_address: None,
             workers: 4,

@@ -5,6 +5,7 @@ use crate::auth;
 use crate::config::RegionConfig;
 use crate::db::wakeups::Wakeups;
 use crate::db::{self, DbError};
+use crate::door::{Caller, Door, Tls, TlsError, TlsSetting, admit};
 use crate::images::{Store, StoreError};
 use crate::inband::InBand;
 use crate::lifecycle::engine;
@@ -47,6 +48,9 @@ pub enum RegionError {
     /// The built-in scripts.
     #[error("the built-in scripts cannot be stored")]
     Scripts(#[from] scripts::builtin::InstallError),
+    /// The certificate of HTTPS.
+    #[error("`tls` cannot be served")]
+    Tls(#[from] TlsError),
     /// The rack stream.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -139,21 +143,14 @@ impl Region {
                 rackwright_link::serve_on(racks, &credentials, service, stop_racks).await.map_err(Into::into),
             )
         });
-        let stop_http = stop.clone();
-        parts.spawn(async move {
-            let make = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-            let served =
-                axum::serve(listener, make).with_graceful_shutdown(stop_http.cancelled_owned()).await;
-            (
-                "HTTP service",
-                served.map_err(|source| RegionError::Listen {
-                    address: "HTTP".into(),
-                    setting: "listen",
-                    source,
-                }),
-            )
-        });
-        tracing::info!(region = self.config.name, listen = %self.config.listen, "region serves");
+        let tls = self.tls()?.map(Arc::new);
+        if let Some(tls) = tls.clone() {
+            parts.spawn(endless("certificate", async move { tls.watch().await }));
+        }
+        let router = admit(router, tls.is_some() && !self.config.plain_http);
+        let https = tls.is_some();
+        parts.spawn(serve(listener, tls, router, stop.clone()));
+        tracing::info!(region = self.config.name, listen = %self.config.listen, https, "region serves");
         let ended = first_end(&mut parts, &cancel).await;
         stop.cancel();
         // Streams of pages that are being watched do not end by themselves.
@@ -162,6 +159,22 @@ impl Region {
             parts.abort_all();
         }
         ended
+    }
+
+    /// What `tls` asks for.
+    fn tls(&self) -> Result<Option<Tls>, TlsError> {
+        Ok(match &self.config.tls {
+            None => None,
+            Some(TlsSetting::Files(files)) => Some(Tls::files(files.clone())?),
+            Some(TlsSetting::Own(_)) => {
+                let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                let mut names = vec![self.config.name.clone(), host.trim().to_owned()];
+                names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+                names.extend(self.config.tls_names.iter().cloned());
+                names.retain(|name| is_host_name(name));
+                Some(Tls::own(self.ca.clone(), names))
+            }
+        })
     }
 
     fn rack_service(&self) -> RackService {
@@ -186,6 +199,27 @@ impl Region {
 async fn listen(address: &str, setting: &'static str) -> Result<TcpListener, RegionError> {
     let failed = |source| RegionError::Listen { address: address.to_owned(), setting, source };
     TcpListener::bind(address).await.map_err(failed)
+}
+
+async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    stop: CancellationToken,
+) -> (&'static str, Result<(), RegionError>) {
+    let served = async {
+        let door = Door::open(listener, tls, stop.clone())?;
+        let make = router.into_make_service_with_connect_info::<Caller>();
+        axum::serve(door, make).with_graceful_shutdown(stop.cancelled_owned()).await
+    };
+    let failed = |source| RegionError::Listen { address: "HTTP".into(), setting: "listen", source };
+    ("HTTP service", served.await.map_err(failed))
+}
+
+/// What may stand in a certificate: a name of letters, digits, dots and hyphens, or an address.
+fn is_host_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
+    !name.is_empty() && name.bytes().all(plain)
 }
 
 async fn endless(

@@ -80,6 +80,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("power_machine", User, json!({ "action": "on" })),
         ("put_pool", Administrator, json!({})),
         ("put_zone", Administrator, json!({})),
+        ("read_bmc", User, none.clone()),
         ("release_machine", User, none.clone()),
         ("set_bmc", Operator, json!({ "driver": "manual" })),
         ("show_console", Viewer, none.clone()),
@@ -136,6 +137,7 @@ fn operations() -> Vec<Operation> {
                 .replace("{id}", "99")
                 .replace("{interface}", "99")
                 .replace("{run}", "99")
+                .replace("{reading}", "sensors")
                 .replace("{name}", "somebody-else")
                 .replace("{image}", "x")
                 .replace("{file}", "x");

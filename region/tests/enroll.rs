@@ -4,8 +4,9 @@
 
 mod support;
 
+use rackwright_common::Secret;
 use rackwright_link::{Ca, KeyRequest, fingerprint};
-use rackwright_region::model::rack_token::TokenContent;
+use rackwright_region::model::rack_token::{TokenContent, proof};
 use rackwright_region::{api, db};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,7 +36,8 @@ async fn token_for(site: &Site, name: &str) -> TokenContent {
 }
 
 async fn enroll(site: &Site, secret: &str, name: &str, csr: &str) -> Reply {
-    let body = json!({ "secret": secret, "name": name, "csr_pem": csr });
+    let proof = proof(&Secret::new(secret.to_owned()), name, csr);
+    let body = json!({ "proof": proof, "name": name, "csr_pem": csr });
     site.request(None, "POST", "/racks/enroll", &[HOST], Some(&body)).await
 }
 
@@ -116,6 +118,24 @@ async fn another_name_and_a_request_that_is_none_are_refused_and_use_nothing_up(
         reply.problem(422, "invalid");
     }
     enroll(&site, secret, "rack-1", &csr()).await.expect(200);
+}
+
+/// What somebody between box and region could try with what they have seen.
+#[tokio::test]
+async fn a_proof_that_was_overheard_certifies_no_other_key_and_no_other_name() {
+    let (site, _) = site("127.0.0.1:5241").await;
+    let content = token_for(&site, "rack-1").await;
+    token_for(&site, "rack-2").await;
+    let theirs = csr();
+    let seen = proof(&content.secret, "rack-1", &theirs);
+    let send = async |name: &str, csr: &str| {
+        let body = json!({ "proof": seen, "name": name, "csr_pem": csr });
+        assert!(!body.to_string().contains(content.secret.expose().as_str()));
+        site.request(None, "POST", "/racks/enroll", &[HOST], Some(&body)).await
+    };
+    not_good(send("rack-1", &csr()).await);
+    not_good(send("rack-2", &theirs).await);
+    send("rack-1", &theirs).await.expect(200);
 }
 
 #[tokio::test]

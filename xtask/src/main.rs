@@ -7,8 +7,10 @@ mod arguments;
 mod bench;
 mod build;
 mod demo;
+mod deny;
 mod http;
 mod lab;
+mod package;
 mod packages;
 mod postgres;
 mod setup;
@@ -22,7 +24,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup [--check] [--for demo|test|bench]   install what is missing from the distribution
+  setup [--check] [--for server|demo|test|bench]
+                                            install what is missing from the distribution
   demo [--exit] [--json] [--keep]           machines from power-on to deployed, live
   test [--only GROUP[,GROUP]] [--list]      every test, or some groups of them
   lab up [--prefix P] [--plan FILE]         make a lab: isolated network, machines, BMCs
@@ -33,6 +36,8 @@ usage: cargo xtask COMMAND
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
   bench [boot|api|memory|ready]             how fast it is; without a name: which there are
+  package [--debug]                         a Debian package, in target/package
+  deny [--own]                              licences, bans and sources, as deny.toml says
   sqlx [--check]                            refresh (or check) .sqlx from a real PostgreSQL
   postgres                                  a private PostgreSQL with all migrations, until Ctrl-C
 ";
@@ -54,6 +59,8 @@ fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Some("test") => test::run(arguments),
         Some("lab") => lab::run(arguments),
         Some("bench") => bench::run(arguments),
+        Some("deny") => deny::run(arguments),
+        Some("package") => package::run(arguments),
         Some("sqlx") => sqlx::run(arguments),
         Some("postgres") => postgres::run(arguments),
         // Called by the BMC simulators of a lab.

@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rackwright_link::{Credentials, KeyRequest, fingerprint, peer_rack_name};
 use rackwright_rack::config::RackConfig;
 use rackwright_region::model::rack_token::{
-    NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent,
+    NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent, proof,
 };
+use reqwest::Method;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -86,6 +87,8 @@ impl Enroll {
         check(&token, &credentials)?;
         let config = self.configure(&mut table, &token, given.regions)?;
         credentials.save(&config.certificates)?;
+        hand_over(&self.data)?;
+        hand_over(&config.certificates)?;
         write_whole(&self.config, &toml::to_string(&table)?)?;
         console.done(&format!(
             "This box is the rack {} of {}; start it with `rackwright rack --config {}`",
@@ -138,16 +141,19 @@ impl Enroll {
     }
 }
 
-/// Shows the secret to the first region that answers.
+/// Asks the first region that answers, and proves to hold the secret without showing it.
 async fn ask(token: &TokenContent, key: &KeyRequest) -> Result<RackCertificate> {
     let body = RackEnrolment {
-        secret: token.secret.clone(),
+        proof: proof(&token.secret, &token.name, &key.request_pem),
         name: token.name.clone(),
         csr_pem: key.request_pem.clone(),
     };
     let mut silent = None;
     for url in &token.api {
-        match Client::anonymous(url).post("/racks/enroll", &body).await {
+        // Whoever answers: what it says is checked against the fingerprint in the token, and it learns no secret.
+        let region = Client::of_anybody(url)?;
+        // Without a key, which belongs to a user: the token itself is good once.
+        match region.send(region.request(Method::POST, "/racks/enroll").json(&body)).await {
             Ok(given) => return Ok(given),
             Err(error) => match error.downcast_ref::<ClientError>() {
                 Some(ClientError::Unreachable { .. }) => silent = Some(error),
@@ -156,7 +162,9 @@ async fn ask(token: &TokenContent, key: &KeyRequest) -> Result<RackCertificate> 
                      `rackwright rack token {}`",
                     token.name
                 ),
-                Some(ClientError::Problem { .. }) | None => return Err(error),
+                Some(ClientError::Problem { .. } | ClientError::Untrusted { .. }) | None => {
+                    return Err(error);
+                }
             },
         }
     }
@@ -203,6 +211,24 @@ fn prepare(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(failed)?;
     let probe = folder.join(".enroll");
     std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).with_context(failed)
+}
+
+/// The packaged unit runs the rack as the user `rackwright`: where there is one, a folder and the files in it are made
+/// that user's.
+fn hand_over(folder: &Path) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let Some(user) = nix::unistd::User::from_name("rackwright")? else { return Ok(()) };
+    let give = |path: &Path| {
+        std::os::unix::fs::lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .with_context(|| format!("cannot give {} to the user rackwright", path.display()))
+    };
+    give(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        give(&entry?.path())?;
+    }
+    Ok(())
 }
 
 fn write_whole(path: &Path, text: &str) -> Result<()> {

@@ -117,6 +117,7 @@ async fn upload(client: &Client, image: &str, part: &Part) -> Result<()> {
         }
     });
     let range = format!("bytes {}-{}/{total}", state.received, total.saturating_sub(1));
+    // Without a key: what is repeated goes on from the byte that the region has.
     let request = client
         .request(Method::POST, &path)
         .header("content-range", range)

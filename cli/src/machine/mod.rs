@@ -2,14 +2,17 @@
 
 mod action;
 mod bmc;
+mod boot_device;
 mod console;
 mod create;
 mod datasheet;
 mod delete;
 mod deploy;
+mod identify;
 mod list;
 mod log;
 mod power;
+mod reading;
 mod results;
 mod set;
 mod show;
@@ -46,8 +49,18 @@ pub enum MachineCommand {
     Deploy(deploy::Deploy),
     /// Give it back.
     Release(deploy::Release),
-    /// Switch it: on, off, soft, cycle, reset, query.
+    /// Switch it: on, off, soft, cycle, reset; or ask: status.
     Power(power::Power),
+    /// Choose what it starts from: pxe, disk, bios.
+    BootDevice(boot_device::BootDevice),
+    /// Light its chassis, to find it in the room.
+    Identify(identify::Identify),
+    /// Read its BMC's system event log.
+    Sel(reading::Sel),
+    /// Read its BMC's sensors.
+    Sensors(reading::Sensors),
+    /// Read its BMC's inventory (FRU).
+    Fru(reading::Fru),
     /// End what is under way.
     Abort(action::Abort),
     /// Boot the ephemeral system with SSH.
@@ -88,6 +101,11 @@ impl MachineCommand {
             Self::Deploy(command) => command.run(console).await,
             Self::Release(command) => command.run(console).await,
             Self::Power(command) => command.run(console).await,
+            Self::BootDevice(command) => command.run(console).await,
+            Self::Identify(command) => command.run(console).await,
+            Self::Sel(command) => command.run(console).await,
+            Self::Sensors(command) => command.run(console).await,
+            Self::Fru(command) => command.run(console).await,
             Self::Abort(command) => command.run(console).await,
             Self::Rescue(command) => command.run(console).await,
             Self::ExitRescue(command) => command.run(console).await,

@@ -1,11 +1,12 @@
 //! `rackwright machine power`
 
-use super::Which;
+use super::{Which, reading};
 use crate::console::Console;
 use crate::operation::wait::WaitOptions;
-use anyhow::Result;
-use rackwright_common::bmc::BmcAction;
+use anyhow::{Result, bail};
+use rackwright_common::bmc::{BmcAction, BmcOutcome};
 use rackwright_region::model::action::PowerRequest;
+use serde_json::json;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -20,19 +21,14 @@ enum Action {
     Cycle,
     /// Reset without cutting power.
     Reset,
-    /// Read the state.
-    Query,
+    /// Ask the BMC for the state, and wait for its answer.
+    #[value(alias = "query")]
+    Status,
     /// Restart the BMC itself.
     ResetBmc,
-    /// Read the sensors.
-    Sensors,
-    /// Read the system event log.
-    EventLog,
-    /// Light the chassis for a minute.
-    Identify,
 }
 
-/// Switch a machine.
+/// Switch a machine, or ask whether it is on.
 #[derive(Debug, clap::Args)]
 pub struct Power {
     #[command(flatten)]
@@ -49,18 +45,22 @@ impl Power {
     pub async fn run(self, console: &Console) -> Result<()> {
         let path = self.which.path(console).await?;
         let action = match self.action {
+            Action::Status => return self.status(console, &path).await,
             Action::On => BmcAction::On,
             Action::Off => BmcAction::Off,
             Action::Soft => BmcAction::Soft,
             Action::Cycle => BmcAction::Cycle,
             Action::Reset => BmcAction::Reset,
-            Action::Query => BmcAction::Query,
             Action::ResetBmc => BmcAction::ResetBmc,
-            Action::Sensors => BmcAction::Sensors,
-            Action::EventLog => BmcAction::EventLog,
-            Action::Identify => BmcAction::Identify { seconds: 60 },
         };
         let begun = console.client.post(&format!("{path}/power"), &PowerRequest { action }).await?;
         self.wait.conclude(console, begun).await
+    }
+
+    async fn status(self, console: &Console, path: &str) -> Result<()> {
+        let BmcOutcome::Power { state } = reading::ask(console, path, "power").await? else {
+            bail!("the BMC answered something else than the state of the power");
+        };
+        console.show(&json!({ "power": state }), |_| format!("{} is {}", self.which.machine, state.as_str()))
     }
 }

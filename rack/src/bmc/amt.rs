@@ -59,6 +59,7 @@ impl Bmc for AmtDriver {
             BmcAction::ResetBmc
             | BmcAction::Sensors
             | BmcAction::EventLog
+            | BmcAction::ClearEventLog
             | BmcAction::Fru
             | BmcAction::Identify { .. } => {
                 return Err(BmcError::Unsupported("AMT has no such thing".into()));

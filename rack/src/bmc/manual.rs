@@ -27,7 +27,11 @@ impl Bmc for ManualDriver {
                 format!("let machine {machine} start from {from} next")
             }
             BmcAction::Identify { .. } => format!("find machine {machine}: it has no light to switch"),
-            BmcAction::ResetBmc | BmcAction::Sensors | BmcAction::EventLog | BmcAction::Fru => {
+            BmcAction::ResetBmc
+            | BmcAction::Sensors
+            | BmcAction::EventLog
+            | BmcAction::ClearEventLog
+            | BmcAction::Fru => {
                 return Err(BmcError::Unsupported("the machine has no BMC".into()));
             }
         };

@@ -259,6 +259,11 @@ async fn ipmi_reads_sensors_log_and_inventory() {
         queues.perform(&endpoint, None, BmcAction::Identify { seconds: 5 }).await,
         Ok(BmcOutcome::Done)
     );
+    assert_eq!(queues.perform(&endpoint, fence(1, 1), BmcAction::ClearEventLog).await, Ok(BmcOutcome::Done));
+    assert_eq!(
+        queues.perform(&endpoint, None, BmcAction::EventLog).await,
+        Ok(BmcOutcome::EventLog { entries: Vec::new() })
+    );
 }
 
 #[tokio::test]

@@ -71,9 +71,10 @@ async fn handle(app: &App, key: String, request: Request, next: Next) -> Result<
     match known.map_err(|e| refuse(e.into()))? {
         Known::New => {}
         Known::Underway => {
-            return Err(refuse(Error::Busy(
-                "the first request with this key is still being answered".into(),
-            )));
+            let busy = Error::Busy("the first request with this key is still being answered".into());
+            let mut response = refuse(busy);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            return Err(response);
         }
         Known::Other => {
             return Err(refuse(Error::invalid(

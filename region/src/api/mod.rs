@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod bmc;
 pub mod console;
 pub mod controller;
 pub mod event;
@@ -68,6 +69,7 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine::list_machines, machine::create_machine))
         .routes(routes!(machine::show_machine, machine::update_machine, machine::delete_machine))
         .routes(routes!(machine::set_bmc))
+        .routes(routes!(bmc::read_bmc))
         .routes(routes!(machine::update_interface, machine::delete_interface))
         .routes(routes!(machine::list_script_runs))
         .routes(routes!(machine::show_script_run))

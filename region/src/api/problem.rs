@@ -21,6 +21,7 @@ fn describe(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::PRECONDITION_FAILED, "precondition-failed", "Changed meanwhile")
         }
         Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many tries"),
+        Error::Bmc(_) => (StatusCode::BAD_GATEWAY, "bmc", "The BMC did not do it"),
         Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }

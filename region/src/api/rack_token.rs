@@ -3,8 +3,10 @@
 use super::actor::peer;
 use super::extract::ApiJson;
 use super::problem::Refused;
+use crate::app::rack_token::ReachedAt;
 use crate::app::{App, Error, rack_token};
 use crate::auth::Actor;
+use crate::door::Encrypted;
 use crate::model::rack_token::{NewRackToken, RackCertificate, RackEnrolment, RackToken};
 use axum::Json;
 use axum::extract::State;
@@ -18,17 +20,21 @@ use axum::http::{Extensions, HeaderMap, StatusCode, header};
 pub async fn create_rack_token(
     State(app): State<App>,
     actor: Actor,
+    extensions: Extensions,
     headers: HeaderMap,
     ApiJson(body): ApiJson<NewRackToken>,
 ) -> Result<(StatusCode, Json<RackToken>), Error> {
-    let made = rack_token::create(&app, &actor, &body, host(&headers).as_deref()).await?;
+    let host = host(&headers);
+    let reached = ReachedAt { host: host.as_deref(), tls: extensions.get::<Encrypted>().is_some() };
+    let made = rack_token::create(&app, &actor, &body, reached).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-/// Gives a new rack its certificate, once per token. Needs no credentials but the token's secret.
+/// Gives a new rack its certificate, once per token. Needs no credentials but a proof to hold the token's secret, which
+/// itself does not travel.
 ///
-/// Plain HTTP protects neither the secret nor the answer. The secret is good once and for a short time; the answer
-/// is to be believed only if the authority's certificate has the fingerprint in the token.
+/// Plain HTTP does not protect the answer: it is to be believed only if the authority's certificate has the fingerprint
+/// in the token.
 #[utoipa::path(post, path = "/racks/enroll", tag = "controllers", request_body = RackEnrolment, security(()),
     responses((status = 200, body = RackCertificate), Refused))]
 pub async fn enroll_rack(

@@ -2,6 +2,7 @@
 
 use crate::db::DbError;
 use crate::lifecycle::StartError;
+use rackwright_common::bmc::BmcError;
 use std::time::Duration;
 
 /// Why a request was not carried out. The texts are for the one who asked: what was wrong, where, what to do.
@@ -52,6 +53,9 @@ pub enum Error {
         /// How long to wait.
         retry_after: Duration,
     },
+    /// The machine's BMC did not do it.
+    #[error("{0}")]
+    Bmc(#[from] BmcError),
     /// The database does not answer.
     #[error("{}", outage(.0))]
     Unavailable(#[source] DbError),

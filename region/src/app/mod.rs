@@ -3,6 +3,7 @@
 //! Every function takes the [`Actor`] and authorizes first; then it opens the transaction in which it reads, writes
 //! and appends the event that tells of it. Nothing here knows HTTP, nothing here holds SQL.
 
+pub mod bmc;
 pub mod console;
 pub mod controller;
 pub mod error;

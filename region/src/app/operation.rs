@@ -44,7 +44,8 @@ pub async fn get(app: &App, actor: &Actor, id: OperationId) -> Result<OperationD
     } else {
         Vec::new()
     };
-    Ok(OperationDetail { operation, items, console_tail })
+    let result = db::operation_query::result(&mut conn, id).await?;
+    Ok(OperationDetail { operation, items, console_tail, result })
 }
 
 /// As [`get`], but holds the answer back until the operation has ended or `seconds` have passed.

@@ -1,4 +1,4 @@
-//! Enrolling racks: an administrator makes a token, a new box shows its secret and gets a certificate.
+//! Enrolling racks: an administrator makes a token, a new box proves to hold its secret and gets a certificate.
 //!
 //! What holds: a secret is good for one certificate, for the rack it was made for, until it expires. A request that
 //! is refused for any other reason does not use it up. [`crate::model::rack_token`] says what plain HTTP means here.
@@ -8,14 +8,13 @@ use crate::auth::{Actor, token};
 use crate::db;
 use crate::model::Role;
 use crate::model::rack_token::{
-    DEFAULT_SECONDS, NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent,
+    DEFAULT_SECONDS, NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent, is_proven, stored,
 };
 use rackwright_common::Secret;
 use rackwright_link::Ca;
 use sqlx::PgConnection;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use subtle::ConstantTimeEq;
 
 const SECONDS: RangeInclusive<u32> = 60..=604_800;
 /// Names that would hide places of the API.
@@ -23,15 +22,24 @@ const TAKEN: [&str; 2] = ["tokens", "enroll"];
 const NOT_GOOD: &str = "this rack token was used, has expired or is not known here; \
                         make a new one with `rackwright rack token NAME`";
 
-/// Makes a token for a new rack. `reached_at` is the `host` or `host:port` under which the caller reached the API.
+/// Under which address a caller reached the API.
+#[derive(Debug, Clone, Copy)]
+pub struct ReachedAt<'a> {
+    /// `host` or `host:port`, when the request says it.
+    pub host: Option<&'a str>,
+    /// By HTTPS.
+    pub tls: bool,
+}
+
+/// Makes a token for a new rack.
 pub async fn create(
     app: &App,
     actor: &Actor,
     new: &NewRackToken,
-    reached_at: Option<&str>,
+    reached: ReachedAt<'_>,
 ) -> Result<RackToken> {
     actor.require(Role::Administrator)?;
-    let reached_at = named(reached_at)?;
+    let reached_at = named(reached.host)?;
     let seconds = new.expires_seconds.unwrap_or(DEFAULT_SECONDS);
     if !SECONDS.contains(&seconds) {
         return Err(Error::invalid("expires_seconds", "a rack token lasts 60 seconds to 7 days (604800)"));
@@ -40,18 +48,18 @@ pub async fn create(
     let ca_sha256 = authority(app)?.fingerprint().map_err(Error::internal)?;
     let secret = Secret::new(token::random());
     let mut tx = app.begin().await?;
-    let expires_at =
-        db::rack_token::insert(&mut tx, &token::hash(secret.expose()), &new.name, seconds).await?;
+    let expires_at = db::rack_token::insert(&mut tx, &stored(&secret), &new.name, seconds).await?;
     let regions = streams(&mut tx, reached_at).await?;
     let message = format!("{} made a token to enrol the rack {}", actor.name, new.name);
     audit(&mut tx, actor, Change { kind: "rack.token", message, ..Change::default() }).await?;
     tx.commit().await?;
-    let api = vec![format!("http://{reached_at}")];
+    let scheme = if reached.tls { "https" } else { "http" };
+    let api = vec![format!("{scheme}://{reached_at}")];
     let content = TokenContent { name: new.name.clone(), api, regions, ca_sha256, secret };
     Ok(RackToken { token: content.encode(), expires_at })
 }
 
-/// Certifies a new rack's key. The secret alone says who asks; it is used up.
+/// Certifies a new rack's key. The proof alone says who asks; its secret is used up.
 pub async fn enroll(
     app: &App,
     asked: &RackEnrolment,
@@ -61,18 +69,15 @@ pub async fn enroll(
     let reached_at = named(reached_at)?;
     let ca = authority(app)?;
     let mut tx = app.begin().await?;
-    let shown = token::hash(asked.secret.expose());
     let good = db::rack_token::lock_valid(&mut tx, &asked.name).await?;
-    // Every one is compared in full, so that the time it takes tells nothing.
-    let fits = good.iter().fold(false, |fits, hash| fits | bool::from(hash.as_slice().ct_eq(&shown)));
-    if !fits {
+    let Some(used) = good.iter().find(|stored| is_proven(stored, asked)) else {
         tracing::warn!(from = from.map(tracing::field::display), "a rack token was refused");
         return Err(Error::Unauthenticated(NOT_GOOD));
-    }
+    };
     let certificate_pem = ca.sign_rack(&asked.name, &asked.csr_pem).map_err(|_| {
         Error::invalid("csr_pem", "this is no certificate signing request in PEM; the token is still good")
     })?;
-    db::rack_token::delete(&mut tx, &shown).await?;
+    db::rack_token::delete(&mut tx, used).await?;
     let regions = streams(&mut tx, reached_at).await?;
     let (message, actor) = (format!("The rack {} was enrolled", asked.name), format!("rack:{}", asked.name));
     let event = db::event::NewEvent {

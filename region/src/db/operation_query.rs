@@ -3,6 +3,7 @@
 use super::DbError;
 use crate::model::operation::{LogChunk, Operation, WorkItem};
 use crate::model::script::{ScriptRun, ScriptRunQuery};
+use rackwright_common::bmc::BmcOutcome;
 use rackwright_common::{MachineId, OperationId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -137,6 +138,16 @@ pub async fn items(conn: &mut PgConnection, id: OperationId) -> Result<Vec<WorkI
             duration_ms: r.duration_ms,
         })
         .collect())
+}
+
+/// What the BMC answered to a power command, once it has.
+pub async fn result(conn: &mut PgConnection, id: OperationId) -> Result<Option<BmcOutcome>, DbError> {
+    let stored = sqlx::query_scalar!("SELECT state -> 'result' FROM operation WHERE id = $1", id.0)
+        .fetch_optional(conn)
+        .await?
+        .flatten();
+    // What a newer version has written and this one does not know is left out.
+    Ok(stored.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// Log of an operation's work after a position, in the order in which it arrived. The position counts microseconds

@@ -68,6 +68,34 @@ pub async fn ensure(conn: &mut PgConnection, task: &NewTask<'_>) -> Result<(), D
     Ok(())
 }
 
+/// Writes a question of a person's: it belongs to no operation, carries no fence, and so may only read. Earlier
+/// questions about the machine that nobody waits for any more are swept away.
+pub async fn question(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    key: &str,
+    action: BmcAction,
+    expires_in: f64,
+) -> Result<(), DbError> {
+    let action = serde_json::to_value(action).map_err(|_| DbError::Corrupt { what: "BMC action" })?;
+    sqlx::query!(
+        "DELETE FROM rack_task WHERE machine_id = $1 AND operation_id IS NULL AND created_at < now() - interval '10 minutes'",
+        machine.as_str()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO rack_task (machine_id, key, action, expires_at) VALUES ($1, $2, $3, now() + make_interval(secs => $4))",
+        machine.as_str(),
+        key,
+        action,
+        expires_in,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// How far a task is. One that no rack took before it expired counts as unreachable.
 pub async fn state(conn: &mut PgConnection, machine: &MachineId, key: &str) -> Result<TaskState, DbError> {
     let row = sqlx::query!(

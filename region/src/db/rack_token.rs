@@ -1,4 +1,5 @@
-//! One-time secrets with which a new rack gets its certificate. Only their SHA-256 is stored.
+//! One-time secrets with which a new rack gets its certificate. Only their SHA-256 is stored, which is the key of the
+//! rack's proof: whoever reads this table could use the tokens in it until they expire.
 
 use super::DbError;
 use crate::model::Timestamp;

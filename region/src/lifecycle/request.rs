@@ -129,12 +129,7 @@ impl OperationRequest {
 
     /// Changes a machine that is locked against changes.
     fn disturbs(&self) -> bool {
-        !matches!(
-            self,
-            Self::Power {
-                action: BmcAction::Query | BmcAction::Sensors | BmcAction::EventLog | BmcAction::Fru
-            }
-        )
+        !matches!(self, Self::Power { action } if action.only_reads())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Work in progress as users see it.
 
 use super::{PageQuery, Timestamp};
+use rackwright_common::bmc::BmcOutcome;
 use rackwright_common::{MachineId, OperationId};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,9 @@ pub struct OperationDetail {
     /// Of a failed operation: the last lines that the machine wrote to its serial console meanwhile.
     #[serde(default)]
     pub console_tail: Vec<String>,
+    /// What the BMC answered to a power command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<BmcOutcome>,
 }
 
 /// A piece of work of the agent.

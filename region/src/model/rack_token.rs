@@ -1,17 +1,19 @@
 //! How a new box becomes a rack: the token it is given, what it asks a region, and what it gets.
 //!
-//! The API is plain HTTP, so the token is made for that. What the box gets is safe: it takes a certificate of the
-//! authority only if that has the fingerprint in the token, which came by another way. The secret is seen by whoever
-//! can listen between box and region; it is good once and for a short time. Left out: protection against somebody
-//! who can hold the box's request back and use its secret first. Then the box is refused, which says that it
-//! happened; where that is to be feared, enrol over a tunnel.
+//! The API may be plain HTTP, so the token is made for that. The secret in it never travels: the box proves to hold it by
+//! a keyed hash over its name and its request (RFC 2104), which is of no use with another request. So whoever listens, or
+//! holds the box's request back, can have certified only the key that the box made, which stays in the box. What the box
+//! gets is safe too: it takes a certificate of the authority only if that has the fingerprint in the token, which came by
+//! another way. Left out: that somebody in between answers in the region's place and so keeps the box from enrolling.
 
 use super::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
 use rackwright_common::Secret;
 use rackwright_common::secret::exposed;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// What every rack token begins with, so that scanners find leaked ones and people do not mix them up.
 pub const PREFIX: &str = "rwe_";
@@ -44,10 +46,8 @@ pub struct RackToken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RackEnrolment {
-    /// The secret in its token.
-    #[serde(with = "exposed")]
-    #[schema(value_type = String)]
-    pub secret: Secret<String>,
+    /// Shows that it holds the token's secret: [`proof`].
+    pub proof: String,
     /// The name in its token.
     pub name: String,
     /// Certificate signing request (PKCS #10), PEM. What it asks for is ignored.
@@ -76,9 +76,34 @@ pub struct TokenContent {
     pub regions: Vec<String>,
     /// SHA-256 of the authority's certificate, lower-case hexadecimal.
     pub ca_sha256: String,
-    /// What the box shows to be let in.
+    /// What the box proves to hold.
     #[serde(with = "exposed")]
     pub secret: Secret<String>,
+}
+
+/// What a region stores of a secret, and the key of [`proof`]: its SHA-256.
+pub fn stored(secret: &Secret<String>) -> Vec<u8> {
+    Sha256::digest(secret.expose().as_bytes()).to_vec()
+}
+
+/// HMAC-SHA-256 (RFC 2104) with the SHA-256 of the secret as key, over the line `rackwright-enrol-1`, the rack's name in
+/// a line, and the certificate signing request as it is sent; lower-case hexadecimal.
+pub fn proof(secret: &Secret<String>, name: &str, csr_pem: &str) -> String {
+    hex::encode(keyed(&stored(secret), name, csr_pem).finalize().into_bytes())
+}
+
+/// Whether a request was made by a holder of the secret of which `stored` is kept. Takes the same time for each answer.
+pub fn is_proven(stored: &[u8], asked: &RackEnrolment) -> bool {
+    let shown = hex::decode(&asked.proof).unwrap_or_default();
+    keyed(stored, &asked.name, &asked.csr_pem).verify_slice(&shown).is_ok()
+}
+
+fn keyed(key: &[u8], name: &str, csr_pem: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in ["rackwright-enrol-1\n", name, "\n", csr_pem] {
+        mac.update(part.as_bytes());
+    }
+    mac
 }
 
 /// A text that is not a rack token.
@@ -130,6 +155,27 @@ mod tests {
         assert!(text.starts_with("rwe_") && !text.contains(char::is_whitespace), "{text}");
         assert_eq!(TokenContent::parse(&format!(" {text}\n")), Ok(content.clone()));
         assert!(!format!("{content:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn a_proof_is_of_one_secret_one_name_and_one_request() {
+        let secret = Secret::new("geheim".to_owned());
+        let proof = proof(&secret, "rack-1", "CSR");
+        // printf 'rackwright-enrol-1\nrack-1\nCSR' | openssl dgst -sha256 -mac HMAC -macopt hexkey:$(printf geheim | sha256sum | cut -c-64)
+        assert_eq!(proof, "0f5fef915c223e55b63d4b8a08a50a3a971d112b2abd381f2e8ad1101bdb485a");
+        let ask = |name: &str, csr: &str, proof: &str| RackEnrolment {
+            proof: proof.to_owned(),
+            name: name.to_owned(),
+            csr_pem: csr.to_owned(),
+        };
+        let stored = stored(&secret);
+        assert!(is_proven(&stored, &ask("rack-1", "CSR", &proof)));
+        assert!(!is_proven(&stored, &ask("rack-2", "CSR", &proof)));
+        assert!(!is_proven(&stored, &ask("rack-1", "another", &proof)));
+        assert!(!is_proven(&super::stored(&Secret::new("other".into())), &ask("rack-1", "CSR", &proof)));
+        for wrong in ["", "zz", &proof[..62], &format!("{proof}00")] {
+            assert!(!is_proven(&stored, &ask("rack-1", "CSR", wrong)), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -100,6 +100,8 @@ pub async fn finish(conn: &mut PgConnection, result: &TaskResult) -> Result<(), 
             }
             bmc::set_error(&mut tx, &machine, None).await?;
         }
+        // That a driver has no such thing says nothing of this BMC.
+        Err(BmcError::Unsupported(_)) => {}
         Err(error) => bmc::set_error(&mut tx, &machine, Some(&error.to_string())).await?,
     }
     if let Some(operation) = operation {

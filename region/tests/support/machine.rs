@@ -4,7 +4,7 @@
 use super::Site;
 use rackwright_common::MachineId;
 use rackwright_common::agent::{HelloReply, NextReply, Work, WorkItem};
-use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome, PowerState};
+use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome, PowerState, SensorReading};
 pub use rackwright_common::link::RelayReply;
 use rackwright_common::link::{RackHello, Relay, TaskResult, TaskWork};
 use rackwright_common::snapshot::{BootDecision, Snapshot};
@@ -200,6 +200,10 @@ impl World {
                 self.agent = None;
             }
             BmcAction::Cycle => self.power_on().await,
+            BmcAction::Sensors => {
+                let fan = SensorReading { name: "Fan 1".into(), value: Some(4800.0), unit: "RPM".into() };
+                return BmcOutcome::Sensors { readings: vec![fan] };
+            }
             _ => {}
         }
         BmcOutcome::Power { state: if self.on { PowerState::On } else { PowerState::Off } }

@@ -81,7 +81,7 @@ const MINUTE: u64 = 60;
 pub const GROUPS: &[Group] = &[
     Group {
         name: "lint",
-        what: "formatted, no warnings, .sqlx is what the code says",
+        what: "formatted, no warnings, licences in order, .sqlx is what the code says",
         needs: &[Need::Run],
         prepare: &[],
         steps: &[
@@ -90,6 +90,7 @@ pub const GROUPS: &[Group] = &[
                 name: "clippy",
                 arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
             },
+            Step::Xtask { name: "deny", arguments: &["deny"], when: "deny.toml" },
             Step::Xtask { name: "sqlx", arguments: &["sqlx", "--check"], when: ".sqlx" },
         ],
         limit: Duration::from_secs(20 * MINUTE),
@@ -154,6 +155,8 @@ pub const GROUPS: &[Group] = &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
             Step::EndToEnd { name: "outages" },
+            // Of the programs that were built for these tests.
+            Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
             Step::EndToEnd { name: "e2e" },
         ],
         limit: Duration::from_secs(40 * MINUTE),

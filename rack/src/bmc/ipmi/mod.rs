@@ -165,6 +165,10 @@ impl IpmiDriver {
             BmcAction::EventLog => {
                 return Ok(BmcOutcome::EventLog { entries: records::event_log(bmc).await? });
             }
+            BmcAction::ClearEventLog => {
+                records::clear_event_log(bmc).await?;
+                return Ok(BmcOutcome::Done);
+            }
             BmcAction::Fru => return Ok(BmcOutcome::Fru { fields: records::fru(bmc).await? }),
             BmcAction::Identify { seconds } => {
                 bmc.run(&Identify::Seconds(seconds)).await?;

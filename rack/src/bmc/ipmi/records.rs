@@ -3,11 +3,13 @@
 use rackwright_common::bmc::SensorReading;
 use rackwright_ipmi::command::fru::{Fru, GetFruInfo, ReadFru};
 use rackwright_ipmi::command::sdr::{self, GetSdr, ReserveSdr, SdrRecord, SensorRecord};
-use rackwright_ipmi::command::sel::{self, GetSelEntry, GetSelInfo, SelEntry};
+use rackwright_ipmi::command::sel::{self, ClearSel, GetSelEntry, GetSelInfo, ReserveSel, SelEntry};
 use rackwright_ipmi::command::sensor::GetSensorReading;
 use rackwright_ipmi::command::{CompletionError, completion};
+use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, sleep};
 
 use super::connection::{CallError, Connection};
 
@@ -15,6 +17,8 @@ use super::connection::{CallError, Connection};
 const RECORDS: usize = 1024;
 /// Log entries reported, the newest ones.
 const ENTRIES: u16 = 200;
+/// How long a BMC may take to erase its log.
+const ERASE_WITHIN: Duration = Duration::from_secs(20);
 /// Largest inventory that is read, bytes.
 const INVENTORY: u16 = 4096;
 
@@ -116,6 +120,33 @@ pub(super) async fn event_log(bmc: &mut Connection) -> Result<Vec<String>, CallE
     }
     let excess = lines.len().saturating_sub(ENTRIES.into());
     Ok(lines.split_off(excess))
+}
+
+/// Erases the event log and sees it erased (§31.9). The reservation is the BMC's own guard: an entry that is added
+/// after it cancels the erasure, which is then tried with a new one.
+pub(super) async fn clear_event_log(bmc: &mut Connection) -> Result<(), CallError> {
+    let mut cancelled = 0;
+    let reservation = loop {
+        let reservation = bmc.run(&ReserveSel).await?;
+        match bmc.run(&ClearSel { reservation, start: true }).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => break reservation,
+            Err(CallError::Completion(CompletionError(completion::RESERVATION_CANCELLED)))
+                if cancelled < 3 =>
+            {
+                cancelled += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let deadline = Instant::now() + ERASE_WITHIN;
+    while !bmc.run(&ClearSel { reservation, start: false }).await? {
+        if Instant::now() >= deadline {
+            return Err(CallError::NoEffect("it was told to erase its event log and is still at it"));
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
 }
 
 /// Where to begin so that a long log need not be read whole: record ids count up on most BMCs.
