@@ -251,6 +251,10 @@ addEventListener("submit", (event) => {
   event.target.dataset.sent = "1";
 });
 
+// On a phone the navigation is a strip that scrolls.
+document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Where something was refused.
+document.getElementById(document.querySelector("[data-focus]")?.dataset.focus ?? "")?.focus();
 document.querySelector("[popover][data-open]")?.showPopover();
 document.querySelectorAll("[data-log]").forEach((log) => { log.scrollTop = log.scrollHeight; });
 listen();

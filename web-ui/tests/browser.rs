@@ -24,11 +24,12 @@ fn meanwhile(site: &Site, sql: &str) {
     Handle::current().block_on(site.run(sql));
 }
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 16] = [
     "/machines",
     "/machines?q=ceph&status=ready",
     "/machines/m7d2qz",
     "/machines/d8e2f5",
+    "/machines/p5t8rw/edit",
     "/operations",
     "/operations/112",
     "/events",
@@ -36,6 +37,9 @@ const PAGES: [&str; 12] = [
     "/images",
     "/controllers",
     "/networks",
+    "/scripts",
+    "/scripts/disk-quick",
+    "/account",
     "/settings",
 ];
 
@@ -176,6 +180,74 @@ async fn a_machines_page_shows_hardware_timeline_and_its_log_as_it_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_drawn_beside_the_others_of_its_model() {
+    with_browser(|site, browser| {
+        Handle::current().block_on(site.add_fleet());
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines/m7d2qz", site.url));
+        let shown = browser.text("#comparison");
+        assert!(shown.contains("Supermicro SYS-111C-NR, 33 machines"), "{shown}");
+        // Its spinning disk is slower than any other of that model; the text says so, and so does the drawing.
+        let slow = "[...document.querySelectorAll('.chart')].find(c => c.innerText.includes('Sequential read') && c.innerText.includes('TOSHIBA'))";
+        let said = browser.value(&format!("{slow}.querySelector('svg').getAttribute('aria-label')"));
+        assert!(said.as_str().unwrap().starts_with("This machine 171.3, lowest of 31. Median 26"), "{said}");
+        assert_eq!(browser.value(&format!("{slow}.innerText.includes('Far below the others')")), true);
+        let place = |part: &str| format!("(() => {{ const r = {slow}.querySelector('{part}').getBoundingClientRect(); return r.left + r.width / 2; }})()");
+        let mark = browser.value(&place(".own circle")).as_f64().unwrap();
+        let median = browser.value(&place(".median")).as_f64().unwrap();
+        assert!(mark + 100.0 < median, "the mark is at {mark}, the median at {median}");
+        assert!(browser.value(&format!("{slow}.querySelectorAll('.bar').length")).as_i64() > Some(3));
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_edited_with_the_keyboard_and_a_refusal_has_the_focus() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines/p5t8rw/edit", site.url));
+        browser.value("document.getElementById('edit-hostname').select()");
+        browser.press("-");
+        browser.value("window.stillHere = true");
+        browser.press("Enter");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.value("document.activeElement.id"), "edit-hostname");
+        assert_eq!(browser.value("document.activeElement.getAttribute('aria-invalid')"), "true");
+        assert!(browser.text("#edit-hostname-problem").contains("`-` is not a host name"));
+        assert!(browser.complaints.iter().all(|c| c.contains("422")), "{:?}", browser.complaints);
+        browser.complaints.clear();
+        browser.value("document.activeElement.select()");
+        browser.press("x");
+        browser.value("window.stillHere = true");
+        browser.press("Enter");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.value("location.pathname"), "/machines/p5t8rw");
+        assert_eq!(browser.text("h1"), "x");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+/// What a page costs a browser that comes for the first time, with everything that belongs to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_load_of_a_page_is_small() {
+    with_browser(|site, browser| {
+        Handle::current().block_on(site.add_fleet());
+        browser.log_in(&site.url, "ann", PASSWORD);
+        for page in PAGES {
+            browser.open(&format!("{}{page}", site.url));
+            let size = browser.value(
+                "[performance.getEntriesByType('navigation')[0], ...performance.getEntriesByType('resource')]
+                    .filter(e => !e.name.includes('/api/')).reduce((sum, e) => sum + e.decodedBodySize, 0)",
+            );
+            assert!(size.as_f64().unwrap() < 150_000.0, "{page}: {size} bytes");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_action_says_why_and_an_accepted_one_shows() {
     with_browser(|site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
@@ -197,7 +269,7 @@ async fn a_refused_action_says_why_and_an_accepted_one_shows() {
         assert_eq!(browser.text("#refused"), "");
         assert_eq!(browser.text("#head .pill"), "Deploying");
         assert!(browser.text("#activity h2").starts_with("Deploy"));
-        assert_eq!(browser.text("#head .actions"), "Abort");
+        assert_eq!(browser.text("#head .actions"), "Abort\nEdit");
         browser.expect_clean(&site.url);
     })
     .await;

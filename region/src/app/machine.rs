@@ -203,11 +203,19 @@ pub async fn delete(app: &App, actor: &Actor, id: &MachineId, force: bool) -> Re
     Ok(())
 }
 
-/// Sets how a machine's BMC is reached. An empty password leaves the stored one.
-pub async fn set_bmc(app: &App, actor: &Actor, id: &MachineId, new: &NewBmc) -> Result<BmcView> {
+/// Sets how a machine's BMC is reached, if the machine still has the version that the caller has seen. An empty
+/// password leaves the stored one.
+pub async fn set_bmc(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    version: Option<i64>,
+    new: &NewBmc,
+) -> Result<BmcView> {
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
     let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    check_version(version, found.version)?;
     let before = read(&mut tx, id).await?.bmc;
     put_bmc(app, &mut tx, id, new).await?;
     db::machine_edit::touch(&mut tx, id).await?;

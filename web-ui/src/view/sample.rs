@@ -11,6 +11,8 @@ use rackwright_region::model::machine::Machine;
 use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
 use rackwright_region::model::script::{Script, ScriptRun};
+use rackwright_region::model::script_history::{ScriptHistory, SiteRun};
+use rackwright_region::model::user::{SshKey, Token, User};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -261,6 +263,41 @@ pub fn script() -> Script {
         "id": 1, "name": MARKUP, "version": 1, "builtin": true, "created_at": "2026-11-21T10:00:00Z",
         "metadata": { "name": MARKUP, "title": MARKUP, "script_type": "testing", "destructive": true },
     }))
+}
+
+/// A script of the site with markup, its versions and a run.
+pub fn script_in_full() -> (Script, ScriptHistory) {
+    let mut full = script();
+    (full.builtin, full.version, full.body) = (false, 2, Some(MARKUP.into()));
+    full.metadata.description = MARKUP.into();
+    full.metadata.tags = vec![MARKUP.into()];
+    full.metadata.parameters = [(MARKUP.to_owned(), json!({ MARKUP: MARKUP }))].into();
+    full.metadata.results = json!({ MARKUP: { "title": MARKUP } });
+    let version = |version: i32| json!({ "version": version, "created_at": "2026-11-21T10:00:00Z" });
+    let history = json!({ "versions": [version(2), version(1)], "runs": [] });
+    let run = SiteRun { run: hostile_run(), hostname: MARKUP.into(), version: 1 };
+    (full, ScriptHistory { runs: vec![run], ..of(history) })
+}
+
+/// An operator who is disabled.
+pub fn users() -> Vec<User> {
+    vec![of(json!({ "id": 9, "name": MARKUP, "role": "operator", "disabled": true, "has_password": false,
+                    "created_at": "2026-11-21T10:00:00Z" }))]
+}
+
+/// A token that works and one that does not any more.
+pub fn tokens() -> Vec<Token> {
+    let token = |id, expires: &str| {
+        of(json!({ "id": id, "name": MARKUP, "created_at": "2026-11-01T10:00:00Z", "expires_at": expires }))
+    };
+    vec![token(1, "2027-02-01T10:00:00Z"), token(2, "2026-11-20T10:00:00Z")]
+}
+
+/// An SSH key.
+pub fn keys() -> Vec<SshKey> {
+    vec![of(
+        json!({ "id": 1, "public_key": format!("ssh-ed25519 AAAA {MARKUP}"), "created_at": "2026-11-01T10:00:00Z" }),
+    )]
 }
 
 /// A region, a rack that is behind, and one that is gone and had refused a snapshot.
