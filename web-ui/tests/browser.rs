@@ -24,7 +24,8 @@ fn meanwhile(site: &Site, sql: &str) {
     Handle::current().block_on(site.run(sql));
 }
 
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
+    "/",
     "/machines",
     "/machines?q=ceph&status=ready",
     "/machines/m7d2qz",
@@ -71,6 +72,8 @@ async fn logging_in_leads_to_the_page_that_was_asked_for() {
 async fn every_page_opens_without_complaint_and_fits_a_phone() {
     with_browser(|site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
+        assert_eq!(browser.value("location.pathname"), "/");
+        browser.open(&format!("{}/machines", site.url));
         assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 10);
         for (width, height) in [(1360, 850), (390, 800)] {
             browser.screen(width, height);
@@ -94,7 +97,7 @@ async fn pictures_of_the_two_main_pages() {
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     with_browser(move |site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
-        for (name, page) in [("machines", "/machines"), ("machine", "/machines/m7d2qz")] {
+        for (name, page) in [("overview", "/"), ("machines", "/machines"), ("machine", "/machines/m7d2qz")] {
             for scheme in ["light", "dark"] {
                 browser.prefer(scheme);
                 browser.open(&format!("{}{page}", site.url));
@@ -113,6 +116,8 @@ async fn pictures_of_the_two_main_pages() {
 async fn the_list_follows_what_happens() {
     with_browser(|site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines", site.url));
+        browser.value("document.querySelector('[value=p5t8rw]').click()");
         browser.wait("document.getElementById('live').dataset.state === 'on'");
         browser.value("window.sameDocument = true");
         assert!(browser.text("#m-p5t8rw").contains("Ready"));
@@ -129,7 +134,61 @@ async fn the_list_follows_what_happens() {
              INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.enlisted', 'z2z2z2', 'rack:rack-a1', 'enlisted')",
         );
         browser.wait("document.getElementById('m-z2z2z2') !== null");
+        // What was ticked stays ticked while rows and the whole table come anew.
+        assert_eq!(browser.value("document.querySelector('[value=p5t8rw]').checked"), true);
+        assert_eq!(browser.text("[data-picked]"), "1 chosen:");
         assert_eq!(browser.value("window.sameDocument"), true);
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_machines_are_chosen_with_the_keyboard_and_locked() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines?q=ceph", site.url));
+        for key in ["j", "x", "j", "x"] {
+            browser.press(key);
+        }
+        assert_eq!(browser.text("[data-picked]"), "2 chosen:");
+        assert_eq!(browser.value("document.querySelector('[data-pick-all]').indeterminate"), true);
+        browser.value("document.querySelector('[name=verb]').value = 'lock'");
+        browser.leave_by("document.querySelector('#bulk').requestSubmit()");
+        assert_eq!(browser.text("h1"), "Lock");
+        assert!(browser.text("#confirm button").contains("Lock: 2 machines"));
+        browser.leave_by("document.querySelector('#confirm').requestSubmit()");
+        assert_eq!(browser.value("document.querySelectorAll('main .lock').length"), 2);
+        assert_eq!(browser.text("#refused"), "");
+        // The rows of the result are live.
+        meanwhile(
+            site,
+            "UPDATE machine SET status = 'broken' WHERE id = 'm7d2qz';
+             INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.status', 'm7d2qz', 'ann', 'Deploying → Broken')",
+        );
+        browser.wait("document.getElementById('m-m7d2qz').innerText.includes('Broken')");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_leads_to_the_way_out_and_follows_what_happens() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.wait("document.getElementById('live').dataset.state === 'on'");
+        browser.value("window.sameDocument = true");
+        assert!(browser.text(".troubles").contains("build-03"));
+        meanwhile(
+            site,
+            "UPDATE machine SET status = 'broken', status_message = 'fan 3 stands still', status_since = now() WHERE id = 'p5t8rw';
+             INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.status', 'p5t8rw', 'ann', 'Ready → Broken')",
+        );
+        browser.wait("document.querySelector('.troubles').innerText.includes('Fan 3 stands still')");
+        assert_eq!(browser.value("window.sameDocument"), true);
+        browser.leave_by("[...document.querySelectorAll('.ways a')].find(a => a.hash === '#do-test' && a.pathname === '/machines/g4h6j3').click()");
+        assert_eq!(browser.value("location.pathname"), "/machines/g4h6j3");
+        assert_eq!(browser.value("document.querySelector('#do-test').matches(':popover-open')"), true);
         browser.expect_clean(&site.url);
     })
     .await;

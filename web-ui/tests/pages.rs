@@ -416,3 +416,90 @@ async fn settings_are_changed_one_by_one() {
     let body = format!("csrf={csrf}&was-enlist=on");
     assert_eq!(post(&site, &cookie, "/settings", &body).await.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_machines_are_shown_what_will_happen_before_it_does() {
+    let site = Site::start("127.0.0.1:0").await;
+    let (cookie, csrf) = log_in(&site, "ann").await;
+    // ceph-03 is Ready, ceph-01 is deployed and locked, ceph-02 is being deployed.
+    let three = "machine=p5t8rw&machine=k3x9ab&machine=m7d2qz";
+    let form = |more: &str| format!("csrf={csrf}&{more}");
+    let preview = post(&site, &cookie, "/machines/bulk", &form(&format!("verb=commission&{three}"))).await;
+    assert_eq!(preview.status, StatusCode::OK, "{}", preview.text);
+    assert!(preview.text.contains("Commission: 1 machine"), "{}", preview.text);
+    for why in ["it is locked", "deploy is under way on it (operation 120)"] {
+        assert!(preview.text.contains(why), "{why}: {}", preview.text);
+    }
+    let row = get(&site, &cookie, "/machines/p5t8rw/row").await.text;
+    assert!(row.contains("Ready"), "a preview did something: {row}");
+    // Carried out with all three all the same: the use cases refuse, in their own words.
+    let body = form(&format!("verb=commission&confirmed=yes&no_tests=on&{three}"));
+    let done = post(&site, &cookie, "/machines/bulk", &body).await;
+    assert_eq!(done.status, StatusCode::OK);
+    assert!(done.text.contains("1 taken") && done.text.contains("2 refused"), "{}", done.text);
+    let refused = between(&done.text, "id=\"refused\"", "</section>");
+    assert!(
+        refused.contains("ceph-01") && refused.contains("ceph-02") && refused.contains("is locked"),
+        "{refused}"
+    );
+    assert!(get(&site, &cookie, "/machines/p5t8rw/row").await.text.contains("Commissioning"));
+    for (wrong, said) in
+        [("verb=explode&machine=p5t8rw", "Choose what to do"), ("verb=lock", "Choose one machine at least.")]
+    {
+        let reply = post(&site, &cookie, "/machines/bulk", &form(wrong)).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(reply.text.contains(said), "{}", reply.text);
+    }
+    // Without the form's token nothing happens; a viewer is refused for each machine.
+    assert_eq!(
+        post(&site, &cookie, "/machines/bulk", "verb=lock&machine=y7z4a9&confirmed=yes").await.status,
+        StatusCode::FORBIDDEN
+    );
+    let (cookie, csrf) = log_in(&site, "vera").await;
+    let body = format!("csrf={csrf}&verb=lock&confirmed=yes&machine=y7z4a9");
+    let reply = post(&site, &cookie, "/machines/bulk", &body).await;
+    assert!(reply.text.contains("0 taken") && reply.text.contains("needs the role user"), "{}", reply.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_machines_that_fit_a_filter_get_a_tag() {
+    let site = Site::start("127.0.0.1:0").await;
+    let (cookie, csrf) = log_in(&site, "ann").await;
+    let body = format!("csrf={csrf}&verb=add-tag&confirmed=yes&all=on&filter=pool%3Abuild-farm&tag=slow");
+    let done = post(&site, &cookie, "/machines/bulk", &body).await;
+    assert!(done.text.contains("3 taken"), "{}", done.text);
+    let list = get(&site, &cookie, "/machines?q=tag%3Aslow").await.text;
+    for name in ["build-01", "build-02", "build-03"] {
+        assert!(list.contains(name), "{name}: {list}");
+    }
+    assert!(!list.contains("ceph-01"), "{list}");
+    let body = format!("csrf={csrf}&verb=add-tag&confirmed=yes&machine=a2b4c6&tag=a%2Fb");
+    let refused = post(&site, &cookie, "/machines/bulk", &body).await;
+    assert!(refused.text.contains("`a/b` is not a tag"), "{}", refused.text);
+    let wrong = get(&site, &cookie, "/machines?q=status%3Asleepy").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        wrong.text.contains("value=\"status:sleepy\"") && wrong.text.contains("role=\"alert\""),
+        "{}",
+        wrong.text
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_leads_to_what_needs_a_person() {
+    let site = Site::start("127.0.0.1:0").await;
+    let (cookie, _) = log_in(&site, "ann").await;
+    let page = get(&site, &cookie, "/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let trouble = between(&page.text, "id=\"h-trouble\"", "</section>");
+    for known in ["rack-b1", "build-02", "Secure Boot setting", "build-03", "#do-test", "#do-override"] {
+        assert!(trouble.contains(known), "{known}: {trouble}");
+    }
+    assert!(!trouble.contains("ceph-03"), "{trouble}");
+    let running = between(&page.text, "id=\"h-running\"", "</section>");
+    assert!(running.contains("ceph-02") && running.contains("machine-n9m3k7"), "{running}");
+    // A viewer sees the same and is offered nothing.
+    let (cookie, _) = log_in(&site, "vera").await;
+    let page = get(&site, &cookie, "/").await.text;
+    assert!(page.contains("build-02") && !page.contains("#do-test"), "{page}");
+}

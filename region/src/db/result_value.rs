@@ -7,7 +7,7 @@ use rackwright_common::MachineId;
 use sqlx::PgConnection;
 
 /// Machines of one model that are compared at most: the latest commissioned.
-const MACHINES: i64 = 200;
+const MACHINES: i64 = 100;
 
 /// The latest value of each script, target and name that is a number, over machines with the machine's vendor and
 /// product. Runs that were suppressed or were not carried out do not count, and neither do disks and cards that are
@@ -27,12 +27,13 @@ pub async fn compare(conn: &mut PgConnection, machine: &MachineId) -> Result<Com
                  jsonb_array_elements(CASE jsonb_typeof(p.inventory -> 'interfaces') WHEN 'array' THEN p.inventory -> 'interfaces' END) n) parts
              ORDER BY id, target, name),
            latest AS (
-             SELECT DISTINCT ON (r.machine_id, r.name, r.target) r.id, r.machine_id, r.script_id, r.name, r.hardware_type, r.target,
-                    CASE jsonb_typeof(r.results) WHEN 'object' THEN r.results ELSE '{}' END AS results
-             FROM peer JOIN script_run r ON r.machine_id = peer.id
-             WHERE r.status IN ('passed', 'failed', 'degraded') AND NOT r.suppressed AND r.results <> '{}'
-               AND r.name IN (SELECT mine.name FROM script_run mine WHERE mine.machine_id = $1)
-             ORDER BY r.machine_id, r.name, r.target, r.id DESC)
+             SELECT peer.id AS machine_id, l.* FROM peer CROSS JOIN LATERAL (
+               SELECT DISTINCT ON (r.name, r.target) r.id, r.script_id, r.name, r.hardware_type, r.target,
+                      CASE jsonb_typeof(r.results) WHEN 'object' THEN r.results ELSE '{}' END AS results
+               FROM script_run r
+               WHERE r.machine_id = peer.id AND r.status IN ('passed', 'failed', 'degraded') AND NOT r.suppressed AND r.results <> '{}'
+                 AND r.name IN (SELECT mine.name FROM script_run mine WHERE mine.machine_id = $1)
+               ORDER BY r.name, r.target, r.id DESC) l)
            SELECT l.name AS "script!", l.hardware_type AS "hardware_type!", coalesce(part.name, '') AS "part!", v.key AS "name!",
                   coalesce(max(s.metadata -> 'results' -> v.key ->> 'title') FILTER (WHERE l.machine_id = $1), '') AS "title!",
                   coalesce(max(s.metadata -> 'results' -> v.key ->> 'description') FILTER (WHERE l.machine_id = $1), '') AS "description!",

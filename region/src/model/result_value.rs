@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What scripts measured on a machine, each value beside the same one of machines with the same vendor and product.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Comparison {
-    /// Machines of the model that were looked at, this one among them; the latest commissioned, 200 at most.
+    /// Machines of the model that were looked at, this one among them; the latest commissioned, 100 at most.
     pub machines: i64,
     /// By kind of hardware, script, part and value.
     pub values: Vec<ResultValue>,

@@ -2,10 +2,12 @@
 
 pub mod account;
 pub mod controller;
+pub mod dashboard;
 pub mod event;
 pub mod image;
 pub mod machine;
 pub mod machine_action;
+pub mod machine_bulk;
 pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
@@ -53,11 +55,12 @@ pub fn site(app: App) -> Router {
 
 fn pages() -> Router<App> {
     Router::new()
-        .route("/", get(|| std::future::ready(Redirect::to("/machines"))))
+        .route("/", get(dashboard::show))
         .route("/login", get(session::show).post(session::login))
         .route("/logout", post(session::logout))
         .route("/theme", post(session::set_theme))
         .route("/machines", get(machine_list::show))
+        .route("/machines/bulk", post(machine_bulk::act))
         .route("/machines/table", get(machine_list::table))
         .route("/machines/chips", get(machine_list::chips))
         .route("/machines/{id}", get(machine::show))

@@ -4,8 +4,10 @@
 pub mod account;
 pub mod action;
 pub mod activity;
+pub mod bulk;
 pub mod comparison;
 pub mod controller;
+pub mod dashboard;
 pub mod event;
 pub mod form;
 pub mod hardware;
@@ -134,7 +136,8 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 9] = [
+const NAV: [(&str, &str, Role); 10] = [
+    ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
     ("Events", "/events", Role::Viewer),
@@ -228,6 +231,9 @@ mod tests {
     fn every_template_renders_and_escapes() {
         let pages = [
             ("machine list", machine_list::MachineList::sample().to_string()),
+            ("overview", dashboard::Dashboard::sample().to_string()),
+            ("bulk preview", bulk::PreviewPage::sample().to_string()),
+            ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),
             ("machine edit", machine_edit::EditPage::sample().to_string()),
             ("hardware", hardware::Hardware::sample().to_string()),

@@ -4,7 +4,7 @@
 use super::network::Sources;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
-use rackwright_region::model::controller::{Rack, Region};
+use rackwright_region::model::controller::{Rack, Region, SiteStatus};
 use rackwright_region::model::event::Event;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
@@ -311,6 +311,13 @@ pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
     gone["connected"] = false.into();
     gone["error"] = MARKUP.into();
     (vec![of(region)], vec![of(rack), of(gone)])
+}
+
+/// A site with three Ready machines and a broken one.
+pub fn site_status() -> SiteStatus {
+    let (regions, racks) = controllers();
+    let machines = [("ready".to_owned(), 3), ("broken".to_owned(), 1)].into();
+    SiteStatus { version: "0".into(), machines, operations_running: 1, regions, racks }
 }
 
 /// A network with markup in its names.
