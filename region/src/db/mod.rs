@@ -17,6 +17,7 @@ pub mod lease;
 pub mod machine;
 pub mod machine_edit;
 pub mod machine_query;
+pub mod machine_sort;
 pub mod operation;
 pub mod operation_query;
 pub mod pool;

@@ -6,6 +6,7 @@ pub mod controller;
 pub mod event;
 pub mod image;
 pub mod machine;
+pub mod machine_sort;
 pub mod network;
 pub mod operation;
 pub mod page;

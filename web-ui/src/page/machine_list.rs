@@ -21,6 +21,7 @@ fn query(params: &Params) -> MachineQuery {
         pool: params.get("pool").or(typed.pool),
         owner: params.get("owner").or(typed.owner),
         q: typed.q,
+        sort: params.get("sort"),
         limit: None,
         cursor: params.get("cursor"),
     }

@@ -128,6 +128,52 @@ impl Chips {
     }
 }
 
+/// The head of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its text.
+    pub label: &'static str,
+    /// Numbers stand at the right.
+    pub number: bool,
+    /// The list in its order, or the other way round when it is so already; empty where there is none.
+    pub href: String,
+    /// The list is in its order now: `ascending` or `descending`.
+    pub sorted: &'static str,
+}
+
+/// Columns: text, what the API calls its order, whether it holds numbers, whether the greatest are wanted first.
+const COLUMNS: [(&str, &str, bool, bool); 9] = [
+    ("Name", "name", false, false),
+    ("Status", "status", false, false),
+    ("Power", "power", false, false),
+    ("Owner", "owner", false, false),
+    ("Cores", "cores", true, true),
+    ("Memory", "memory", true, true),
+    ("Disks", "disks", true, true),
+    ("Pool / zone", "pool", false, false),
+    ("Image", "", false, false),
+];
+
+fn heads(query: &MachineQuery) -> Vec<Head> {
+    let now = query.sort.as_deref().unwrap_or("name");
+    let head = |(label, order, number, greatest): (&'static str, &'static str, bool, bool)| {
+        let turned = format!("-{order}");
+        let sorted = match () {
+            () if now == order => "ascending",
+            () if now == turned => "descending",
+            () => "",
+        };
+        let next = match (sorted, greatest) {
+            ("ascending", _) | ("", true) => turned,
+            _ => order.to_owned(),
+        };
+        let query = MachineQuery { sort: Some(next), cursor: None, ..query.clone() };
+        let href = if order.is_empty() { String::new() } else { address("/machines", &query) };
+        Head { label, number, href, sorted }
+    };
+    COLUMNS.into_iter().map(head).collect()
+}
+
 /// The rows of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
 #[template(path = "machine_table.html")]
@@ -136,6 +182,8 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// They can be chosen.
     pub pick: bool,
+    /// The columns.
+    pub heads: Vec<Head>,
     /// How many the filter lets through.
     pub total: i64,
     /// A filter is set.
@@ -153,10 +201,11 @@ impl Table {
             let next = MachineQuery { cursor: Some(cursor.clone()), ..query.clone() };
             format!("/machines?{}", encoded(&next))
         });
-        let anything = MachineQuery { limit: None, cursor: None, ..query.clone() };
+        let anything = MachineQuery { sort: None, limit: None, cursor: None, ..query.clone() };
         Self {
             rows: page.items.iter().map(|m| Row::new(m, pick, now)).collect(),
             pick,
+            heads: heads(query),
             total: page.total,
             filtered: anything != MachineQuery::default(),
             live: format!("/machines/table?{}", encoded(query)),
@@ -180,6 +229,7 @@ fn encoded(query: &MachineQuery) -> String {
         ("zone", &query.zone),
         ("pool", &query.pool),
         ("owner", &query.owner),
+        ("sort", &query.sort),
         ("cursor", &query.cursor),
     ];
     let pairs = fields.into_iter().filter_map(|(name, value)| {
@@ -201,6 +251,8 @@ pub struct MachineList {
     pub layout: Layout,
     /// The filter, as it is typed.
     pub filter: String,
+    /// The order, when it is not by name.
+    pub sort: String,
     /// Words that the filter box completes.
     pub completions: Vec<String>,
     /// What is wrong with the filter.
@@ -240,6 +292,7 @@ impl MachineList {
         let verbs = super::bulk::Verb::choices(layout.role);
         Self {
             filter: crate::filter::text(query),
+            sort: query.sort.clone().unwrap_or_default(),
             completions: completions.chain(["tag:".to_owned(), "owner:".to_owned()]).collect(),
             problem: String::new(),
             chips: Chips::new(around.counts, query),
@@ -282,6 +335,22 @@ mod tests {
         let list = MachineList::sample();
         assert_eq!(list.table.next.as_deref(), Some("/machines?q=%3Ci%3E%26&cursor=bQ"));
         assert!(list.table.filtered);
+    }
+
+    #[test]
+    fn a_column_sorts_and_turns_round() {
+        let query =
+            MachineQuery { sort: Some("-memory".into()), q: Some("x".into()), ..MachineQuery::default() };
+        let heads = heads(&query);
+        let of = |label: &str| {
+            heads.iter().find(|h| h.label == label).map(|h| (h.href.as_str(), h.sorted)).unwrap()
+        };
+        assert_eq!(of("Memory"), ("/machines?q=x&sort=memory", "descending"));
+        assert_eq!(of("Cores"), ("/machines?q=x&sort=-cores", ""));
+        assert_eq!(of("Name"), ("/machines?q=x&sort=name", ""));
+        assert_eq!(of("Image"), ("", ""));
+        let by_name = super::heads(&MachineQuery::default());
+        assert_eq!((by_name[0].href.as_str(), by_name[0].sorted), ("/machines?sort=-name", "ascending"));
     }
 
     #[test]
