@@ -19,6 +19,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("abort_machine", User, none.clone()),
         ("allocate_machine", User, none.clone()),
         ("commission_machine", Operator, none.clone()),
+        ("compare_machine", Viewer, none.clone()),
         ("create_fabric", Administrator, json!({ "name": "x" })),
         ("create_image", Administrator, json!({ "name": "x", "kind": "os", "files": [] })),
         (
@@ -65,6 +66,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("list_regions", Viewer, none.clone()),
         ("list_reservations", Viewer, none.clone()),
         ("list_script_runs", Viewer, none.clone()),
+        ("list_script_results", Viewer, none.clone()),
         ("list_scripts", Viewer, none.clone()),
         ("list_ssh_keys", Viewer, none.clone()),
         ("list_subnets", Viewer, none.clone()),
@@ -89,6 +91,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("show_operation", Viewer, none.clone()),
         ("show_operation_log", Viewer, none.clone()),
         ("show_script", Viewer, none.clone()),
+        ("show_script_history", Viewer, none.clone()),
         ("show_script_run", Viewer, none.clone()),
         ("show_session", Viewer, none.clone()),
         ("show_settings", Viewer, none.clone()),

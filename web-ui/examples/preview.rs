@@ -10,6 +10,7 @@ mod support;
 async fn main() {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5280".into());
     let site = support::Site::start(&address).await;
+    site.add_fleet().await;
     println!("{} — user ann, password {}", site.url, support::PASSWORD);
     let mut beat = tokio::time::interval(std::time::Duration::from_secs(1));
     loop {

@@ -56,6 +56,36 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A measured number, to about four digits: `0.21`, `38.1`, `2712`, `48 211`. Very large and small ones by power of ten.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    let trimmed = |text: String| {
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        if text == "-0" { "0".to_owned() } else { text.to_owned() }
+    };
+    match size {
+        0.0 => "0".into(),
+        s if !(0.0005..1e12).contains(&s) => format!("{value:.2e}"),
+        s if s < 1.0 => trimmed(format!("{value:.3}")),
+        s if s < 10.0 => trimmed(format!("{value:.2}")),
+        s if s < 1000.0 => trimmed(format!("{value:.1}")),
+        _ => grouped(value),
+    }
+}
+
+/// A whole number, its digits in threes from ten thousand on, with narrow spaces that do not break.
+fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && digits.len() > 4 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A moment: how long ago it was, with the moment itself on hover. `app.js` keeps the first up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(
@@ -124,6 +154,27 @@ mod tests {
         assert_eq!(
             [0.44, 42.2, 125.0, 3725.0, 273_600.0].map(duration),
             ["0.4 s", "42 s", "2 min 05 s", "1 h 02 min", "3 d 4 h"]
+        );
+    }
+
+    #[test]
+    fn numbers_have_about_four_digits() {
+        let shown =
+            [0.0, 0.21, 2.5, 38.0, 268.11, 2712.4321, 48_211.77, -1_234_567.0, 1e15, 0.000_01].map(number);
+        assert_eq!(
+            shown,
+            [
+                "0",
+                "0.21",
+                "2.5",
+                "38",
+                "268.1",
+                "2712",
+                "48\u{202f}212",
+                "-1\u{202f}234\u{202f}567",
+                "1.00e15",
+                "1.00e-5"
+            ]
         );
     }
 

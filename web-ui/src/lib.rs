@@ -3,11 +3,12 @@
 //! A page is a view struct (`view/`) with a template, made by a handler (`page/`) from what region's `app` tells; pages
 //! ask `app` as the API does, and never the database. The browser gets HTML that works by itself; `static/app.js` only
 //! fetches again what has changed. Nothing comes from elsewhere and nothing is inline, so the content security policy
-//! is `default-src 'self'`. What is left out: bulk actions, and changing networks, images and settings (the command
-//! line does these).
+//! is `default-src 'self'`. What is left out: changing networks, interfaces, images, pools and zones (the command line
+//! does these).
 
 pub mod assets;
 pub mod error;
+pub mod filter;
 pub mod format;
 pub mod page;
 pub mod view;

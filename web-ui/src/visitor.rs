@@ -38,7 +38,7 @@ impl Visitor {
     pub fn layout(&self, nav: &'static str) -> Layout {
         Layout {
             user: self.actor.name.clone(),
-            role: self.actor.role.as_str(),
+            role: self.actor.role,
             csrf: self.csrf.clone(),
             theme: self.theme.clone(),
             nav,
@@ -102,9 +102,24 @@ impl Fields {
         value.unwrap_or_default()
     }
 
+    /// The value of a field, if the form has it; also an empty one.
+    pub fn find(&self, name: &str) -> Option<String> {
+        self.0.iter().any(|(n, _)| n == name).then(|| self.text(name))
+    }
+
+    /// A box is ticked.
+    pub fn ticked(&self, name: &str) -> bool {
+        self.text(name) == "on"
+    }
+
     /// The value of a field, if it says anything.
     pub fn filled(&self, name: &str) -> Option<String> {
         Some(self.text(name)).filter(|v| !v.trim().is_empty())
+    }
+
+    /// The names of all fields, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 
     /// All values of a field.
@@ -116,6 +131,12 @@ impl Fields {
     pub fn lines(&self, name: &str) -> Vec<String> {
         let text = self.text(name);
         text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+impl FromIterator<(String, String)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
     }
 }
 

@@ -15,7 +15,7 @@ let loginLost = false;
 // Somebody is typing here, or has marked text: not now.
 function inUse(element) {
   const active = document.activeElement;
-  if (active && active !== document.body && element.contains(active) && active.matches("input, textarea, select")) return true;
+  if (active && active !== document.body && element.contains(active) && active.matches("input:not([type=checkbox]), textarea, select")) return true;
   const selection = document.getSelection();
   return Boolean(selection && !selection.isCollapsed && selection.anchorNode && element.contains(selection.anchorNode));
 }
@@ -36,6 +36,10 @@ async function fetchPart(element) {
 }
 
 function keepState(old, fresh) {
+  for (const box of old.querySelectorAll("input[name=machine]:checked")) {
+    const same = fresh.querySelector(`input[name=machine][value="${CSS.escape(box.value)}"]`);
+    if (same) same.checked = true;
+  }
   const log = old.querySelector("[data-log]");
   const next = fresh.querySelector("[data-log]");
   if (log && next && log.id === next.id && Number(log.dataset.after) >= Number(next.dataset.after)) {
@@ -51,6 +55,7 @@ function focusPath(element) {
   if (active.id) return `#${CSS.escape(active.id)}`;
   const href = active.getAttribute("href");
   if (href) return `a[href="${CSS.escape(href)}"]`;
+  if (active.matches("input[name=machine]")) return `input[name=machine][value="${CSS.escape(active.value)}"]`;
   const target = active.getAttribute("popovertarget");
   return target ? `[popovertarget="${CSS.escape(target)}"]` : null;
 }
@@ -225,9 +230,36 @@ addEventListener("click", (event) => {
 
 addEventListener("change", (event) => event.target.matches("[data-submit]") && event.target.form.requestSubmit());
 
-// "/" looks for something; j and k go down and up in a list.
+// ---- Choosing machines ----------------------------------------------------------------------------------------
+
+function showPicked() {
+  const shown = document.querySelector("[data-picked]");
+  if (!shown) return;
+  const boxes = [...document.querySelectorAll("input[name=machine]")];
+  const count = boxes.filter((box) => box.checked).length;
+  shown.textContent = count ? `${count} chosen:` : "Tick machines and";
+  const all = document.querySelector("[data-pick-all]");
+  if (all) [all.checked, all.indeterminate] = [count > 0 && count === boxes.length, count > 0 && count < boxes.length];
+}
+
+addEventListener("change", (event) => {
+  if (event.target.matches("[data-pick-all]")) {
+    document.querySelectorAll("input[name=machine]").forEach((box) => { box.checked = event.target.checked; });
+  }
+  if (event.target.matches("[data-pick-all], input[name=machine]")) showPicked();
+});
+
+// A list of completions is for one word; here it is for the last one.
+addEventListener("input", (event) => {
+  const box = event.target;
+  if (!box.matches("[data-completed]") || !box.list) return;
+  const before = box.value.slice(0, box.value.lastIndexOf(" ") + 1);
+  for (const option of box.list.options) option.value = before + (option.dataset.word ??= option.value);
+});
+
+// "/" looks for something; j and k go down and up in a list, x chooses a machine.
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), textarea, select")) return;
   if (document.querySelector(":popover-open")) return;
   if (event.key === "/") {
     const search = document.querySelector("[data-search]");
@@ -241,6 +273,8 @@ addEventListener("keydown", (event) => {
     const at = links.indexOf(document.activeElement);
     const next = event.key === "j" ? Math.min(at + 1, links.length - 1) : Math.max(at - 1, 0);
     links[next].focus();
+  } else if (event.key === "x") {
+    document.activeElement.closest("tr")?.querySelector("input[name=machine]")?.click();
   }
 });
 
@@ -251,7 +285,14 @@ addEventListener("submit", (event) => {
   event.target.dataset.sent = "1";
 });
 
+// On a phone the navigation is a strip that scrolls.
+document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Where something was refused.
+document.getElementById(document.querySelector("[data-focus]")?.dataset.focus ?? "")?.focus();
 document.querySelector("[popover][data-open]")?.showPopover();
+// A link can lead to an action of a machine.
+if (location.hash.startsWith("#do-")) document.getElementById(location.hash.slice(1))?.showPopover?.();
+showPicked();
 document.querySelectorAll("[data-log]").forEach((log) => { log.scrollTop = log.scrollHeight; });
 listen();
 followLogs();

@@ -24,11 +24,13 @@ fn meanwhile(site: &Site, sql: &str) {
     Handle::current().block_on(site.run(sql));
 }
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 17] = [
+    "/",
     "/machines",
     "/machines?q=ceph&status=ready",
     "/machines/m7d2qz",
     "/machines/d8e2f5",
+    "/machines/p5t8rw/edit",
     "/operations",
     "/operations/112",
     "/events",
@@ -36,6 +38,9 @@ const PAGES: [&str; 12] = [
     "/images",
     "/controllers",
     "/networks",
+    "/scripts",
+    "/scripts/disk-quick",
+    "/account",
     "/settings",
 ];
 
@@ -67,6 +72,8 @@ async fn logging_in_leads_to_the_page_that_was_asked_for() {
 async fn every_page_opens_without_complaint_and_fits_a_phone() {
     with_browser(|site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
+        assert_eq!(browser.value("location.pathname"), "/");
+        browser.open(&format!("{}/machines", site.url));
         assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 10);
         for (width, height) in [(1360, 850), (390, 800)] {
             browser.screen(width, height);
@@ -90,7 +97,7 @@ async fn pictures_of_the_two_main_pages() {
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     with_browser(move |site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
-        for (name, page) in [("machines", "/machines"), ("machine", "/machines/m7d2qz")] {
+        for (name, page) in [("overview", "/"), ("machines", "/machines"), ("machine", "/machines/m7d2qz")] {
             for scheme in ["light", "dark"] {
                 browser.prefer(scheme);
                 browser.open(&format!("{}{page}", site.url));
@@ -109,6 +116,8 @@ async fn pictures_of_the_two_main_pages() {
 async fn the_list_follows_what_happens() {
     with_browser(|site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines", site.url));
+        browser.value("document.querySelector('[value=p5t8rw]').click()");
         browser.wait("document.getElementById('live').dataset.state === 'on'");
         browser.value("window.sameDocument = true");
         assert!(browser.text("#m-p5t8rw").contains("Ready"));
@@ -125,7 +134,61 @@ async fn the_list_follows_what_happens() {
              INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.enlisted', 'z2z2z2', 'rack:rack-a1', 'enlisted')",
         );
         browser.wait("document.getElementById('m-z2z2z2') !== null");
+        // What was ticked stays ticked while rows and the whole table come anew.
+        assert_eq!(browser.value("document.querySelector('[value=p5t8rw]').checked"), true);
+        assert_eq!(browser.text("[data-picked]"), "1 chosen:");
         assert_eq!(browser.value("window.sameDocument"), true);
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_machines_are_chosen_with_the_keyboard_and_locked() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines?q=ceph", site.url));
+        for key in ["j", "x", "j", "x"] {
+            browser.press(key);
+        }
+        assert_eq!(browser.text("[data-picked]"), "2 chosen:");
+        assert_eq!(browser.value("document.querySelector('[data-pick-all]').indeterminate"), true);
+        browser.value("document.querySelector('[name=verb]').value = 'lock'");
+        browser.leave_by("document.querySelector('#bulk').requestSubmit()");
+        assert_eq!(browser.text("h1"), "Lock");
+        assert!(browser.text("#confirm button").contains("Lock: 2 machines"));
+        browser.leave_by("document.querySelector('#confirm').requestSubmit()");
+        assert_eq!(browser.value("document.querySelectorAll('main .lock').length"), 2);
+        assert_eq!(browser.text("#refused"), "");
+        // The rows of the result are live.
+        meanwhile(
+            site,
+            "UPDATE machine SET status = 'broken' WHERE id = 'm7d2qz';
+             INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.status', 'm7d2qz', 'ann', 'Deploying → Broken')",
+        );
+        browser.wait("document.getElementById('m-m7d2qz').innerText.includes('Broken')");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_leads_to_the_way_out_and_follows_what_happens() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.wait("document.getElementById('live').dataset.state === 'on'");
+        browser.value("window.sameDocument = true");
+        assert!(browser.text(".troubles").contains("build-03"));
+        meanwhile(
+            site,
+            "UPDATE machine SET status = 'broken', status_message = 'fan 3 stands still', status_since = now() WHERE id = 'p5t8rw';
+             INSERT INTO event (kind, machine_id, actor, message) VALUES ('machine.status', 'p5t8rw', 'ann', 'Ready → Broken')",
+        );
+        browser.wait("document.querySelector('.troubles').innerText.includes('Fan 3 stands still')");
+        assert_eq!(browser.value("window.sameDocument"), true);
+        browser.leave_by("[...document.querySelectorAll('.ways a')].find(a => a.hash === '#do-test' && a.pathname === '/machines/g4h6j3').click()");
+        assert_eq!(browser.value("location.pathname"), "/machines/g4h6j3");
+        assert_eq!(browser.value("document.querySelector('#do-test').matches(':popover-open')"), true);
         browser.expect_clean(&site.url);
     })
     .await;
@@ -176,6 +239,74 @@ async fn a_machines_page_shows_hardware_timeline_and_its_log_as_it_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_drawn_beside_the_others_of_its_model() {
+    with_browser(|site, browser| {
+        Handle::current().block_on(site.add_fleet());
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines/m7d2qz", site.url));
+        let shown = browser.text("#comparison");
+        assert!(shown.contains("Supermicro SYS-111C-NR, 33 machines"), "{shown}");
+        // Its spinning disk is slower than any other of that model; the text says so, and so does the drawing.
+        let slow = "[...document.querySelectorAll('.chart')].find(c => c.innerText.includes('Sequential read') && c.innerText.includes('TOSHIBA'))";
+        let said = browser.value(&format!("{slow}.querySelector('svg').getAttribute('aria-label')"));
+        assert!(said.as_str().unwrap().starts_with("This machine 171.3, lowest of 31. Median 26"), "{said}");
+        assert_eq!(browser.value(&format!("{slow}.innerText.includes('Far below the others')")), true);
+        let place = |part: &str| format!("(() => {{ const r = {slow}.querySelector('{part}').getBoundingClientRect(); return r.left + r.width / 2; }})()");
+        let mark = browser.value(&place(".own circle")).as_f64().unwrap();
+        let median = browser.value(&place(".median")).as_f64().unwrap();
+        assert!(mark + 100.0 < median, "the mark is at {mark}, the median at {median}");
+        assert!(browser.value(&format!("{slow}.querySelectorAll('.bar').length")).as_i64() > Some(3));
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_edited_with_the_keyboard_and_a_refusal_has_the_focus() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "ann", PASSWORD);
+        browser.open(&format!("{}/machines/p5t8rw/edit", site.url));
+        browser.value("document.getElementById('edit-hostname').select()");
+        browser.press("-");
+        browser.value("window.stillHere = true");
+        browser.press("Enter");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.value("document.activeElement.id"), "edit-hostname");
+        assert_eq!(browser.value("document.activeElement.getAttribute('aria-invalid')"), "true");
+        assert!(browser.text("#edit-hostname-problem").contains("`-` is not a host name"));
+        assert!(browser.complaints.iter().all(|c| c.contains("422")), "{:?}", browser.complaints);
+        browser.complaints.clear();
+        browser.value("document.activeElement.select()");
+        browser.press("x");
+        browser.value("window.stillHere = true");
+        browser.press("Enter");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.value("location.pathname"), "/machines/p5t8rw");
+        assert_eq!(browser.text("h1"), "x");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+/// What a page costs a browser that comes for the first time, with everything that belongs to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_load_of_a_page_is_small() {
+    with_browser(|site, browser| {
+        Handle::current().block_on(site.add_fleet());
+        browser.log_in(&site.url, "ann", PASSWORD);
+        for page in PAGES {
+            browser.open(&format!("{}{page}", site.url));
+            let size = browser.value(
+                "[performance.getEntriesByType('navigation')[0], ...performance.getEntriesByType('resource')]
+                    .filter(e => !e.name.includes('/api/')).reduce((sum, e) => sum + e.decodedBodySize, 0)",
+            );
+            assert!(size.as_f64().unwrap() < 150_000.0, "{page}: {size} bytes");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_action_says_why_and_an_accepted_one_shows() {
     with_browser(|site, browser| {
         browser.log_in(&site.url, "ann", PASSWORD);
@@ -197,7 +328,7 @@ async fn a_refused_action_says_why_and_an_accepted_one_shows() {
         assert_eq!(browser.text("#refused"), "");
         assert_eq!(browser.text("#head .pill"), "Deploying");
         assert!(browser.text("#activity h2").starts_with("Deploy"));
-        assert_eq!(browser.text("#head .actions"), "Abort");
+        assert_eq!(browser.text("#head .actions"), "Abort\nEdit");
         browser.expect_clean(&site.url);
     })
     .await;

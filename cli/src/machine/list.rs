@@ -22,6 +22,9 @@ pub struct List {
     /// Of this user.
     #[arg(long)]
     owner: Option<String>,
+    /// By name, status, since, power, owner, cores, memory, disks, pool or zone; `-memory` begins with the most.
+    #[arg(long, allow_hyphen_values = true)]
+    sort: Option<String>,
     /// Part of a name, serial number, MAC, address, …
     #[arg(value_name = "TEXT")]
     q: Option<String>,
@@ -37,6 +40,7 @@ impl List {
             ("pool", self.pool),
             ("owner", self.owner),
             ("q", self.q),
+            ("sort", self.sort),
         ];
         let query: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let machines: Vec<MachineSummary> = console.client.list_all("/machines", &query).await?;

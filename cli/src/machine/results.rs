@@ -1,9 +1,10 @@
 //! `rackwright machine results`
 
 use super::Which;
-use crate::console::{Console, ago, dash, duration};
+use crate::console::{Console, Format, ago, dash, duration};
 use anyhow::Result;
 use rackwright_region::model::Page;
+use rackwright_region::model::result_value::Comparison;
 use rackwright_region::model::script::{ScriptRun, ScriptRunQuery};
 use serde_json::Value;
 
@@ -18,6 +19,9 @@ pub struct Results {
     /// Print the output of one run, by its number.
     #[arg(long, conflicts_with = "script")]
     run: Option<i64>,
+    /// Compare its values with those of the other machines of its model.
+    #[arg(long, conflicts_with_all = ["script", "run"])]
+    compare: bool,
 }
 
 impl Results {
@@ -27,6 +31,9 @@ impl Results {
         if let Some(run) = self.run {
             let run: ScriptRun = console.client.get(&format!("{path}/script-runs/{run}")).await?;
             return console.show(&run, text);
+        }
+        if self.compare {
+            return compare(console, &path).await;
         }
         let query = ScriptRunQuery { latest: self.script.is_none(), name: self.script, operation: None };
         let page: Page<ScriptRun> = console.client.find(&format!("{path}/script-runs"), &query).await?;
@@ -43,6 +50,35 @@ impl Results {
             ]
         })
     }
+}
+
+/// One line for each value of the machine: itself, the quartiles of its model, its place from the top.
+async fn compare(console: &Console, path: &str) -> Result<()> {
+    let found: Comparison = console.client.get(&format!("{path}/comparison")).await?;
+    let lines: Vec<_> = found.values.iter().flat_map(|v| v.own.iter().map(move |own| (v, own))).collect();
+    if console.format == Format::Table {
+        let head = ["SCRIPT", "VALUE", "TARGET", "THIS", "LOWER", "MEDIAN", "UPPER", "PLACE"];
+        return console.list(&lines, &head, |(v, own)| {
+            let spread = v.spread();
+            let target = if own.target.is_empty() { None } else { Some(&own.target) };
+            vec![
+                v.script.clone(),
+                v.name.clone(),
+                dash(target),
+                number(own.value),
+                number(spread.lower),
+                number(spread.median),
+                number(spread.upper),
+                format!("{} of {}", v.place(own.value), v.values.len()),
+            ]
+        });
+    }
+    console.show(&found, |_| String::new())
+}
+
+/// With three decimals at most.
+fn number(value: f64) -> String {
+    ((value * 1000.0).round() / 1000.0).to_string()
 }
 
 /// Result values on one line.

@@ -1,9 +1,10 @@
 //! `rackwright script …`
 
-use crate::console::{Console, Format, duration, path_part, print};
+use crate::console::{Console, Format, ago, dash, duration, path_part, print};
 use anyhow::{Context, Result};
 use rackwright_region::model::Page;
 use rackwright_region::model::script::{NewScript, Script};
+use rackwright_region::model::script_history::{ScriptHistory, ScriptResults};
 use std::path::PathBuf;
 
 /// What can be done with scripts.
@@ -15,6 +16,11 @@ pub enum ScriptCommand {
     Show {
         /// Its name, or `name@version` for an older one.
         name: String,
+    },
+    /// How scripts did in the site's last runs; with a name, its versions and its last runs.
+    History {
+        /// Its name.
+        name: Option<String>,
     },
     /// Store a script, or a new version of one.
     Upload {
@@ -53,6 +59,33 @@ impl ScriptCommand {
                     return print(script.body.as_deref().unwrap_or_default().trim_end());
                 }
                 console.show(&script, |_| String::new())
+            }
+            Self::History { name: None } => {
+                let page: Page<ScriptResults> = console.client.get("/script-results").await?;
+                console.list(&page.items, &["NAME", "PASSED", "FAILED", "OTHER", "LAST"], |r| {
+                    let counts = [r.passed, r.failed, r.other].map(|n| n.to_string());
+                    [vec![r.name.clone()], counts.into(), vec![dash(r.last_at.map(ago))]].concat()
+                })
+            }
+            Self::History { name: Some(name) } => {
+                let path = format!("/scripts/{}/history", path_part(&name));
+                let history: ScriptHistory = console.client.get(&path).await?;
+                if console.format != Format::Table {
+                    return console.show(&history, |_| String::new());
+                }
+                let versions =
+                    history.versions.iter().map(|v| format!("{} ({})", v.version, ago(v.created_at)));
+                print(&format!("Versions: {}", versions.collect::<Vec<_>>().join(", ")))?;
+                console.list(
+                    &history.runs,
+                    &["RUN", "MACHINE", "VERSION", "TARGET", "STATUS", "ENDED"],
+                    |r| {
+                        let target = if r.run.target.is_empty() { None } else { Some(&r.run.target) };
+                        let (id, version) = (r.run.id.to_string(), r.version.to_string());
+                        let ended = dash(r.run.ended_at.map(ago));
+                        vec![id, r.hostname.clone(), version, dash(target), r.run.status.clone(), ended]
+                    },
+                )
             }
             Self::Upload { file, name } => {
                 let body = std::fs::read_to_string(&file)

@@ -2,12 +2,13 @@
 
 use super::extract::{ApiJson, ApiPath, ApiQuery, if_match};
 use super::problem::Refused;
-use crate::app::{App, Error, machine};
+use crate::app::{App, Error, machine, result_value};
 use crate::auth::Actor;
 use crate::model::Page;
 use crate::model::machine::{
     BmcView, InterfacePatch, Machine, MachinePatch, MachineQuery, MachineSummary, NewBmc, NewMachine,
 };
+use crate::model::result_value::Comparison;
 use crate::model::script::{ScriptRun, ScriptRunQuery};
 use axum::Json;
 use axum::extract::State;
@@ -91,16 +92,17 @@ pub async fn delete_machine(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sets how the machine's BMC is reached.
+/// Sets how the machine's BMC is reached; with `If-Match` only if the machine still has that version.
 #[utoipa::path(put, path = "/machines/{id}/bmc", tag = "machines", request_body = NewBmc,
-    params(("id" = MachineId, Path)), responses((status = 200, body = BmcView), Refused))]
+    params(("id" = MachineId, Path), ("If-Match" = Option<String>, Header, description = "ETag of the machine as it was read")), responses((status = 200, body = BmcView), Refused))]
 pub async fn set_bmc(
     State(app): State<App>,
     actor: Actor,
     ApiPath(id): ApiPath<MachineId>,
+    headers: HeaderMap,
     ApiJson(new): ApiJson<NewBmc>,
 ) -> Result<Json<BmcView>, Error> {
-    machine::set_bmc(&app, &actor, &id, &new).await.map(Json)
+    machine::set_bmc(&app, &actor, &id, if_match(&headers)?, &new).await.map(Json)
 }
 
 /// Changes an interface of the machine.
@@ -137,6 +139,17 @@ pub async fn list_script_runs(
     ApiQuery(query): ApiQuery<ScriptRunQuery>,
 ) -> Result<Json<Page<ScriptRun>>, Error> {
     machine::script_runs(&app, &actor, &id, &query).await.map(Json)
+}
+
+/// The machine's result values beside those of the other machines of its model.
+#[utoipa::path(get, path = "/machines/{id}/comparison", tag = "machines", params(("id" = MachineId, Path)),
+    responses((status = 200, body = Comparison), Refused))]
+pub async fn compare_machine(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(id): ApiPath<MachineId>,
+) -> Result<Json<Comparison>, Error> {
+    result_value::compare(&app, &actor, &id).await.map(Json)
 }
 
 /// One script run with its output.

@@ -2,10 +2,11 @@
 
 use super::extract::{ApiJson, ApiPath, ApiQuery};
 use super::problem::Refused;
-use crate::app::{App, Error, script};
+use crate::app::{App, Error, script, script_history};
 use crate::auth::Actor;
 use crate::model::Page;
 use crate::model::script::{NewScript, Script};
+use crate::model::script_history::{ScriptHistory, ScriptResults};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -39,6 +40,27 @@ pub async fn show_script(
     ApiQuery(query): ApiQuery<Version>,
 ) -> Result<Json<Script>, Error> {
     script::get(&app, &actor, &name, query.version).await.map(Json)
+}
+
+/// Versions of a script, and its last runs on all machines.
+#[utoipa::path(get, path = "/scripts/{name}/history", tag = "scripts", params(("name" = String, Path)),
+    responses((status = 200, body = ScriptHistory), Refused))]
+pub async fn show_script_history(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Json<ScriptHistory>, Error> {
+    script_history::get(&app, &actor, &name).await.map(Json)
+}
+
+/// How the scripts did in the site's last runs.
+#[utoipa::path(get, path = "/script-results", tag = "scripts",
+    responses((status = 200, body = Page<ScriptResults>), Refused))]
+pub async fn list_script_results(
+    State(app): State<App>,
+    actor: Actor,
+) -> Result<Json<Page<ScriptResults>>, Error> {
+    script_history::results(&app, &actor).await.map(Json)
 }
 
 /// Removes a script that has never run.

@@ -7,13 +7,15 @@ use crate::lifecycle::{self, OperationRequest};
 use crate::model::machine::{
     BmcView, InterfacePatch, Machine, MachinePatch, MachineQuery, MachineSummary, NewBmc, NewMachine,
 };
+use crate::model::machine_sort::{COLUMNS, MachineSort};
+use crate::model::page::InvalidCursor;
 use crate::model::script::{ScriptRun, ScriptRunQuery};
 use crate::model::{Page, Role};
 use rackwright_common::bmc::{BmcSettings, DriverKind};
 use rackwright_common::{MachineId, Secret, Status};
 use sqlx::PgConnection;
 
-/// Machines by name.
+/// Machines by name, or in another order.
 pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page<MachineSummary>> {
     actor.require(Role::Viewer)?;
     let words = |text: &Option<String>| {
@@ -38,9 +40,37 @@ pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page
         Some((total, _)) => *total,
         None => db::machine_query::count(&mut conn, &filter).await?,
     };
-    let after = after.as_ref().map(|(_, hostname)| hostname.as_str());
+    let sort = query.sort.as_deref().map_or(Some(MachineSort::NAME), MachineSort::parse);
+    let sort = sort.ok_or_else(|| {
+        Error::invalid(
+            "sort",
+            format!("machines can be sorted by {}; `-` before it turns the order round", COLUMNS.join(", ")),
+        )
+    })?;
+    let after = after.as_ref().map(|(_, key)| key.as_str());
+    if sort != MachineSort::NAME {
+        return sorted(&mut conn, &filter, sort, (total, after), page.rows()).await;
+    }
     let rows = db::machine_query::list(&mut conn, &filter, after, page.rows() + 1).await?;
     Ok(Page::new(rows, total, page.rows(), |m| format!("{total} {}", m.hostname)))
+}
+
+/// A page in another order than by name. Its cursor names the last machine's key and name.
+async fn sorted(
+    conn: &mut PgConnection,
+    filter: &db::machine_query::Filter<'_>,
+    sort: MachineSort,
+    (total, after): (i64, Option<&str>),
+    rows: i64,
+) -> Result<Page<MachineSummary>> {
+    let after = after.map(|key| key.rsplit_once(' ').ok_or(InvalidCursor)).transpose();
+    let after = after.map_err(|e| Error::invalid("cursor", format!("`cursor` {e}")))?;
+    let places = db::machine_sort::list(&mut *conn, filter, sort, after, rows + 1).await?;
+    let ids: Vec<String> = places.iter().map(|p| p.id.clone()).collect();
+    let mut found = db::machine_query::some(conn, &ids).await?;
+    found.sort_by_key(|m| ids.iter().position(|id| id == m.id.as_str()));
+    let key = |m: &MachineSummary| places.iter().find(|p| p.id == m.id.as_str()).map_or("", |p| &p.key);
+    Ok(Page::new(found, total, rows, |m| format!("{total} {} {}", key(m), m.hostname)))
 }
 
 /// One machine in full.
@@ -203,11 +233,19 @@ pub async fn delete(app: &App, actor: &Actor, id: &MachineId, force: bool) -> Re
     Ok(())
 }
 
-/// Sets how a machine's BMC is reached. An empty password leaves the stored one.
-pub async fn set_bmc(app: &App, actor: &Actor, id: &MachineId, new: &NewBmc) -> Result<BmcView> {
+/// Sets how a machine's BMC is reached, if the machine still has the version that the caller has seen. An empty
+/// password leaves the stored one.
+pub async fn set_bmc(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    version: Option<i64>,
+    new: &NewBmc,
+) -> Result<BmcView> {
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
     let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    check_version(version, found.version)?;
     let before = read(&mut tx, id).await?.bmc;
     put_bmc(app, &mut tx, id, new).await?;
     db::machine_edit::touch(&mut tx, id).await?;

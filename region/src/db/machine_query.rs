@@ -160,6 +160,17 @@ pub async fn list(
     rows.into_iter().map(MachineSummary::try_from).collect()
 }
 
+/// Some machines, by name.
+pub async fn some(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<MachineSummary>, DbError> {
+    let rows = summaries!(
+        r#"WHERE m.id = ANY(ARRAY(SELECT m.id FROM machine m WHERE m.id = ANY($1))) ORDER BY m.hostname COLLATE "C""#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(MachineSummary::try_from).collect()
+}
+
 /// How many machines the filter lets through.
 pub async fn count(conn: &mut PgConnection, f: &Filter<'_>) -> Result<i64, DbError> {
     Ok(sqlx::query_scalar!(

@@ -300,6 +300,10 @@ pub struct MachineQuery {
     /// Words in name, description, identifier, vendor, product, serial number, MAC or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
+    /// `name`, `status`, `since`, `power`, `owner`, `cores`, `memory`, `disks`, `pool` or `zone`, with a hyphen before
+    /// it for the greatest first; by name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
     /// Rows on the page, 1 to 1000; 100 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,

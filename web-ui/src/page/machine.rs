@@ -4,6 +4,7 @@ use super::{Shown, machine_id, now, number};
 use crate::error::PageError;
 use crate::view::action::{Refusal, Typed};
 use crate::view::activity::Activity;
+use crate::view::comparison::Compared;
 use crate::view::event::Recent;
 use crate::view::hardware::Hardware;
 use crate::view::machine::{Head, MachinePage, Sources};
@@ -39,6 +40,7 @@ pub async fn page(
     let (actor, id) = (&visitor.actor, &machine.summary.id);
     let latest = latest(app, actor, id).await?;
     let runs = app::machine::script_runs(app, actor, id, &ScriptRunQuery::default()).await?;
+    let comparison = app::result_value::compare(app, actor, id).await?;
     let events = recent(app, actor, id).await?;
     let images = app::image::list(app, actor).await?;
     let scripts = app::script::list(app, actor).await?;
@@ -48,6 +50,7 @@ pub async fn page(
         machine,
         latest: latest.as_ref().map(|(detail, events, log)| (detail, events.as_slice(), log.as_slice())),
         runs: &runs.items,
+        comparison: &comparison,
         events: &events,
         images: &images.items,
         scripts: &scripts.items,
@@ -108,6 +111,13 @@ pub async fn tests(State(app): State<App>, visitor: Visitor, Path(id): Path<Stri
     let id = &machine.summary.id;
     let runs = app::machine::script_runs(&app, &visitor.actor, id, &ScriptRunQuery::default()).await?;
     Ok(Results::new(id.as_str(), &runs.items, &machine.failed_tests, now()))
+}
+
+/// The charts again.
+pub async fn comparison(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<Compared> {
+    let machine = app::machine::get(&app, &visitor.actor, &machine_id(&id)?).await?;
+    let found = app::result_value::compare(&app, &visitor.actor, &machine.summary.id).await?;
+    Ok(Compared::new(&machine, &found))
 }
 
 /// The latest operation again.

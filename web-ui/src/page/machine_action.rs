@@ -56,7 +56,7 @@ async fn carry_out(app: &App, actor: &Actor, m: &Machine, verb: &str, fields: &F
         "commission" => action::commission(app, actor, id, commission(fields)).await.map(drop),
         "test" => action::test(app, actor, id, test(fields)?).await.map(drop),
         "release" => {
-            action::release(app, actor, id, ReleaseRequest { erase: erase(fields)? }).await.map(drop)
+            action::release(app, actor, id, ReleaseRequest { erase: erase_mode(fields)? }).await.map(drop)
         }
         "rescue" => {
             let request = RescueRequest { ssh_keys: fields.lines("ssh_keys") };
@@ -108,7 +108,8 @@ fn test(fields: &Fields) -> Result<TestRequest, Error> {
     Ok(TestRequest { scripts: Some(scripts), ..TestRequest::default() })
 }
 
-fn erase(fields: &Fields) -> Result<Option<EraseMode>, Error> {
+/// The way to erase that a form asks for.
+pub fn erase_mode(fields: &Fields) -> Result<Option<EraseMode>, Error> {
     match fields.text("erase").as_str() {
         "" => Ok(None),
         "none" => Ok(Some(EraseMode::None)),

@@ -1,16 +1,22 @@
 //! Handlers: extract, ask `app`, make a view.
 
+pub mod account;
 pub mod console;
 pub mod controller;
+pub mod dashboard;
 pub mod event;
 pub mod image;
 pub mod machine;
 pub mod machine_action;
+pub mod machine_bulk;
+pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
 pub mod operation;
+pub mod script;
 pub mod session;
 pub mod setting;
+pub mod user;
 
 use crate::error::{no_such_action, no_such_page};
 use crate::{assets, error};
@@ -50,11 +56,12 @@ pub fn site(app: App) -> Router {
 
 fn pages() -> Router<App> {
     Router::new()
-        .route("/", get(|| std::future::ready(Redirect::to("/machines"))))
+        .route("/", get(dashboard::show))
         .route("/login", get(session::show).post(session::login))
         .route("/logout", post(session::logout))
         .route("/theme", post(session::set_theme))
         .route("/machines", get(machine_list::show))
+        .route("/machines/bulk", post(machine_bulk::act))
         .route("/machines/table", get(machine_list::table))
         .route("/machines/chips", get(machine_list::chips))
         .route("/machines/{id}", get(machine::show))
@@ -62,11 +69,14 @@ fn pages() -> Router<App> {
         .route("/machines/{id}/part/head", get(machine::head))
         .route("/machines/{id}/part/hardware", get(machine::hardware))
         .route("/machines/{id}/part/tests", get(machine::tests))
+        .route("/machines/{id}/part/comparison", get(machine::comparison))
         .route("/machines/{id}/part/events", get(machine::events))
         .route("/machines/{id}/part/activity", get(machine::activity))
         .route("/machines/{id}/part/console", get(console::part))
         .route("/machines/{id}/console", get(console::log))
         .route("/machines/{id}/runs/{run}", get(machine::run))
+        .route("/machines/{id}/edit", get(machine_edit::show).post(machine_edit::save))
+        .route("/machines/{id}/bmc", post(machine_edit::save_bmc))
         .route("/machines/{id}/{verb}", post(machine_action::act))
         .route("/operations", get(operation::list))
         .route("/operations/{id}", get(operation::show))
@@ -76,7 +86,19 @@ fn pages() -> Router<App> {
         .route("/images", get(image::list))
         .route("/controllers", get(controller::list))
         .route("/networks", get(network::list))
-        .route("/settings", get(setting::list))
+        .route("/account", get(account::show))
+        .route("/account/password", post(account::change_password))
+        .route("/account/tokens", post(account::create_token))
+        .route("/account/tokens/{id}/delete", post(account::delete_token))
+        .route("/account/ssh-keys", post(account::create_key))
+        .route("/account/ssh-keys/{id}/delete", post(account::delete_key))
+        .route("/users", get(user::list).post(user::create))
+        .route("/users/{name}", get(user::show).post(user::save))
+        .route("/users/{name}/{verb}", post(user::act))
+        .route("/scripts", get(script::list).post(script::create))
+        .route("/scripts/{name}", get(script::show))
+        .route("/scripts/{name}/delete", post(script::delete))
+        .route("/settings", get(setting::list).post(setting::save))
         .merge(assets::router())
 }
 

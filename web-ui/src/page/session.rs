@@ -53,7 +53,7 @@ fn local(next: &str) -> String {
         && !next.starts_with("//")
         && !next.starts_with("/login")
         && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-    if fine { next.to_owned() } else { "/machines".into() }
+    if fine { next.to_owned() } else { "/".into() }
 }
 
 /// The log-in form.
@@ -132,7 +132,7 @@ mod tests {
     fn after_logging_in_one_stays_on_this_site() {
         assert_eq!(local("/machines/k3x9ab"), "/machines/k3x9ab");
         for elsewhere in ["", "https://example.org", "//example.org", "/\\example.org", "/a b", "/login"] {
-            assert_eq!(local(elsewhere), "/machines", "{elsewhere}");
+            assert_eq!(local(elsewhere), "/", "{elsewhere}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::action::{Button, Forms, Refusal, Typed, buttons};
 use super::activity::Activity;
+use super::comparison::Compared;
 use super::console::ConsolePanel;
 use super::event::Recent;
 use super::hardware::Hardware;
@@ -15,6 +16,7 @@ use rackwright_region::model::event::Event;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
+use rackwright_region::model::result_value::Comparison;
 use rackwright_region::model::script::{Script, ScriptRun};
 use time::OffsetDateTime;
 
@@ -48,6 +50,8 @@ pub struct Head {
     pub last_seen: Option<Moment>,
     /// What may be done.
     pub buttons: Vec<Button>,
+    /// Its description and BMC may be changed.
+    pub editable: bool,
     /// CSRF token.
     pub csrf: String,
     /// Blocks deployment.
@@ -82,6 +86,7 @@ impl Head {
             ]),
             last_seen: s.last_seen_at.map(|at| Moment::new(at, now)),
             buttons: buttons(s, actor),
+            editable: super::machine_edit::may_edit(s, actor),
             csrf: csrf.to_owned(),
             failed_tests: m.failed_tests.clone(),
         }
@@ -108,6 +113,8 @@ pub struct Sources<'a> {
     pub latest: Option<(&'a OperationDetail, &'a [Event], &'a [LogChunk])>,
     /// Its script runs, newest first.
     pub runs: &'a [ScriptRun],
+    /// Its values beside those of its model.
+    pub comparison: &'a Comparison,
     /// Its events, newest first.
     pub events: &'a [Event],
     /// All images.
@@ -138,6 +145,8 @@ pub struct MachinePage {
     pub hardware: Hardware,
     /// Results.
     pub tests: Results,
+    /// Charts.
+    pub comparison: Compared,
     /// Latest events.
     pub events: Recent,
     /// A refused action, at the top.
@@ -165,6 +174,7 @@ impl MachinePage {
             console: sources.console.clone(),
             hardware: Hardware::new(m),
             tests: Results::new(m.summary.id.as_str(), sources.runs, &m.failed_tests, now),
+            comparison: Compared::new(m, sources.comparison),
             events: Recent::new(m.summary.id.as_str(), sources.events, now),
             refused: notice,
             layout,
@@ -184,6 +194,7 @@ impl MachinePage {
             machine: &machine,
             latest: Some((&detail, &events, &log)),
             runs: &[sample::hostile_run()],
+            comparison: &Comparison::default(),
             events: &events,
             images: &[sample::image()],
             scripts: &[sample::script()],

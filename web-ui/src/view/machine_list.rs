@@ -16,6 +16,8 @@ use time::OffsetDateTime;
 pub struct Row {
     /// Identifier.
     pub id: String,
+    /// It can be chosen, to do something with many.
+    pub pick: bool,
     /// Name.
     pub hostname: String,
     /// Addresses, or what it is.
@@ -50,12 +52,13 @@ pub struct Row {
 
 impl Row {
     /// Of a machine.
-    pub fn new(m: &MachineSummary, now: OffsetDateTime) -> Self {
+    pub fn new(m: &MachineSummary, pick: bool, now: OffsetDateTime) -> Self {
         let some = |known: bool, text: String| if known { text } else { String::new() };
         let addresses = m.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let product = joined([m.vendor.as_deref(), m.product.as_deref()], " ");
         Self {
             id: m.id.to_string(),
+            pick,
             hostname: m.hostname.to_string(),
             under_name: if addresses.is_empty() { product } else { addresses },
             status: Pill::of_status(m.status),
@@ -125,12 +128,62 @@ impl Chips {
     }
 }
 
+/// The head of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its text.
+    pub label: &'static str,
+    /// Numbers stand at the right.
+    pub number: bool,
+    /// The list in its order, or the other way round when it is so already; empty where there is none.
+    pub href: String,
+    /// The list is in its order now: `ascending` or `descending`.
+    pub sorted: &'static str,
+}
+
+/// Columns: text, what the API calls its order, whether it holds numbers, whether the greatest are wanted first.
+const COLUMNS: [(&str, &str, bool, bool); 9] = [
+    ("Name", "name", false, false),
+    ("Status", "status", false, false),
+    ("Power", "power", false, false),
+    ("Owner", "owner", false, false),
+    ("Cores", "cores", true, true),
+    ("Memory", "memory", true, true),
+    ("Disks", "disks", true, true),
+    ("Pool / zone", "pool", false, false),
+    ("Image", "", false, false),
+];
+
+fn heads(query: &MachineQuery) -> Vec<Head> {
+    let now = query.sort.as_deref().unwrap_or("name");
+    let head = |(label, order, number, greatest): (&'static str, &'static str, bool, bool)| {
+        let turned = format!("-{order}");
+        let sorted = match () {
+            () if now == order => "ascending",
+            () if now == turned => "descending",
+            () => "",
+        };
+        let next = match (sorted, greatest) {
+            ("ascending", _) | ("", true) => turned,
+            _ => order.to_owned(),
+        };
+        let query = MachineQuery { sort: Some(next), cursor: None, ..query.clone() };
+        let href = if order.is_empty() { String::new() } else { address("/machines", &query) };
+        Head { label, number, href, sorted }
+    };
+    COLUMNS.into_iter().map(head).collect()
+}
+
 /// The rows of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
 #[template(path = "machine_table.html")]
 pub struct Table {
     /// The machines.
     pub rows: Vec<Row>,
+    /// They can be chosen.
+    pub pick: bool,
+    /// The columns.
+    pub heads: Vec<Head>,
     /// How many the filter lets through.
     pub total: i64,
     /// A filter is set.
@@ -143,20 +196,28 @@ pub struct Table {
 
 impl Table {
     /// Of a page of machines.
-    pub fn new(page: &Page<MachineSummary>, query: &MachineQuery, now: OffsetDateTime) -> Self {
+    pub fn new(page: &Page<MachineSummary>, query: &MachineQuery, pick: bool, now: OffsetDateTime) -> Self {
         let next = page.next_cursor.as_ref().map(|cursor| {
             let next = MachineQuery { cursor: Some(cursor.clone()), ..query.clone() };
             format!("/machines?{}", encoded(&next))
         });
-        let anything = MachineQuery { limit: None, cursor: None, ..query.clone() };
+        let anything = MachineQuery { sort: None, limit: None, cursor: None, ..query.clone() };
         Self {
-            rows: page.items.iter().map(|m| Row::new(m, now)).collect(),
+            rows: page.items.iter().map(|m| Row::new(m, pick, now)).collect(),
+            pick,
+            heads: heads(query),
             total: page.total,
             filtered: anything != MachineQuery::default(),
             live: format!("/machines/table?{}", encoded(query)),
             next,
         }
     }
+}
+
+/// The list with these filters.
+pub fn address(path: &str, query: &MachineQuery) -> String {
+    let filters = encoded(query);
+    if filters.is_empty() { path.to_owned() } else { format!("{path}?{filters}") }
 }
 
 /// The filters as a query string. The names are fixed and the values are percent-encoded.
@@ -168,6 +229,7 @@ fn encoded(query: &MachineQuery) -> String {
         ("zone", &query.zone),
         ("pool", &query.pool),
         ("owner", &query.owner),
+        ("sort", &query.sort),
         ("cursor", &query.cursor),
     ];
     let pairs = fields.into_iter().filter_map(|(name, value)| {
@@ -187,14 +249,31 @@ fn encoded(query: &MachineQuery) -> String {
 pub struct MachineList {
     /// Around it.
     pub layout: Layout,
-    /// Words looked for.
-    pub q: String,
-    /// Status filter: value, label, chosen.
-    pub statuses: Vec<(&'static str, &'static str, bool)>,
+    /// The filter, as it is typed.
+    pub filter: String,
+    /// The order, when it is not by name.
+    pub sort: String,
+    /// Words that the filter box completes.
+    pub completions: Vec<String>,
+    /// What is wrong with the filter.
+    pub problem: String,
+    /// What can be done with many machines: name, label.
+    pub verbs: Vec<(&'static str, &'static str)>,
     /// Numbers.
     pub chips: Chips,
     /// Rows.
     pub table: Table,
+}
+
+/// What the list is made of, besides the machines.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Machines by status.
+    pub counts: &'a BTreeMap<String, i64>,
+    /// Names of the pools.
+    pub pools: &'a [String],
+    /// Names of the zones.
+    pub zones: &'a [String],
 }
 
 impl MachineList {
@@ -202,17 +281,24 @@ impl MachineList {
     pub fn new(
         layout: Layout,
         page: &Page<MachineSummary>,
-        counts: &BTreeMap<String, i64>,
+        around: &Surroundings<'_>,
         query: &MachineQuery,
         now: OffsetDateTime,
     ) -> Self {
-        let chosen = |s: &Status| (s.as_str(), s.label(), query.status.as_deref() == Some(s.as_str()));
+        let used = Status::ALL.iter().filter(|s| around.counts.contains_key(s.as_str()));
+        let completions = used.map(|s| format!("status:{}", s.as_str()));
+        let completions = completions.chain(around.pools.iter().map(|p| format!("pool:{p}")));
+        let completions = completions.chain(around.zones.iter().map(|z| format!("zone:{z}")));
+        let verbs = super::bulk::Verb::choices(layout.role);
         Self {
+            filter: crate::filter::text(query),
+            sort: query.sort.clone().unwrap_or_default(),
+            completions: completions.chain(["tag:".to_owned(), "owner:".to_owned()]).collect(),
+            problem: String::new(),
+            chips: Chips::new(around.counts, query),
+            table: Table::new(page, query, !verbs.is_empty(), now),
+            verbs,
             layout,
-            q: query.q.clone().unwrap_or_default(),
-            statuses: Status::ALL.iter().map(chosen).collect(),
-            chips: Chips::new(counts, query),
-            table: Table::new(page, query, now),
         }
     }
 }
@@ -225,7 +311,9 @@ impl MachineList {
         let page = Page { items, total: 201, next_cursor: Some("bQ".into()) };
         let counts = BTreeMap::from([("ready".to_owned(), 3), ("deploying".to_owned(), 1)]);
         let query = MachineQuery { q: Some("<i>&".into()), ..MachineQuery::default() };
-        Self::new(Layout::sample("Machines"), &page, &counts, &query, super::sample_now())
+        let markup = [super::sample::MARKUP.to_owned()];
+        let around = Surroundings { counts: &counts, pools: &markup, zones: &markup };
+        Self::new(Layout::sample("Machines"), &page, &around, &query, super::sample_now())
     }
 }
 
@@ -236,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_row_says_what_a_busy_machine_waits_for() {
-        let row = Row::new(&sample::machine().summary, sample_now());
+        let row = Row::new(&sample::machine().summary, true, sample_now());
         assert_eq!(row.reason, "Writing debian-12 to nvme0n1");
         assert_eq!((row.cores.as_str(), row.memory.as_str(), row.disks.as_str()), ("16", "64 GiB", "1.9 TB"));
         assert_eq!(row.under_name, "10.77.0.21");
@@ -250,12 +338,43 @@ mod tests {
     }
 
     #[test]
+    fn a_column_sorts_and_turns_round() {
+        let query =
+            MachineQuery { sort: Some("-memory".into()), q: Some("x".into()), ..MachineQuery::default() };
+        let heads = heads(&query);
+        let of = |label: &str| {
+            heads.iter().find(|h| h.label == label).map(|h| (h.href.as_str(), h.sorted)).unwrap()
+        };
+        assert_eq!(of("Memory"), ("/machines?q=x&sort=memory", "descending"));
+        assert_eq!(of("Cores"), ("/machines?q=x&sort=-cores", ""));
+        assert_eq!(of("Name"), ("/machines?q=x&sort=name", ""));
+        assert_eq!(of("Image"), ("", ""));
+        let by_name = super::heads(&MachineQuery::default());
+        assert_eq!((by_name[0].href.as_str(), by_name[0].sorted), ("/machines?sort=-name", "ascending"));
+    }
+
+    #[test]
+    fn viewers_choose_nothing() {
+        let chosen = |role| {
+            let list = MachineList::sample();
+            let layout = Layout { role, ..list.layout };
+            let page = Page { items: vec![sample::machine().summary], total: 1, next_cursor: None };
+            let around = Surroundings { counts: &BTreeMap::new(), pools: &[], zones: &[] };
+            MachineList::new(layout, &page, &around, &MachineQuery::default(), sample_now()).to_string()
+        };
+        use rackwright_region::model::Role;
+        assert!(chosen(Role::Operator).contains(r#"name="machine" value="k3x9ab""#));
+        assert!(!chosen(Role::Viewer).contains(r#"name="machine""#));
+        assert!(!chosen(Role::Viewer).contains(r#"id="bulk""#));
+    }
+
+    #[test]
     fn an_empty_site_says_how_machines_get_here() {
         let page = Page { items: Vec::new(), total: 0, next_cursor: None };
-        let empty = Table::new(&page, &MachineQuery::default(), sample_now()).to_string();
+        let empty = Table::new(&page, &MachineQuery::default(), true, sample_now()).to_string();
         assert!(empty.contains("No machines yet"), "{empty}");
         let query = MachineQuery { q: Some("x".into()), ..MachineQuery::default() };
-        let none = Table::new(&page, &query, sample_now()).to_string();
+        let none = Table::new(&page, &query, true, sample_now()).to_string();
         assert!(none.contains("No machine fits"), "{none}");
     }
 }

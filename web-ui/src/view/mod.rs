@@ -1,29 +1,38 @@
 //! What the templates show: one struct per template, made from region's models, with a `sample()` each, so that a
 //! test renders them all.
 
+pub mod account;
 pub mod action;
 pub mod activity;
+pub mod bulk;
+pub mod comparison;
 pub mod console;
 pub mod controller;
+pub mod dashboard;
 pub mod event;
+pub mod form;
 pub mod hardware;
 pub mod image;
 pub mod login;
 pub mod machine;
+pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
 pub mod operation;
 pub mod problem;
 #[cfg(test)]
 pub mod sample;
+pub mod script;
 pub mod script_run;
 pub mod setting;
 pub mod timeline;
+pub mod user;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 use rackwright_common::Status;
 use rackwright_common::bmc::PowerState;
+use rackwright_region::model::Role;
 
 /// How something is doing, as a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +127,7 @@ pub struct Layout {
     /// Who is logged in.
     pub user: String,
     /// What they may do.
-    pub role: &'static str,
+    pub role: Role,
     /// CSRF token for the forms.
     pub csrf: String,
     /// `light`, `dark`, or empty to follow the system.
@@ -127,22 +136,37 @@ pub struct Layout {
     pub nav: &'static str,
 }
 
-/// The pages of the navigation: name, address.
-pub const NAV: [(&str, &str); 7] = [
-    ("Machines", "/machines"),
-    ("Operations", "/operations"),
-    ("Events", "/events"),
-    ("Images", "/images"),
-    ("Controllers", "/controllers"),
-    ("Networks", "/networks"),
-    ("Settings", "/settings"),
+/// The pages of the navigation: name, address, who may see them.
+const NAV: [(&str, &str, Role); 10] = [
+    ("Overview", "/", Role::Viewer),
+    ("Machines", "/machines", Role::Viewer),
+    ("Operations", "/operations", Role::Viewer),
+    ("Events", "/events", Role::Viewer),
+    ("Images", "/images", Role::Viewer),
+    ("Scripts", "/scripts", Role::Viewer),
+    ("Networks", "/networks", Role::Viewer),
+    ("Controllers", "/controllers", Role::Viewer),
+    ("Users", "/users", Role::Administrator),
+    ("Settings", "/settings", Role::Viewer),
 ];
 
 impl Layout {
     /// As in the tests.
     #[cfg(test)]
     pub fn sample(nav: &'static str) -> Self {
-        Self { user: "ann".into(), role: "operator", csrf: "csrf-of-ann".into(), theme: String::new(), nav }
+        Self {
+            user: "ann".into(),
+            role: Role::Operator,
+            csrf: "csrf-of-ann".into(),
+            theme: String::new(),
+            nav,
+        }
+    }
+
+    /// The entries of the navigation that this person has: name, address.
+    pub fn places(&self) -> Vec<(&'static str, &'static str)> {
+        let mine = NAV.into_iter().filter(|(.., least)| self.role >= *least);
+        mine.map(|(name, address, _)| (name, address)).collect()
     }
 
     /// The page is under this entry.
@@ -208,9 +232,14 @@ mod tests {
     fn every_template_renders_and_escapes() {
         let pages = [
             ("machine list", machine_list::MachineList::sample().to_string()),
+            ("overview", dashboard::Dashboard::sample().to_string()),
+            ("bulk preview", bulk::PreviewPage::sample().to_string()),
+            ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),
+            ("machine edit", machine_edit::EditPage::sample().to_string()),
             ("hardware", hardware::Hardware::sample().to_string()),
             ("activity", activity::Activity::sample().to_string()),
+            ("comparison", comparison::Compared::sample().to_string()),
             ("script run", script_run::RunPage::sample().to_string()),
             ("operations", operation::OperationsPage::sample().to_string()),
             ("operation", operation::OperationPage::sample().to_string()),
@@ -218,6 +247,11 @@ mod tests {
             ("images", image::ImagesPage::sample().to_string()),
             ("controllers", controller::ControllersPage::sample().to_string()),
             ("networks", network::NetworksPage::sample().to_string()),
+            ("account", account::AccountPage::sample().to_string()),
+            ("users", user::UsersPage::sample().to_string()),
+            ("user", user::UserPage::sample().to_string()),
+            ("scripts", script::ScriptsPage::sample().to_string()),
+            ("script", script::ScriptPage::sample().to_string()),
             ("settings", setting::SettingsPage::sample().to_string()),
             ("login", login::LoginPage::sample().to_string()),
             ("problem", problem::ProblemPage::sample().to_string()),
@@ -228,6 +262,14 @@ mod tests {
             }
             assert!(html.contains("alert(1)"), "{name} shows none of it");
         }
+    }
+
+    #[test]
+    fn only_administrators_are_led_to_the_users() {
+        let operator = Layout::sample("Machines");
+        assert!(!operator.places().iter().any(|(name, _)| *name == "Users"));
+        let administrator = Layout { role: Role::Administrator, ..operator };
+        assert!(administrator.places().contains(&("Users", "/users")));
     }
 
     #[test]

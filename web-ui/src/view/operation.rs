@@ -33,7 +33,8 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(op: &Operation, now: OffsetDateTime) -> Self {
+    /// Of an operation.
+    pub fn new(op: &Operation, now: OffsetDateTime) -> Self {
         let end = op.finished_at.map_or(now, |t| t.0);
         let message = match (&op.error, op.is_running()) {
             (Some(error), _) => error.clone(),

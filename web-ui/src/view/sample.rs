@@ -4,13 +4,15 @@
 use super::network::Sources;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
-use rackwright_region::model::controller::{Rack, Region};
+use rackwright_region::model::controller::{Rack, Region, SiteStatus};
 use rackwright_region::model::event::Event;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
 use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
 use rackwright_region::model::script::{Script, ScriptRun};
+use rackwright_region::model::script_history::{ScriptHistory, SiteRun};
+use rackwright_region::model::user::{SshKey, Token, User};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -264,6 +266,41 @@ pub fn script() -> Script {
     }))
 }
 
+/// A script of the site with markup, its versions and a run.
+pub fn script_in_full() -> (Script, ScriptHistory) {
+    let mut full = script();
+    (full.builtin, full.version, full.body) = (false, 2, Some(MARKUP.into()));
+    full.metadata.description = MARKUP.into();
+    full.metadata.tags = vec![MARKUP.into()];
+    full.metadata.parameters = [(MARKUP.to_owned(), json!({ MARKUP: MARKUP }))].into();
+    full.metadata.results = json!({ MARKUP: { "title": MARKUP } });
+    let version = |version: i32| json!({ "version": version, "created_at": "2026-11-21T10:00:00Z" });
+    let history = json!({ "versions": [version(2), version(1)], "runs": [] });
+    let run = SiteRun { run: hostile_run(), hostname: MARKUP.into(), version: 1 };
+    (full, ScriptHistory { runs: vec![run], ..of(history) })
+}
+
+/// An operator who is disabled.
+pub fn users() -> Vec<User> {
+    vec![of(json!({ "id": 9, "name": MARKUP, "role": "operator", "disabled": true, "has_password": false,
+                    "created_at": "2026-11-21T10:00:00Z" }))]
+}
+
+/// A token that works and one that does not any more.
+pub fn tokens() -> Vec<Token> {
+    let token = |id, expires: &str| {
+        of(json!({ "id": id, "name": MARKUP, "created_at": "2026-11-01T10:00:00Z", "expires_at": expires }))
+    };
+    vec![token(1, "2027-02-01T10:00:00Z"), token(2, "2026-11-20T10:00:00Z")]
+}
+
+/// An SSH key.
+pub fn keys() -> Vec<SshKey> {
+    vec![of(
+        json!({ "id": 1, "public_key": format!("ssh-ed25519 AAAA {MARKUP}"), "created_at": "2026-11-01T10:00:00Z" }),
+    )]
+}
+
 /// A region, a rack that is behind, and one that is gone and had refused a snapshot.
 pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
     let region = json!({ "name": MARKUP, "version": MARKUP, "connected": true, "stream": MARKUP,
@@ -275,6 +312,13 @@ pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
     gone["connected"] = false.into();
     gone["error"] = MARKUP.into();
     (vec![of(region)], vec![of(rack), of(gone)])
+}
+
+/// A site with three Ready machines and a broken one.
+pub fn site_status() -> SiteStatus {
+    let (regions, racks) = controllers();
+    let machines = [("ready".to_owned(), 3), ("broken".to_owned(), 1)].into();
+    SiteStatus { version: "0".into(), machines, operations_running: 1, regions, racks }
 }
 
 /// A network with markup in its names.

@@ -43,16 +43,17 @@ impl Row {
             hardware: run.hardware_type.clone(),
             outcome: Pill::of_outcome(&run.status),
             suppressed: run.suppressed,
-            values: values(&run.results)
-                .iter()
-                .map(|(n, v)| format!("{n} {v}"))
-                .collect::<Vec<_>>()
-                .join(" · "),
+            values: values_line(&run.results),
             took: took.unwrap_or_default(),
             ended: run.ended_at.map(|at| Moment::new(at, now)),
             earlier: Vec::new(),
         }
     }
+}
+
+/// Names and values of a result, in a line.
+pub fn values_line(results: &serde_json::Value) -> String {
+    values(results).iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(" · ")
 }
 
 /// Names and values of a result. Numbers are shortened, text is kept.

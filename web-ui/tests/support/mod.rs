@@ -72,6 +72,11 @@ impl Site {
         self.run(include_str!("hostile.sql")).await;
     }
 
+    /// Adds thirty machines of one model, with results.
+    pub async fn add_fleet(&self) {
+        self.run(include_str!("fleet.sql")).await;
+    }
+
     /// Runs statements, as the workers of a region would.
     pub async fn run(&self, sql: &str) {
         let mut conn = self.pool.acquire().await.unwrap();

@@ -213,12 +213,12 @@ INSERT INTO work_item (id, operation_id, ordinal, kind, payload, status, percent
 INSERT INTO script_run (machine_id, operation_id, work_item_id, script_id, name, script_type, hardware_type, target, status, exit_code, stdout, results, started_at, ended_at)
     SELECT 'm7d2qz', w.operation_id, w.id, s.id, s.name, 'testing', x.hardware, x.target, x.status, x.code, x.output, x.results::jsonb, w.given_at, w.finished_at
     FROM (VALUES
-        (1, 'cpu', '', 'passed', 0, 'stress-ng: info: passed', '{"bogo_ops_s": 48211.77}'),
-        (2, 'storage', 'S64GNE0RS411795X2', 'failed', 1, 'read error at sector 120034', '{"read_mib_s": 311.9}'),
-        (31, 'cpu', '', 'passed', 0, E'stress-ng: info:  [712] setting to a 30 secs run per stressor\nstress-ng: info:  [712] passed: 32: cpu (32)\n', '{"bogo_ops_s": 48377.25}'),
-        (32, 'memory', '', 'passed', 0, E'verified 118 GiB twice, 0 errors\n', '{"tested_gib": 118, "errors": 0}'),
-        (33, 'storage', 'S64GNE0RS411795X2', 'passed', 0, E'SMART overall-health self-assessment: PASSED\nread 4 GiB in 1.5 s\n', '{"read_mib_s": 2712.4321, "reallocated": 0, "temperature_c": 38}'),
-        (34, 'storage', 'Z1X0A0S411795X2', 'passed', 0, E'SMART overall-health self-assessment: PASSED\nread 4 GiB in 15.2 s\n', '{"read_mib_s": 268.11, "reallocated": 0, "temperature_c": 31}'),
+        (1, 'cpu', '', 'passed', 0, 'stress-ng: info: passed', '{"rounds": 9012, "seconds": 3, "mib_per_second": 12014}'),
+        (2, 'storage', 'S64GNE0RS411795X2', 'failed', 1, 'read error at sector 120034', '{"read_mib_per_second": 311.9}'),
+        (31, 'cpu', '', 'passed', 0, E'stress-ng: info:  [712] setting to a 30 secs run per stressor\nstress-ng: info:  [712] passed: 32: cpu (32)\n', '{"rounds": 9044, "seconds": 3, "mib_per_second": 12058}'),
+        (32, 'memory', '', 'passed', 0, E'64 MiB, 4 patterns: passed\n', '{"tested_mib": 64, "patterns": 4}'),
+        (33, 'storage', 'S64GNE0RS411795X2', 'passed', 0, E'SMART overall-health self-assessment: PASSED\nread 4 GiB in 1.5 s\n', '{"size_gib": 1788, "read_mib": 4096, "read_mib_per_second": 2712.4321}'),
+        (34, 'storage', 'Z1X0A0S411795X2', 'passed', 0, E'SMART overall-health self-assessment: PASSED\nread 4 GiB in 15.2 s\n', '{"size_gib": 14902, "read_mib": 4096, "read_mib_per_second": 268.11}'),
         (35, 'network', '52:54:00:02:00:01', 'passed', 0, E'link 25000 Mbit/s, gateway answers, 0 of 100 lost\n', '{"loss_percent": 0, "rtt_ms": 0.21}')
     ) AS x (item, hardware, target, status, code, output, results)
     JOIN work_item w ON w.id = x.item JOIN script s ON s.name = w.payload ->> 'name' AND s.version = 1 ORDER BY w.id;

@@ -1,0 +1,411 @@
+//! One action on many machines: first what would happen and what would be refused and why, then what happened.
+//!
+//! What would be refused follows the life cycle's own function, as the buttons of one machine do. The use cases decide
+//! when it is carried out: what changed in between is refused then.
+
+use super::form::{Field, Form};
+use super::machine_list::Row;
+use super::{Layout, Pill};
+use askama::Template;
+use askama_web::WebTemplate;
+use rackwright_common::Status;
+use rackwright_common::lifecycle::{Event, next};
+use rackwright_region::auth::Actor;
+use rackwright_region::model::Role;
+use rackwright_region::model::image::{Image, ImagePurpose};
+use rackwright_region::model::machine::MachineSummary;
+use time::OffsetDateTime;
+
+/// What can be done with many machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Install an operating system.
+    Deploy,
+    /// Read the hardware.
+    Commission,
+    /// Run the site's default tests.
+    Test,
+    /// Give back.
+    Release,
+    /// Take for oneself.
+    Allocate,
+    /// End what is under way.
+    Abort,
+    /// Power.
+    PowerOn,
+    /// Power.
+    PowerOff,
+    /// Protect.
+    Lock,
+    /// End the protection.
+    Unlock,
+    /// Not to be used.
+    MarkBroken,
+    /// To be used again.
+    MarkFixed,
+    /// Take in spite of failed tests.
+    Override,
+    /// One more tag.
+    AddTag,
+    /// One tag less.
+    RemoveTag,
+    /// Elsewhere.
+    SetPool,
+    /// Elsewhere.
+    SetZone,
+    /// Away.
+    Delete,
+}
+
+/// Verbs with their names in addresses and for people, least role, and whether something is lost or interrupted.
+const VERBS: [(Verb, &str, &str, Role, bool); 18] = [
+    (Verb::Deploy, "deploy", "Deploy", Role::User, false),
+    (Verb::Commission, "commission", "Commission", Role::Operator, false),
+    (Verb::Test, "test", "Test", Role::Operator, false),
+    (Verb::Release, "release", "Release", Role::User, true),
+    (Verb::Allocate, "allocate", "Allocate", Role::User, false),
+    (Verb::Abort, "abort", "Abort", Role::User, true),
+    (Verb::PowerOn, "power-on", "Switch on", Role::User, false),
+    (Verb::PowerOff, "power-off", "Switch off at once", Role::User, true),
+    (Verb::Lock, "lock", "Lock", Role::User, false),
+    (Verb::Unlock, "unlock", "Unlock", Role::User, false),
+    (Verb::MarkBroken, "mark-broken", "Mark broken", Role::Operator, true),
+    (Verb::MarkFixed, "mark-fixed", "Mark fixed", Role::Operator, false),
+    (Verb::Override, "override", "Override failed tests", Role::Operator, false),
+    (Verb::AddTag, "add-tag", "Add a tag", Role::User, false),
+    (Verb::RemoveTag, "remove-tag", "Remove a tag", Role::User, false),
+    (Verb::SetPool, "set-pool", "Set the pool", Role::User, false),
+    (Verb::SetZone, "set-zone", "Set the zone", Role::User, false),
+    (Verb::Delete, "delete", "Remove from Rackwright", Role::Operator, true),
+];
+
+impl Verb {
+    /// Of its name in addresses.
+    pub fn parse(name: &str) -> Option<Self> {
+        VERBS.iter().find(|(_, n, ..)| *n == name).map(|(verb, ..)| *verb)
+    }
+
+    fn row(self) -> (&'static str, &'static str, Role, bool) {
+        let found =
+            VERBS.iter().find(|(verb, ..)| *verb == self).expect("the table has every verb; a test says so");
+        (found.1, found.2, found.3, found.4)
+    }
+
+    /// Name in addresses.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// For people.
+    pub fn label(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The verbs that a person with this role has: name, label.
+    pub fn choices(role: Role) -> Vec<(&'static str, &'static str)> {
+        VERBS
+            .iter()
+            .filter(|(_, _, _, least, _)| role >= *least)
+            .map(|(_, name, label, ..)| (*name, *label))
+            .collect()
+    }
+
+    /// What a machine's status has to allow; none where the status does not matter.
+    fn event(self) -> Option<Event> {
+        let back_to = Status::Ready;
+        match self {
+            Self::Deploy => Some(Event::StartDeploy),
+            Self::Commission => Some(Event::StartCommission),
+            Self::Test => Some(Event::StartTest),
+            Self::Release => Some(Event::StartRelease),
+            Self::Allocate => Some(Event::Allocate),
+            Self::MarkBroken => Some(Event::MarkBroken),
+            Self::MarkFixed => Some(Event::MarkFixed { back_to }),
+            Self::Override => Some(Event::OverrideFailedTest { back_to }),
+            Self::Abort
+            | Self::PowerOn
+            | Self::PowerOff
+            | Self::Lock
+            | Self::Unlock
+            | Self::AddTag
+            | Self::RemoveTag
+            | Self::SetPool
+            | Self::SetZone
+            | Self::Delete => None,
+        }
+    }
+
+    /// Why a machine would refuse this now, as far as its row tells.
+    pub fn obstacle(self, m: &MachineSummary, actor: &Actor) -> Option<String> {
+        let mine = m.owner.as_deref() == Some(actor.name.as_str());
+        let free = m.owner.is_none() && matches!(self, Self::Deploy | Self::Allocate);
+        if actor.role < Role::Operator && !mine && !free {
+            return Some(match &m.owner {
+                Some(owner) => format!("it is {owner}'s"),
+                None => "it is nobody's, and only operators act on those".into(),
+            });
+        }
+        match (self, &m.operation) {
+            (Self::Abort, None) => return Some("nothing is under way on it".into()),
+            (
+                Self::Abort
+                | Self::Lock
+                | Self::Unlock
+                | Self::AddTag
+                | Self::RemoveTag
+                | Self::SetPool
+                | Self::SetZone,
+                _,
+            ) => {}
+            (_, Some(running)) => {
+                return Some(format!("{} is under way on it (operation {})", running.kind, running.id));
+            }
+            (_, None) => {}
+        }
+        let touches = self.event().is_some() || matches!(self, Self::PowerOn | Self::PowerOff | Self::Delete);
+        if m.locked && touches {
+            return Some("it is locked".into());
+        }
+        if matches!(self, Self::PowerOn | Self::PowerOff) && m.power_driver.is_none() {
+            return Some("it has no BMC".into());
+        }
+        if self == Self::Delete && m.status == Status::Deployed {
+            return Some("it is deployed; release it first".into());
+        }
+        let event = self.event()?;
+        next(m.status, event).is_err().then(|| format!("this is not possible while it is {}", m.status))
+    }
+}
+
+/// A machine in a list of those that will, or will not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Identifier.
+    pub id: String,
+    /// Name.
+    pub hostname: String,
+    /// Status.
+    pub status: Pill,
+}
+
+impl Item {
+    /// Of a machine.
+    pub fn new(m: &MachineSummary) -> Self {
+        Self { id: m.id.to_string(), hostname: m.hostname.to_string(), status: Pill::of_status(m.status) }
+    }
+}
+
+/// What would happen.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "bulk_preview.html")]
+pub struct PreviewPage {
+    /// Around it.
+    pub layout: Layout,
+    /// The action, for people.
+    pub label: &'static str,
+    /// Machines it would be done with.
+    pub will: Vec<Item>,
+    /// Machines that would refuse, and why.
+    pub wont: Vec<(Item, String)>,
+    /// How it is meant; none when no machine would take it.
+    pub form: Option<Form>,
+    /// Back to the list.
+    pub back: String,
+}
+
+/// What an action can be told.
+#[derive(Debug)]
+pub struct Choices<'a> {
+    /// All images.
+    pub images: &'a [Image],
+    /// Names of the pools.
+    pub pools: Vec<String>,
+    /// Names of the zones.
+    pub zones: Vec<String>,
+}
+
+impl PreviewPage {
+    /// Of the machines that were chosen.
+    pub fn new(
+        layout: Layout,
+        actor: &Actor,
+        verb: Verb,
+        machines: &[MachineSummary],
+        choices: &Choices<'_>,
+        back: String,
+    ) -> Self {
+        let (mut will, mut wont) = (Vec::new(), Vec::new());
+        for m in machines {
+            match verb.obstacle(m, actor) {
+                Some(why) => wont.push((Item::new(m), why)),
+                None => will.push(Item::new(m)),
+            }
+        }
+        let form = (!will.is_empty()).then(|| confirm(&layout.csrf, verb, &will, choices));
+        Self { layout, label: verb.label(), will, wont, form, back }
+    }
+}
+
+fn confirm(csrf: &str, verb: Verb, will: &[Item], choices: &Choices<'_>) -> Form {
+    let own = |names: &[String]| names.iter().map(|n| (n.clone(), n.clone())).collect::<Vec<_>>();
+    let first = |names: &[String]| names.first().cloned().unwrap_or_default();
+    let fields = match verb {
+        Verb::Deploy => vec![Field::choice("image", "Image", systems(choices.images), "")],
+        Verb::Release => {
+            let ways = [
+                ("", "As the site's setting says"),
+                ("none", "No"),
+                ("quick", "Quick"),
+                ("full", "Full, may take hours"),
+            ];
+            let ways = ways.map(|(value, label)| (value.to_owned(), label.to_owned()));
+            vec![Field::choice("erase", "Erase their disks", ways, "")]
+        }
+        Verb::Commission => vec![Field::check("no_tests", "Run no tests afterwards", false)],
+        Verb::MarkBroken | Verb::MarkFixed | Verb::Override => {
+            vec![Field::text("message", "Why", "").hint("for whoever looks later")]
+        }
+        Verb::AddTag | Verb::RemoveTag => vec![Field::text("tag", "Tag", "").required()],
+        Verb::SetPool => vec![Field::choice("pool", "Pool", own(&choices.pools), first(&choices.pools))],
+        Verb::SetZone => vec![Field::choice("zone", "Zone", own(&choices.zones), first(&choices.zones))],
+        Verb::Test
+        | Verb::Allocate
+        | Verb::Abort
+        | Verb::PowerOn
+        | Verb::PowerOff
+        | Verb::Lock
+        | Verb::Unlock
+        | Verb::Delete => Vec::new(),
+    };
+    let mut form = Form::new("confirm", "/machines/bulk", csrf, fields);
+    form.hidden = vec![("verb", verb.name().to_owned()), ("confirmed", "yes".to_owned())];
+    form.hidden.extend(will.iter().map(|item| ("machine", item.id.clone())));
+    form.danger = verb.row().3;
+    let many = if will.len() == 1 { "1 machine".to_owned() } else { format!("{} machines", will.len()) };
+    form.submit = format!("{}: {many}", verb.label());
+    form
+}
+
+fn systems(images: &[Image]) -> Vec<(String, String)> {
+    let mut names = vec![(String::new(), "The site's default image".to_owned())];
+    for image in images.iter().filter(|i| i.kind == ImagePurpose::Os) {
+        if !names.iter().any(|(name, _)| *name == image.name) {
+            names.push((
+                image.name.clone(),
+                super::joined([Some(image.name.as_str()), Some(&image.title)], " — "),
+            ));
+        }
+    }
+    names
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "bulk_result.html")]
+pub struct ResultPage {
+    /// Around it.
+    pub layout: Layout,
+    /// The action, for people.
+    pub label: &'static str,
+    /// Machines it was done with, or is being done with; live.
+    pub done: Vec<Row>,
+    /// Machines that refused, and why.
+    pub refused: Vec<(Item, String)>,
+}
+
+impl ResultPage {
+    /// Of the machines as they are now, and the refusals.
+    pub fn new(
+        layout: Layout,
+        verb: Verb,
+        done: &[MachineSummary],
+        refused: Vec<(Item, String)>,
+        now: OffsetDateTime,
+    ) -> Self {
+        let done = done.iter().map(|m| Row::new(m, false, now)).collect();
+        Self { layout, label: verb.label(), done, refused }
+    }
+}
+
+#[cfg(test)]
+impl PreviewPage {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        use super::sample::{MARKUP, actor, hostile, image, machine};
+        let free = MachineSummary { status: Status::Ready, operation: None, ..hostile().summary };
+        let machines = [free, machine().summary];
+        let choices = Choices { images: &[image()], pools: vec![MARKUP.into()], zones: vec![MARKUP.into()] };
+        Self::new(Layout::sample("Machines"), &actor(), Verb::Deploy, &machines, &choices, "/machines".into())
+    }
+}
+
+#[cfg(test)]
+impl ResultPage {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        use super::sample::{MARKUP, hostile};
+        let m = hostile().summary;
+        let refused = vec![(Item::new(&m), MARKUP.to_owned())];
+        Self::new(Layout::sample("Machines"), Verb::Lock, &[m], refused, super::sample_now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::sample;
+
+    fn ready() -> MachineSummary {
+        MachineSummary { status: Status::Ready, operation: None, owner: None, ..sample::machine().summary }
+    }
+
+    fn of(role: Role) -> Actor {
+        Actor { role, ..sample::actor() }
+    }
+
+    #[test]
+    fn every_verb_is_in_the_table_under_its_name() {
+        for (verb, name, label, ..) in VERBS {
+            assert_eq!((Verb::parse(name), verb.name(), verb.label()), (Some(verb), name, label));
+        }
+        assert_eq!(Verb::parse("explode"), None);
+    }
+
+    #[test]
+    fn what_would_be_refused_says_why() {
+        let busy = sample::machine().summary;
+        let operator = of(Role::Operator);
+        let said =
+            |verb: Verb, m: &MachineSummary, actor: &Actor| verb.obstacle(m, actor).unwrap_or_default();
+        assert_eq!(said(Verb::Deploy, &ready(), &operator), "");
+        assert_eq!(said(Verb::Deploy, &busy, &operator), "deploy is under way on it (operation 7)");
+        assert_eq!(said(Verb::Abort, &ready(), &operator), "nothing is under way on it");
+        assert_eq!(said(Verb::Release, &ready(), &operator), "this is not possible while it is Ready");
+        let locked = MachineSummary { locked: true, ..ready() };
+        assert_eq!(
+            (said(Verb::Deploy, &locked, &operator), said(Verb::Unlock, &locked, &operator)),
+            ("it is locked".into(), String::new())
+        );
+        let bare = MachineSummary { power_driver: None, ..ready() };
+        assert_eq!(said(Verb::PowerOn, &bare, &operator), "it has no BMC");
+        let theirs = MachineSummary { owner: Some("ben".into()), ..ready() };
+        assert_eq!(said(Verb::Deploy, &theirs, &of(Role::User)), "it is ben's");
+        assert_eq!(said(Verb::Allocate, &ready(), &of(Role::User)), "");
+    }
+
+    #[test]
+    fn a_preview_tells_both_and_asks_only_for_those_that_would() {
+        let page = PreviewPage::sample();
+        assert_eq!((page.will.len(), page.wont.len()), (1, 1));
+        let form = page.form.unwrap();
+        assert_eq!(form.hidden.iter().filter(|(name, _)| *name == "machine").count(), 1);
+        assert_eq!(form.submit, "Deploy: 1 machine");
+    }
+
+    #[test]
+    fn roles_have_their_verbs() {
+        assert_eq!(Verb::choices(Role::Viewer), []);
+        assert!(!Verb::choices(Role::User).iter().any(|(name, _)| *name == "delete"));
+        assert_eq!(Verb::choices(Role::Operator).len(), VERBS.len());
+    }
+}

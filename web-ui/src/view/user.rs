@@ -1,0 +1,157 @@
+//! Users, for administrators.
+
+use super::form::{Field, Form};
+use super::{Layout, Pill, Tone};
+use crate::format::{Moment, capital};
+use askama::Template;
+use askama_web::WebTemplate;
+use rackwright_region::model::Role;
+use rackwright_region::model::user::User;
+use time::OffsetDateTime;
+
+/// What each role may do, in a few words.
+const MEANING: [(Role, &str); 4] = [
+    (Role::Viewer, "sees everything but secrets"),
+    (Role::User, "takes, deploys and releases machines of their own"),
+    (Role::Operator, "every action on every machine"),
+    (Role::Administrator, "users, settings, networks, images, scripts, controllers too"),
+];
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Login name.
+    pub name: String,
+    /// What they may do.
+    pub role: String,
+    /// They may not log in.
+    pub state: Pill,
+    /// How they log in.
+    pub way: &'static str,
+    /// Since when.
+    pub created: Moment,
+}
+
+impl Row {
+    fn new(u: &User, now: OffsetDateTime) -> Self {
+        Self {
+            name: u.name.clone(),
+            role: capital(u.role.as_str()),
+            state: if u.disabled {
+                Pill::new(Tone::Warning, "Disabled")
+            } else {
+                Pill::new(Tone::Good, "Active")
+            },
+            way: if u.has_password { "password, tokens" } else { "tokens only" },
+            created: Moment::new(u.created_at, now),
+        }
+    }
+}
+
+/// The list.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "users.html")]
+pub struct UsersPage {
+    /// Around it.
+    pub layout: Layout,
+    /// By name.
+    pub rows: Vec<Row>,
+    /// Makes one.
+    pub form: Form,
+}
+
+impl UsersPage {
+    /// Of all users.
+    pub fn new(layout: Layout, users: &[User], now: OffsetDateTime) -> Self {
+        let fields = vec![
+            Field::text("name", "Name", "")
+                .hint("a lower-case letter, then letters, digits, dots, hyphens or underscores")
+                .required(),
+            role_field(Role::User),
+            Field::password("password", "Password")
+                .hint("12 characters at least; empty for one who has tokens only"),
+        ];
+        let mut form = Form::new("user", "/users", &layout.csrf, fields);
+        (form.title, form.submit) = ("New user".into(), "Make the user".into());
+        Self { rows: users.iter().map(|u| Row::new(u, now)).collect(), form, layout }
+    }
+}
+
+fn role_field(chosen: Role) -> Field {
+    let choices = MEANING.map(|(role, meaning)| (role.as_str().to_owned(), format!("{role}: {meaning}")));
+    Field::choice("role", "Role", choices, chosen.as_str())
+        .hint("each may do what the one before it may, and more")
+}
+
+/// One user.
+#[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
+#[template(path = "user.html")]
+pub struct UserPage {
+    /// Around it.
+    pub layout: Layout,
+    /// Who.
+    pub row: Row,
+    /// Role, and whether they may log in.
+    pub form: Form,
+    /// A new password.
+    pub password_form: Form,
+    /// Away with them.
+    pub delete_form: Form,
+}
+
+impl UserPage {
+    /// Of a user.
+    pub fn new(layout: Layout, user: &User, now: OffsetDateTime) -> Self {
+        let here = format!("/users/{}", user.name);
+        let csrf = layout.csrf.as_str();
+        let fields = vec![
+            role_field(user.role),
+            Field::check("disabled", "Disabled: may not log in, and their tokens do not work", user.disabled),
+        ];
+        let mut form = Form::new("user", here.as_str(), csrf, fields);
+        form.title = "Access".into();
+        let fields = vec![
+            Field::password("password", "New password").hint("12 characters at least").required(),
+            Field::password("again", "Once more").required(),
+        ];
+        let mut password_form = Form::new("password", format!("{here}/password"), csrf, fields);
+        (password_form.title, password_form.submit) = ("Password".into(), "Change the password".into());
+        password_form.intro = "It ends their sessions; their tokens go on working.".into();
+        let mut delete_form = Form::new("delete", format!("{here}/delete"), csrf, Vec::new());
+        delete_form.title = "Remove".into();
+        delete_form.intro = "Their machines stay, without owner. Their tokens and keys go with them.".into();
+        (delete_form.submit, delete_form.danger) = (format!("Remove {}", user.name), true);
+        Self { row: Row::new(user, now), form, password_form, delete_form, layout }
+    }
+}
+
+#[cfg(test)]
+impl UsersPage {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        Self::new(Layout::sample("Users"), &super::sample::users(), super::sample_now())
+    }
+}
+
+#[cfg(test)]
+impl UserPage {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        Self::new(Layout::sample("Users"), &super::sample::users()[0], super::sample_now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_form_is_filled_with_what_they_may() {
+        let page = UserPage::sample();
+        assert_eq!(
+            (page.form.fields[0].value.as_str(), page.form.fields[1].value.as_str()),
+            ("operator", "on")
+        );
+        assert_eq!((page.row.state, page.row.way), (Pill::new(Tone::Warning, "Disabled"), "tokens only"));
+    }
+}
