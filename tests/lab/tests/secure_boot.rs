@@ -2,8 +2,6 @@
 //! signed, served by a server nobody here wrote. So what such a machine starts elsewhere in the tests was signed.
 //! Needs root, namespaces and the packages of `cargo xtask setup`.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use rackwright_lab::qemu::BootOrder;
 use rackwright_lab::{Firmware, Lab, LabPlan, Machine};
 use std::time::Duration;
