@@ -76,7 +76,7 @@ impl Link {
             http: config.into(),
             network,
             withdrawn: AtomicBool::new(false),
-            sequence: AtomicU64::new(0),
+            sequence: AtomicU64::new(first_sequence()),
             boot_id,
         }
     }
@@ -241,6 +241,14 @@ impl Link {
     }
 }
 
+/// Above every number of an agent that ran before in this boot and was killed: microseconds since the kernel's start, and
+/// nobody sends a message each microsecond.
+fn first_sequence() -> u64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = text.split(' ').next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+    (seconds * 1e6) as u64
+}
+
 /// Waits longer each time.
 pub struct Backoff {
     wait: Duration,
@@ -286,4 +294,23 @@ impl Default for Backoff {
 fn jitter(wait: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
     wait / 4 * (nanos / 1000 % 1000) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_started_again_counts_on_above_what_it_has_said() {
+        let link = || Link::new(Vec::new(), Secret::default(), Uuid::nil(), Network::new(false));
+        let killed = link();
+        let last = (0..1000).map(|_| killed.next_sequence()).max().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // An agent is not started again within the hundredth of a second that the kernel's clock here counts in.
+        while first_sequence() + 1000 < last + 10_000 {
+            assert!(Instant::now() < deadline, "{} after {last}", first_sequence());
+            std::thread::yield_now();
+        }
+        assert!(link().next_sequence() > last);
+    }
 }

@@ -269,6 +269,29 @@ async fn runs_of_one_script_on_several_disks_are_given_together_as_places_come_f
 }
 
 #[tokio::test]
+async fn what_does_not_fit_into_one_answer_is_given_in_the_next() {
+    let mut bench = Bench::new().await;
+    for name in ["large", "larger"] {
+        let body = format!(
+            "#!/bin/sh\n# --- Start MAAS 1.0 script metadata ---\n# name: {name}\n# script_type: testing\n# parallel: any\n\
+             # --- End MAAS 1.0 script metadata ---\n{}",
+            "true #########################################################\n".repeat(11_000)
+        );
+        bench.world.site.post("/scripts", json!({ "body": body })).await.expect(201);
+    }
+    let operation = bench.begin(json!({ "scripts": ["large", "larger"] })).await;
+    let items = bench.next(8).await;
+    assert_eq!(named(&items), ["large"]);
+    let statuses: Vec<Value> = bench.runs(operation).await.into_iter().map(|r| r["status"].clone()).collect();
+    assert_eq!(statuses, ["running", "pending"]);
+    bench.step().await;
+    let waits = bench.world.running(&bench.machine).await.unwrap().1;
+    assert!(waits.starts_with("the agent works on large"), "{waits}");
+    bench.passed(&items[0]).await;
+    assert_eq!(named(&bench.next(8).await), ["larger"]);
+}
+
+#[tokio::test]
 async fn a_region_that_died_after_giving_work_gives_the_same_again() {
     let mut bench = Bench::new().await;
     bench.disks(&["D1", "D2", "D3"]).await;

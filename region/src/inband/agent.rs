@@ -5,7 +5,7 @@ use crate::db::wakeups;
 use crate::db::work_item::Item;
 use crate::db::{DbError, agent_boot, machine, operation, script_run, work_item};
 use crate::secrets::AgentToken;
-use rackwright_common::agent::{ItemResult, Next, NextReply, Progress, WorkItem};
+use rackwright_common::agent::{ItemResult, Next, NextReply, Progress, Work, WorkItem};
 use rackwright_common::link::Relay;
 use rackwright_common::{MachineId, OperationId, Status};
 use sqlx::{Connection, PgConnection};
@@ -16,6 +16,8 @@ use tokio::time::Instant;
 const LONGEST_WAIT: u32 = 10;
 /// The most items that one boot has under way.
 const MOST_AT_ONCE: u32 = 32;
+/// Script text in one answer, unless the first is larger; racks relay 8 MiB.
+const MOST_BYTES: usize = 1 << 20;
 
 impl InBand {
     /// Who presents this request's token.
@@ -83,12 +85,19 @@ impl InBand {
         restarts::judge(&mut tx, operation, asked.boot_id).await?;
         let at_once = asked.at_once.clamp(1, MOST_AT_ONCE);
         let mut items = Vec::new();
+        let mut bytes = 0;
         for id in work_item::give(&mut tx, operation, asked.boot_id, at_once).await? {
             let item = work_item::get(&mut tx, id).await?;
-            if item.kind == "script" {
+            let work = work::of(&mut tx, &self.keys, relay, &item).await?;
+            if let Work::Script(script) = &work.work {
+                bytes += script.body.len();
+                // What does not fit into one answer is given when there is a place for it.
+                if bytes > MOST_BYTES && !items.is_empty() {
+                    break;
+                }
                 script_run::started(&mut tx, id).await?;
             }
-            items.push(work::of(&mut tx, &self.keys, relay, &item).await?);
+            items.push(work);
         }
         tx.commit().await?;
         Ok(items)

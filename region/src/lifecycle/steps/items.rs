@@ -50,10 +50,20 @@ pub(super) async fn look_at(
     if silent > patience && look.seconds_in_step() > patience {
         return Ok(Work::Wait(vanished(look)));
     }
-    let now = ours.iter().find(|i| i.status != "done" && i.status != "failed");
-    Ok(Work::Wait(Decision::stay(
-        now.map_or_else(String::new, |i| format!("{} is being worked on by the agent", i.kind)),
-    )))
+    Ok(Work::Wait(Decision::stay(under_way(&ours))))
+}
+
+/// What the agent has in hand, else what it is to be given.
+fn under_way(items: &[&Item]) -> String {
+    let name = |item: &&&Item| item.payload["name"].as_str().unwrap_or(&item.kind).to_owned();
+    let of = |status: &str| items.iter().filter(|i| i.status == status).map(|i| name(&i)).collect::<Vec<_>>();
+    let (mut given, pending) = (of("given"), of("pending"));
+    given.dedup();
+    match (given.is_empty(), pending.first()) {
+        (false, _) => format!("the agent works on {}", given.join(", ")),
+        (true, Some(next)) => format!("the agent is to begin {next}"),
+        (true, None) => String::new(),
+    }
 }
 
 /// Seconds of silence after which an agent counts as gone. A machine that a script may restart gets the time of a boot.

@@ -133,7 +133,8 @@ fn run(
     for parameter in parameters::declared(metadata).unwrap_or_default().iter().filter(|p| p.is_target()) {
         values.insert(parameter.name.clone(), target.clone().into());
     }
-    let mut payload = json!({ "script": script.id, "target": target, "parameters": values });
+    let mut payload =
+        json!({ "script": script.id, "name": script.name, "target": target, "parameters": values });
     if let Some(batch) = batch {
         payload["batch"] = json!(batch.to_string());
     }

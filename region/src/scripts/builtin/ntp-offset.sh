@@ -8,6 +8,7 @@
 # parallel: any
 # timeout: 00:02:00
 # tags: [network]
+# toolbox: true
 # parameters:
 #   highest_seconds: {type: runtime, default: 5, min: 1, max: 86400}
 # results:
@@ -17,22 +18,24 @@
 set -u
 result="${RESULT_PATH:-/dev/null}"
 highest="${RACKWRIGHT_PARAM_HIGHEST_SECONDS:-5}"
-for rack in $(echo "${RACKWRIGHT_NTP:-${RACKWRIGHT_RACKS:-}}" | tr ',' ' '); do
-    host=${rack#*://}
-    host=${host%%/*}
-    host=${host%:*}
-    # busybox: ask once, set nothing, say the offset.
-    out=$(timeout 20 ntpd -w -n -q -d -d -p "$host" 2>&1)
-    offset=$(echo "$out" | sed -n 's/.*offset:\([-+0-9.]*\).*/\1/p' | tail -n 1)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+offset=
+for server in $(echo "${RACKWRIGHT_NTP:-${RACKWRIGHT_RACKS:-}}" | tr ',' ' '); do
+    host=$server
+    # A rack comes with its port; what has more colons is an IPv6 address.
+    case "$server" in *:*:*) ;; *:*) host=${server%:*} ;; esac
+    # Asks a few times, sets nothing, says the offset.
+    out=$(chronyd -Q -t 15 -u root "server $host iburst" 'cmdport 0' 'bindcmdaddress /' "pidfile $work/pid" 2>&1)
+    offset=$(echo "$out" | sed -n 's/.*System clock wrong by \([-0-9.]*\) seconds.*/\1/p' | tail -n 1)
     [ -z "$offset" ] || break
-    echo "$host gives no time"
+    echo "$host gives no time: $(echo "$out" | tail -n 2 | head -n 1)"
 done
-if [ -z "${offset:-}" ]; then
+if [ -z "$offset" ]; then
     echo "no time server answers"
     printf 'status: skipped\nresults: {}\n' >"$result"
     exit 0
 fi
-offset=${offset#+}
 status=$(awk -v o="$offset" -v h="$highest" 'BEGIN {if (o < 0) o = -o; print (o <= h) ? "passed" : "failed"}')
 echo "$host: offset $offset s, at most $highest s: $status"
 printf 'status: %s\nresults:\n  offset_seconds: %s\n' "$status" "$offset" >"$result"
