@@ -75,3 +75,15 @@ async fn an_unknown_machine_stays_unknown_while_enlisting_is_off() {
         sqlx::query_scalar("SELECT count(*) FROM machine").fetch_one(&world.site.pool).await.unwrap();
     assert_eq!(known, 0);
 }
+
+#[tokio::test]
+async fn an_image_is_not_removed_while_a_machine_is_being_installed_with_it() {
+    let (mut world, id) = World::ready().await;
+    world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
+    let role = Some(Role::Administrator);
+    let refused = world.site.request(role, "DELETE", "/images/debian-12", &[], None).await;
+    let told = refused.problem(409, "busy");
+    assert!(told.contains("is being installed with this image; wait for it"), "{told}");
+    world.until(&id, "deployed").await;
+    world.site.request(role, "DELETE", "/images/debian-12", &[], None).await.expect(204);
+}

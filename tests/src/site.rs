@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Where the region answers, inside the controller's namespace.
 pub const REGION: &str = "http://10.77.0.1:5240";
 /// Everything is emulated, and the box may be busy.
-pub const LIMIT: Duration = Duration::from_secs(600);
+pub const LIMIT: Duration = Duration::from_secs(900);
 /// For what needs no machine.
 pub const SHORT: Duration = Duration::from_secs(60);
 

@@ -106,6 +106,9 @@ fn a_machine_pulled_and_reset_in_mid_write_is_deployed_and_one_that_never_report
     );
     assert!(message.contains("look at the machine's console"), "{message}");
     machine.wait_for_serial("cloud-init stands still", since, LIMIT).unwrap();
+    let operation = site.operation(&id, "deploy").unwrap()["id"].to_string();
+    let shown = site.ask(&["operation", "show", &operation]).unwrap();
+    assert!(shown["console_tail"].to_string().contains("cloud-init"), "{}", shown["console_tail"]);
     poll::until(LIMIT, "it to be switched off", || Ok((!machine.is_on()).then_some(()))).unwrap();
 
     // A person releases it, and it is there for the next.

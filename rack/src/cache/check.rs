@@ -60,7 +60,7 @@ impl Checks {
     }
 
     /// A file that was hashed while it was written.
-    pub(super) fn is_sound(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn learn_sound(&self, path: &Path) -> io::Result<()> {
         let stamp = FileStamp::of(&path.metadata()?);
         self.learn(path, stamp, State::Sound);
         Ok(())

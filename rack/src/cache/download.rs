@@ -141,7 +141,7 @@ async fn attempt(cache: &Cache, blob: &BlobRef, progress: &watch::Sender<Progres
     }
     file.sync_all().await?;
     fs::rename(&partial, cache.path(&blob.sha256))?;
-    cache.inner.checks.is_sound(&cache.path(&blob.sha256))?;
+    cache.inner.checks.learn_sound(&cache.path(&blob.sha256))?;
     crate::state::sync_folder(&partial)?;
     Ok(())
 }
