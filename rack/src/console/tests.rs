@@ -159,7 +159,7 @@ fn snapshot(machine: &MachineId) -> Snapshot {
         uuid: None,
         interfaces: vec![HostInterface { mac: "52:54:00:00:00:01".parse().unwrap(), address: None }],
         boot: BootDecision::Local,
-        secure_boot: false,
+        secure_boot: Some(false),
     };
     Snapshot { generation: 1, hosts: vec![host], ..Snapshot::default() }
 }
