@@ -48,17 +48,15 @@ impl BlobReader {
         self.received.clone()
     }
 
-    /// Reads what is left and checks the hash.
+    /// Reads what is left and checks the hash. After damage, racks are told to look at their copies from then on.
     pub fn finish(mut self) -> Result<()> {
         io::copy(&mut self, &mut io::sink()).map_err(|e| self.explain(e))?;
         let hash = hex::encode(self.hash.finalize());
         if hash == self.blob.sha256 {
             Ok(())
         } else {
-            let expected = &self.blob.sha256;
-            Err(Error::refused(format!(
-                "the download is damaged: its SHA-256 is {hash} instead of {expected}"
-            )))
+            self.report.link().doubt();
+            Err(Error::Damaged { expected: self.blob.sha256, actual: hash })
         }
     }
 
@@ -94,7 +92,10 @@ impl BlobReader {
             if is_missing {
                 let since = self.missing.get_or_insert_with(Backoff::new).elapsed();
                 if since > MISSING {
-                    let text = format!("no rack has the blob {} ({why})", self.blob.sha256);
+                    let text = format!(
+                        "no rack and no region has the file {} whole ({why}); load the image again",
+                        self.blob.sha256
+                    );
                     return Err(io::Error::other(text));
                 }
             } else {

@@ -29,6 +29,14 @@ pub enum Error {
         /// Its last words, or its exit code.
         detail: String,
     },
+    /// What arrived is not what was asked for.
+    #[error("the download is damaged: its SHA-256 is {actual} instead of {expected}")]
+    Damaged {
+        /// As asked for.
+        expected: String,
+        /// As arrived.
+        actual: String,
+    },
     /// The token is no longer good: stop at once and restart.
     #[error("the region has withdrawn this boot's token")]
     Withdrawn,

@@ -54,6 +54,7 @@ pub struct Link {
     http: ureq::Agent,
     network: Network,
     withdrawn: AtomicBool,
+    doubting: AtomicBool,
     sequence: AtomicU64,
     /// This boot.
     pub boot_id: Uuid,
@@ -76,6 +77,7 @@ impl Link {
             http: config.into(),
             network,
             withdrawn: AtomicBool::new(false),
+            doubting: AtomicBool::new(false),
             sequence: AtomicU64::new(first_sequence()),
             boot_id,
         }
@@ -208,6 +210,11 @@ impl Link {
         self.racks.len()
     }
 
+    /// Something arrived damaged: from now on racks are told to look at their copies before they serve them.
+    pub fn doubt(&self) {
+        self.doubting.store(true, Ordering::Relaxed);
+    }
+
     /// Opens a blob from byte `offset` on, at the rack that is `turn` places after the preferred one.
     /// The reader may begin before `offset` when the rack serves no ranges; how far is given back with it.
     pub fn open_blob(
@@ -223,6 +230,9 @@ impl Link {
             .header("Authorization", self.authorization());
         if offset > 0 {
             request = request.header("Range", format!("bytes={offset}-"));
+        }
+        if self.doubting.load(Ordering::Relaxed) {
+            request = request.header("Cache-Control", "no-cache");
         }
         let answer = request
             .config()

@@ -5,6 +5,7 @@ mod rack;
 
 use rack::{Fault, World};
 use rackwright_agent::install::stream::write_image;
+use rackwright_agent::install::until_undamaged;
 use rackwright_common::snapshot::BlobRef;
 use std::path::PathBuf;
 
@@ -116,6 +117,34 @@ fn a_damaged_image_never_boots() {
         assert!(written[..MIB].iter().all(|byte| *byte == 0), "the first MiB is wiped");
         assert!(written[15 * MIB..].iter().all(|byte| *byte == 0), "the last MiB is wiped");
     }
+}
+
+#[test]
+fn damage_on_the_way_is_written_over_and_the_rack_is_asked_to_look_at_its_copy() {
+    let (world, disk, image) = (World::new(1), disk(), image());
+    let blob = compressed(&world, &image);
+    let mut flips = vec![5, 1_000_000];
+    world.hook(move |request| {
+        request.path.starts_with("/blob/").then(|| flips.pop()).flatten().map(Fault::Flip)
+    });
+    let report = world.report();
+    until_undamaged(&report, || write_image(&disk.path, &blob, image.len() as u64, &report)).unwrap();
+    assert!(std::fs::read(&disk.path).unwrap()[..12 * MIB] == image);
+    let doubts: Vec<bool> =
+        world.state().requests.iter().filter(|r| r.path.starts_with("/blob/")).map(|r| r.doubt).collect();
+    assert_eq!(doubts, [false, true, true]);
+}
+
+#[test]
+fn what_stays_damaged_is_given_up() {
+    let (world, disk, image) = (World::new(1), disk(), image());
+    let blob = compressed(&world, &image);
+    world.hook(|request| request.path.starts_with("/blob/").then_some(Fault::Flip(77)));
+    let report = world.report();
+    let error = until_undamaged(&report, || write_image(&disk.path, &blob, image.len() as u64, &report));
+    assert!(error.unwrap_err().to_string().contains("the download is damaged"));
+    assert_eq!(world.state().requests.iter().filter(|r| r.path.starts_with("/blob/")).count(), 3);
+    assert!(std::fs::read(&disk.path).unwrap()[..MIB].iter().all(|byte| *byte == 0), "it does not boot");
 }
 
 #[test]

@@ -277,7 +277,8 @@ pub fn is_loss(error: &anyhow::Error) -> bool {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => 3,
-        Some(ClientError::Problem { .. } | ClientError::Untrusted { .. }) | None => 1,
+        Some(ClientError::Problem { .. } | ClientError::Untrusted { .. }) => 1,
+        None => crate::serve::exit_code(error).unwrap_or(1),
     }
 }
 

@@ -131,7 +131,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rackwright: {error:#}");
+            eprintln!("rackwright: {}", format!("{error:#}").trim_end());
             ExitCode::from(client::exit_code(&error))
         }
     }

@@ -162,10 +162,14 @@ pub struct BlobRef {
 }
 
 impl Snapshot {
-    /// The machine that asks, by hardware UUID first, then by MAC.
+    /// The machine that asks, by hardware UUID first, then by MAC: a card may have moved. Some boards all have one
+    /// UUID: among machines that may have this one, the MAC decides.
     pub fn host(&self, uuid: Option<Uuid>, mac: Option<Mac>) -> Option<&HostView> {
-        let by_uuid = uuid.and_then(|u| self.hosts.iter().find(|h| h.uuid == Some(u)));
-        by_uuid.or_else(|| mac.and_then(|m| self.host_by_mac(m)))
+        let by_mac = mac.and_then(|m| self.host_by_mac(m));
+        if by_mac.is_some_and(|host| host.uuid.is_none() || host.uuid == uuid) {
+            return by_mac;
+        }
+        uuid.and_then(|u| self.hosts.iter().find(|h| h.uuid == Some(u))).or(by_mac)
     }
 
     /// The machine with this interface.
@@ -190,5 +194,42 @@ impl Snapshot {
         self.pinned.iter().chain(self.boot_files.values()).any(|b| b.sha256 == sha256)
             || self.enlist.as_ref().is_some_and(|e| e.kernel.sha256 == sha256 || e.initrd.sha256 == sha256)
             || self.hosts.iter().any(|h| ephemeral(&h.boot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str, uuid: Option<u128>, last: u8) -> HostView {
+        HostView {
+            machine: MachineId::random(),
+            hostname: name.parse().expect("a host name"),
+            uuid: uuid.map(Uuid::from_u128),
+            interfaces: vec![HostInterface { mac: Mac([2, 0, 0, 0, 0, last]), address: None }],
+            boot: BootDecision::Local,
+            secure_boot: false,
+        }
+    }
+
+    #[test]
+    fn boards_that_share_a_uuid_are_told_apart_by_their_mac_and_a_moved_card_moves_nothing() {
+        let hosts = vec![
+            host("twin-1", Some(7), 1),
+            host("twin-2", Some(7), 2),
+            host("typed-in", None, 3),
+            host("other", Some(8), 4),
+        ];
+        let snapshot = Snapshot { hosts, ..Snapshot::default() };
+        let asks = |uuid: u128, last: u8| {
+            let host = snapshot.host(Some(Uuid::from_u128(uuid)), Some(Mac([2, 0, 0, 0, 0, last])));
+            host.map(|h| h.hostname.as_str())
+        };
+        assert_eq!(asks(7, 1), Some("twin-1"));
+        assert_eq!(asks(7, 2), Some("twin-2"));
+        assert_eq!(asks(7, 3), Some("typed-in"), "its UUID is not known yet");
+        assert_eq!(asks(7, 4), Some("twin-1"), "the card of another machine");
+        assert_eq!(asks(8, 9), Some("other"), "a new card");
+        assert_eq!(asks(9, 9), None);
     }
 }

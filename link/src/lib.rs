@@ -17,12 +17,14 @@ mod client;
 mod codec;
 mod credentials;
 mod error;
+mod file;
 mod server;
 
 pub use ca::{Ca, CaError, KeyRequest};
 pub use client::{LinkClient, LinkReceiver, LinkSender, Received};
 pub use credentials::{Credentials, REGION_NAME, fingerprint, peer_rack_name};
 pub use error::LinkError;
+pub use file::{FileStamp, RESERVE, hash_file, is_full};
 pub use server::{Chunks, Incoming, LinkServer, Outgoing, file_chunks, serve, serve_on};
 
 use rackwright_common::link::ToRack;

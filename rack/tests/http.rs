@@ -157,7 +157,7 @@ async fn a_blob_that_cannot_be_had_sends_ipxe_to_the_next_rack() {
     let url = format!("{}/blob/{}", s.base, rackwright_link::sha256_hex(b"kernel"));
     let ran = run(&s.rack.got(), "curl", &["-sSi", &url]).await;
     let answer = String::from_utf8(ran.stdout).unwrap().to_ascii_lowercase();
-    assert!(answer.starts_with("http/1.1 503 ") && !answer.contains("retry-after"), "{answer}");
+    assert!(answer.starts_with("http/1.1 404 ") && !answer.contains("retry-after"), "{answer}");
 }
 
 #[tokio::test]

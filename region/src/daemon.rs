@@ -31,7 +31,7 @@ const ALIVE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum RegionError {
     /// The database.
-    #[error("the database cannot be used: is `database_url` right, and is PostgreSQL running?")]
+    #[error("{}", of_database(.0))]
     Db(#[from] DbError),
     /// The master key.
     #[error(transparent)]
@@ -66,7 +66,7 @@ pub enum RegionError {
         source: std::io::Error,
     },
     /// A folder.
-    #[error("the data folder {path} cannot be made")]
+    #[error("the data folder {path} cannot be made or written: give it to this user, or set `data`")]
     Data {
         /// Which.
         path: String,
@@ -77,6 +77,15 @@ pub enum RegionError {
     /// A task that should not end did.
     #[error("the region's {0} ended unexpectedly")]
     Ended(&'static str),
+}
+
+/// What to do about the database.
+fn of_database(error: &DbError) -> &'static str {
+    if error.is_outage() {
+        "the database cannot be reached: is `database_url` right, and is PostgreSQL running?"
+    } else {
+        "the database of `database_url` cannot be used"
+    }
 }
 
 /// A region that is about to run: its parts are open, nothing is served yet.

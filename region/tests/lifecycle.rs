@@ -123,7 +123,8 @@ async fn a_failed_installation_says_why_holds_the_machine_and_can_be_tried_again
     world.fails = Some(("install", "disk vda (2 GiB) is smaller than the image (4 GiB)"));
     world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
     world.until(&id, "failed-deployment").await;
-    assert_eq!(world.status(&id).await.1, "disk vda (2 GiB) is smaller than the image (4 GiB)");
+    let why = "debian-12@1 could not be installed: disk vda (2 GiB) is smaller than the image (4 GiB)";
+    assert_eq!(world.status(&id).await.1, why);
     world.work_bmc().await;
     assert!(!world.on, "a half-written disk does not run");
     assert!(matches!(
@@ -187,6 +188,36 @@ async fn a_machine_that_restarts_in_the_middle_of_its_installation_starts_it_ove
 }
 
 #[tokio::test]
+async fn a_machine_pulled_in_the_middle_of_its_installation_is_switched_on_again_and_starts_over() {
+    let (mut world, id) = World::ready().await;
+    world.done.clear();
+    world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
+    while world.agent.is_none() {
+        world.hurry().await;
+        world.work_region().await;
+        world.work_bmc().await;
+    }
+    world.work_region().await;
+    let (token, boot) = world.agent.take().unwrap();
+    let bearer = Some(format!("Bearer {token}"));
+    let taken = world.request("POST", "/agent/v1/next", bearer, json!({ "boot_id": boot })).await;
+    assert!(taken.body.contains("install"), "{}", taken.body);
+    // The plug is pulled, and nobody pushes the button: it is silent for longer than agents are.
+    world.on = false;
+    world.commands.clear();
+    for late in [
+        "UPDATE agent_boot SET last_seen_at = now() - interval '100 s'",
+        "UPDATE operation SET step_since = now() - interval '100 s'",
+    ] {
+        sqlx::query(late).execute(&world.site.pool).await.unwrap();
+    }
+    world.until(&id, "deployed").await;
+    assert_eq!(world.done, ["install", "reboot"]);
+    assert_eq!(world.commands.first(), Some(&BmcAction::Off), "{:?}", world.commands);
+    assert!(world.commands.contains(&BmcAction::On), "{:?}", world.commands);
+}
+
+#[tokio::test]
 async fn an_abort_ends_the_work_and_the_agent() {
     let (mut world, id) = World::ready().await;
     world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
@@ -233,6 +264,41 @@ async fn another_machine_with_the_same_mac_is_turned_away() {
     let reply =
         world.request("POST", "/agent/v1/hello", Some(format!("Bearer {}", token.expose())), hello).await;
     assert_eq!(reply.status, 410, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn another_board_with_the_same_uuid_is_turned_away_before_it_is_touched() {
+    let (mut world, id) = World::ready().await;
+    world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
+    while world.agent.is_none() {
+        world.hurry().await;
+        world.work_region().await;
+        world.work_bmc().await;
+    }
+    // The rack took it for the machine that is being deployed, by its UUID, and gave it that machine's token.
+    let (token, _) = world.agent.clone().unwrap();
+    let uuid: Option<uuid::Uuid> = sqlx::query_scalar("SELECT system_uuid FROM machine WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_one(&world.site.pool)
+        .await
+        .unwrap();
+    let hello = json!({ "boot_id": uuid::Uuid::new_v4(), "uuid": uuid.unwrap(), "serial": "Default string",
+                        "boot_mac": "52:54:00:99:99:99", "macs": ["52:54:00:99:99:99"], "efi": false,
+                        "uptime_ms": 1, "version": "test", "architecture": "x86_64" });
+    let reply = world.request("POST", "/agent/v1/hello", Some(format!("Bearer {token}")), hello).await;
+    assert_eq!(reply.status, 410, "{}", reply.body);
+    assert!(reply.body.contains("two machines claim one UUID"), "{}", reply.body);
+    let told: i64 = sqlx::query_scalar("SELECT count(*) FROM event WHERE kind = 'machine.conflict'")
+        .fetch_one(&world.site.pool)
+        .await
+        .unwrap();
+    assert_eq!(told, 1);
+    let owned: i64 = sqlx::query_scalar("SELECT count(*) FROM interface WHERE mac = '52:54:00:99:99:99'")
+        .fetch_one(&world.site.pool)
+        .await
+        .unwrap();
+    assert_eq!(owned, 0, "it did not become an interface of the machine");
+    world.until(&id, "deployed").await;
 }
 
 #[tokio::test]

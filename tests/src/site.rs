@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Where the region answers, inside the controller's namespace.
 pub const REGION: &str = "http://10.77.0.1:5240";
 /// Everything is emulated, and the box may be busy.
-pub const LIMIT: Duration = Duration::from_secs(600);
+pub const LIMIT: Duration = Duration::from_secs(900);
 /// For what needs no machine.
 pub const SHORT: Duration = Duration::from_secs(60);
 
@@ -51,20 +51,28 @@ pub struct Ended {
 impl Site {
     /// A lab with these machines; nothing runs yet. `arguments` are for `rackwright up`.
     pub fn new(prefix: &str, machines: Vec<Machine>, arguments: &[&str]) -> Result<Self> {
+        Self::with_plan(prefix, LabPlan::with_machines(machines), arguments)
+    }
+
+    /// A lab of this plan, which has a host `ctl` for the controller.
+    pub fn with_plan(prefix: &str, plan: LabPlan, arguments: &[&str]) -> Result<Self> {
         let program =
             std::env::var_os("RACKWRIGHT_TEST_PROGRAM").context("`cargo xtask test --only e2e` sets it")?;
         Ok(Self {
-            lab: Lab::temporary(prefix, LabPlan::with_machines(machines))?,
+            lab: Lab::temporary(prefix, plan)?,
             program: PathBuf::from(program),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             before: Vec::new(),
         })
     }
 
-    /// The same site whose controller is started by another program: `before` comes first on the command line.
+    /// The same site with its data on a disk of its own of so many MiB, in memory. Only the controller sees it, and
+    /// it goes with the controller.
     #[must_use]
-    pub fn started_by(mut self, before: &[&str]) -> Self {
-        self.before = before.iter().map(|word| (*word).to_owned()).collect();
+    pub fn on_small_disk(mut self, mib: u32) -> Self {
+        let data = self.lab.state().data();
+        let mount = format!("mount -t tmpfs -o size={mib}m,mode=755 lab {} && exec \"$@\"", data.display());
+        self.before = ["sh", "-c", &mount, "sh"].map(str::to_owned).to_vec();
         self
     }
 
@@ -73,9 +81,15 @@ impl Site {
         &self.lab
     }
 
-    /// The controller's data folder.
+    /// The controller's data folder, as this process reaches it.
     pub fn data(&self) -> PathBuf {
-        self.lab.state().data()
+        let data = self.lab.state().data();
+        match (self.before.is_empty(), self.lab.process("rackwright")) {
+            (false, Some(running)) => {
+                PathBuf::from(format!("/proc/{}/root{}", running.pid(), data.display()))
+            }
+            _ => data,
+        }
     }
 
     /// A command on the controller: `rackwright` with these arguments, as a daemon or as a client.
@@ -103,7 +117,7 @@ impl Site {
         let program = self.program.to_string_lossy().into_owned();
         let mut words = self.before.iter().cloned().chain([program]);
         let mut command = self.lab.exec("ctl", &words.next().context("a program")?);
-        command.args(words).args(["up", "--interface", "eth1", "--data"]).arg(self.data());
+        command.args(words).args(["up", "--interface", "eth1", "--data"]).arg(self.lab.state().data());
         command.args(&self.arguments);
         self.lab.spawn("rackwright", &command)
     }
@@ -113,6 +127,14 @@ impl Site {
         let running = self.lab.process("rackwright").context("the controller does not run")?;
         running.signal(Signal::SIGKILL);
         running.wait(Duration::from_secs(10))
+    }
+
+    /// Stops it in order and starts it with other arguments.
+    pub fn restart_with(&mut self, arguments: &[&str]) -> Result<()> {
+        let running = self.lab.process("rackwright").context("the controller does not run")?;
+        running.stop(Duration::from_secs(60))?;
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self.start()
     }
 
     /// The last lines that the controller wrote.

@@ -21,6 +21,9 @@ use rackwright_common::inventory::Disk;
 use rackwright_common::storage::LayoutKind;
 use std::path::{Path, PathBuf};
 
+/// How often an image may arrive damaged before it is given up.
+const TRIES: u32 = 3;
+
 /// What the parts of an installation need to know.
 pub struct Target<'a> {
     /// What is asked for.
@@ -59,6 +62,24 @@ pub fn run(work: &InstallWork, config: &Config, report: &Report) -> Result<()> {
 
 /// Installs to a disk that was chosen.
 pub fn to(target: &Target<'_>) -> Result<()> {
+    until_undamaged(target.report, || once(target))
+}
+
+/// What was damaged on its way, or on a rack, is fetched and written anew from the beginning, a few times.
+pub fn until_undamaged(report: &Report, mut install: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        match install() {
+            Err(error @ Error::Damaged { .. }) if tries < TRIES => {
+                report.log(&format!("{error}; starting over\n"));
+                tries += 1;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+fn once(target: &Target<'_>) -> Result<()> {
     match target.work.image_kind {
         ImageKind::Disk => install_disk(target),
         ImageKind::Rootfs => rootfs::install(target),

@@ -28,6 +28,8 @@ pub struct Request {
     pub token: String,
     /// First byte of the range.
     pub start: u64,
+    /// The rack shall look at its copy first.
+    pub doubt: bool,
     pub body: Value,
 }
 
@@ -219,7 +221,7 @@ fn read_request(reader: &mut impl BufRead, rack: usize) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let path = line.split(' ').nth(1)?.to_owned();
-    let mut request = Request { rack, path, token: String::new(), start: 0, body: Value::Null };
+    let mut request = Request { rack, path, token: String::new(), start: 0, doubt: false, body: Value::Null };
     let mut length = 0;
     loop {
         let mut header = String::new();
@@ -228,6 +230,7 @@ fn read_request(reader: &mut impl BufRead, rack: usize) -> Option<Request> {
         match name.to_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
             "authorization" => value.clone_into(&mut request.token),
+            "cache-control" => request.doubt = value == "no-cache",
             "range" => request.start = value.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?,
             _ => {}
         }

@@ -30,10 +30,15 @@ impl List {
                 files.join(","),
                 disk_size(i.size()),
                 ago(i.created_at),
-                i.title.clone(),
+                if i.missing.is_empty() { i.title.clone() } else { lost(i) },
             ]
         })
     }
+}
+
+/// What to do about an image that is not whole.
+fn lost(image: &Image) -> String {
+    format!("DAMAGED OR LOST: {}; load the image again", image.missing.join(", "))
 }
 
 /// Show an image with its files and how it was made.
@@ -52,6 +57,9 @@ impl Show {
                 "{}@{} ({}, {})\n  Title       {}\n  Registered  {}\n\nFiles\n",
                 i.name, i.version, i.kind, i.architecture, i.title, i.created_at
             );
+            if !i.missing.is_empty() {
+                text = format!("{}\n{text}", lost(i));
+            }
             for file in &i.files {
                 text.push_str(&format!(
                     "  {:<24} {:>10}  {}\n",

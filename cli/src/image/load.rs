@@ -3,6 +3,7 @@
 use super::progress::bytes_bar;
 use crate::client::Client;
 use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
 use rackwright_region::model::image::{Image, ImageFile, ImagePurpose, NewImage, Upload};
 use reqwest::Method;
 use serde_json::{Map, Value};
@@ -90,43 +91,49 @@ fn part(folder: &Path, entry: &Value) -> Result<Part> {
     Ok(Part { file: folder.join(file_name), image_file })
 }
 
+/// Bytes sent with one request. A region that refuses lets the rest of a request pass before its reason is heard.
+const AT_ONCE: u64 = 32 << 20;
+
 /// Sends a file from where an earlier try stopped.
 async fn upload(client: &Client, image: &str, part: &Part) -> Result<()> {
     let ImageFile { name, sha256, size, .. } = &part.image_file;
     let path = format!("/images/{image}/files/{name}?sha256={sha256}");
-    let state: Upload = client.get(&path).await?;
-    if state.complete {
-        return Ok(());
-    }
     let total = u64::try_from(*size).context("a negative size")?;
-    let mut file = tokio::fs::File::open(&part.file)
-        .await
-        .with_context(|| format!("cannot read {}", part.file.display()))?;
-    file.seek(std::io::SeekFrom::Start(state.received)).await?;
     let bar = bytes_bar(Some(total), name);
-    bar.set_position(state.received);
-    let sent = bar.clone();
-    let stream = futures_util::stream::try_unfold(file, move |mut file| {
-        let sent = sent.clone();
+    let mut state: Upload = client.get(&path).await?;
+    while !state.complete {
+        // All of it is there and was never checked: it is sent anew.
+        let from = if state.received < total { state.received } else { 0 };
+        let end = total.min(from + AT_ONCE);
+        bar.set_position(from);
+        // Without a key: what is repeated goes on from the byte that the region has.
+        let request = client
+            .request(Method::POST, &path)
+            .header("content-range", format!("bytes {from}-{}/{total}", end.saturating_sub(1)))
+            .body(piece(&part.file, from, end, bar.clone()).await?);
+        state = client.send(request).await?;
+        if !state.complete && state.received != end {
+            bail!("{name} was not taken whole: {} of {total} bytes", state.received);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// The bytes of a file from `from` up to `end`; the bar moves as they go.
+async fn piece(path: &Path, from: u64, end: u64, bar: ProgressBar) -> Result<reqwest::Body> {
+    let unreadable = || format!("cannot read {}", path.display());
+    let mut file = tokio::fs::File::open(path).await.with_context(unreadable)?;
+    file.seek(std::io::SeekFrom::Start(from)).await.with_context(unreadable)?;
+    let stream = futures_util::stream::try_unfold(file.take(end - from), move |mut file| {
+        let bar = bar.clone();
         async move {
             let mut buffer = vec![0; 256 * 1024];
             let n = file.read(&mut buffer).await?;
             buffer.truncate(n);
-            sent.inc(n as u64);
+            bar.inc(n as u64);
             Ok::<_, std::io::Error>((n > 0).then_some((buffer, file)))
         }
     });
-    let range = format!("bytes {}-{}/{total}", state.received, total.saturating_sub(1));
-    // Without a key: what is repeated goes on from the byte that the region has.
-    let request = client
-        .request(Method::POST, &path)
-        .header("content-range", range)
-        .body(reqwest::Body::wrap_stream(stream));
-    let done: Upload = client.send(request).await?;
-    bar.finish_and_clear();
-    if done.complete {
-        Ok(())
-    } else {
-        bail!("{name} was not taken whole: {} of {total} bytes", done.received)
-    }
+    Ok(reqwest::Body::wrap_stream(stream))
 }

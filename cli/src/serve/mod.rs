@@ -12,7 +12,9 @@ pub use up::UpArgs;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use rackwright_rack::daemon::RackError;
 use rackwright_region::app::App;
+use rackwright_region::daemon::RegionError;
 use serde::de::DeserializeOwned;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -50,13 +52,32 @@ fn until_signalled() -> Result<CancellationToken> {
     Ok(cancel)
 }
 
+/// The settings are at fault: what is wrong follows as the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongSettings(String);
+
+/// The exit code of a daemon's error, when it means more than "failed": 2 for wrong settings, 3 when the database
+/// cannot be reached.
+pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
+    if error.downcast_ref::<WrongSettings>().is_some() {
+        return Some(2);
+    }
+    match (error.downcast_ref::<RackError>(), error.downcast_ref::<RegionError>()) {
+        (Some(RackError::Config(_)), _) => Some(2),
+        (_, Some(RegionError::Db(error))) if error.is_outage() => Some(3),
+        _ => None,
+    }
+}
+
 /// Reads a configuration file, with `PREFIX_KEY` variables over its top-level keys. No file means defaults.
 fn load_config<T: DeserializeOwned>(path: Option<&Path>, prefix: &str) -> Result<T> {
     let mut table = match path {
         Some(path) => {
             let text =
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            text.parse::<toml::Table>().with_context(|| format!("{} is not valid TOML", path.display()))?
+            let wrong = || WrongSettings(format!("{} is not valid TOML", path.display()));
+            text.parse::<toml::Table>().with_context(wrong)?
         }
         None => toml::Table::new(),
     };
@@ -68,7 +89,7 @@ fn load_config<T: DeserializeOwned>(path: Option<&Path>, prefix: &str) -> Result
         }
     }
     let shown = path.map_or_else(|| "the environment".to_owned(), |p| p.display().to_string());
-    table.try_into().with_context(|| format!("a setting in {shown} is wrong"))
+    table.try_into().with_context(|| WrongSettings(format!("a setting in {shown} is wrong")))
 }
 
 /// Runs the async part of a daemon.

@@ -8,7 +8,9 @@ use rackwright_region::config::RegionConfig;
 use rackwright_region::daemon::Region;
 use rackwright_region::door::{Own, TlsFiles, TlsSetting};
 use rackwright_region::lifecycle::Timing;
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -63,14 +65,13 @@ impl UpArgs {
         let started = Instant::now();
         check_interfaces(&self.interfaces)?;
         let cancel = until_signalled()?;
-        std::fs::create_dir_all(&self.data)
-            .with_context(|| format!("the data folder {} cannot be made", self.data.display()))?;
-        let data = self.data.canonicalize()?;
+        let (data, _only) = take_folder(&self.data)?;
         let postgres = Postgres::start(&data.join("postgres")).await?;
         let served = self.serve_over(&postgres, &data, started, &cancel).await;
         cancel.cancel();
-        postgres.stop().await?;
-        served
+        let stopped = postgres.stop().await;
+        // Why it does not serve matters more than a database that does not stop.
+        served.and(stopped)
     }
 
     async fn serve_over(
@@ -134,6 +135,29 @@ impl UpArgs {
             regions: vec![format!("127.0.0.1:{}", self.stream_listen.port())],
             local_store: Some(data.join("images")),
             ..RackConfig::default()
+        }
+    }
+}
+
+/// Makes the data folder at the first start and takes it for this process alone: a second `up` would stop the
+/// first one's database, and two racks would give out the same addresses.
+fn take_folder(data: &Path) -> Result<(PathBuf, File)> {
+    let shown = data.display();
+    let cure = "run as the user whose folder it is, or name another one with `--data`";
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("the data folder {shown} cannot be made; {cure}"))?;
+    let data = data.canonicalize()?;
+    let lock = File::options().create(true).append(true).mode(0o600).open(data.join("up.lock"));
+    let lock = lock.with_context(|| format!("the data folder {shown} cannot be written; {cure}"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok((data, lock)),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "another `rackwright up` runs on the data folder {shown}; stop it, or name another folder with `--data`"
+            )
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("the data folder {shown} cannot be locked"))
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Cache, CacheError};
 use crate::error_chain;
 use rackwright_common::snapshot::BlobRef;
-use rackwright_link::LinkError;
+use rackwright_link::{LinkError, is_full};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io;
@@ -18,6 +18,9 @@ const ATTEMPTS: u32 = 12;
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(20);
+
+/// After so many bytes a download looks how much room it leaves to others.
+const LOOK: u64 = 4 << 20;
 
 /// How far a download is.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +80,9 @@ pub(super) async fn run(cache: &Cache, blob: &BlobRef, progress: &watch::Sender<
                 cache.evict_all_spare();
             }
             Err(Failure::Disk(e)) => break Err(CacheError::from(e)),
-            Err(Failure::Nowhere(reason)) => break Err(cache.not_fetched(blob, &reason)),
+            Err(Failure::Nowhere(reason)) => {
+                break Err(CacheError::Nowhere { sha256: blob.sha256.clone(), reason });
+            }
             Err(Failure::Again(reason)) => {
                 tracing::warn!(blob = blob.sha256, reason, "fetching a blob failed");
                 failures = if progress.borrow().bytes > before { 0 } else { failures + 1 };
@@ -112,9 +117,13 @@ async fn attempt(cache: &Cache, blob: &BlobRef, progress: &watch::Sender<Progres
         })?;
         while let Some(chunk) = in_time(chunks.next()).await? {
             let chunk = chunk.map_err(|e| Failure::Again(error_chain(&e)))?;
+            let before = have;
             have += chunk.len() as u64;
             if have > blob.size {
                 break;
+            }
+            if before / LOOK != have / LOOK && is_full(&cache.inner.config.dir)? {
+                return Err(Failure::Disk(io::ErrorKind::StorageFull.into()));
             }
             file.write_all(&chunk).await?;
             file.flush().await?;
@@ -132,6 +141,7 @@ async fn attempt(cache: &Cache, blob: &BlobRef, progress: &watch::Sender<Progres
     }
     file.sync_all().await?;
     fs::rename(&partial, cache.path(&blob.sha256))?;
+    cache.inner.checks.learn_sound(&cache.path(&blob.sha256))?;
     crate::state::sync_folder(&partial)?;
     Ok(())
 }

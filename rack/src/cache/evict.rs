@@ -62,7 +62,7 @@ impl Cache {
             let hash = name.strip_suffix(".partial").unwrap_or(&name);
             if is_hash(hash) && !keep.contains(hash) && !running.contains(hash) {
                 let metadata = entry.metadata()?;
-                spare.push(Spare { path: entry.path(), bytes: metadata.len(), used: metadata.modified()? });
+                spare.push(Spare { path: entry.path(), bytes: metadata.len(), used: metadata.accessed()? });
             }
         }
         Ok(spare)

@@ -3,11 +3,13 @@
 //! A blob is served from the region's store on the same box when there is one, else from the rack's own folder, else
 //! it is fetched: one download per blob, whoever asks, resumed where it stopped, from any region that
 //! answers. What arrives is passed on while it arrives, except for its last byte, which waits until the hash of the
-//! whole is right: nobody gets a complete file that is not the one that was asked for.
+//! whole is right: nobody gets a complete file that is not the one that was asked for. The same holds for a file
+//! that was here already: see [`check`].
 //!
 //! What the snapshot lists is fetched before anybody asks and never evicted; what it lists no more goes, least
 //! recently used first, when it takes more room than it may. Left out: fetching from sibling racks.
 
+mod check;
 mod download;
 mod evict;
 mod listed;
@@ -21,11 +23,12 @@ pub use reader::BlobReader;
 use crate::state::StateError;
 use async_trait::async_trait;
 use bytes::Bytes;
+use check::{Checks, Found};
 use download::Progress;
 use rackwright_common::snapshot::BlobRef;
 use rackwright_link::LinkError;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -70,6 +73,17 @@ pub enum CacheError {
         /// What the last attempt said.
         reason: String,
     },
+    /// Every region says that it has no such blob.
+    #[error("no region has blob {sha256}: {reason}")]
+    Nowhere {
+        /// Which.
+        sha256: String,
+        /// What the regions said.
+        reason: String,
+    },
+    /// The copy on this rack's disk is not what its name says. The next who ask get another one.
+    #[error("the copy of blob {0} on this rack is damaged")]
+    Damaged(String),
     /// The rack's disk is full.
     #[error("the rack's disk is full: free space, or lower `cache_bytes`")]
     Full,
@@ -97,6 +111,7 @@ struct Inner {
     config: CacheConfig,
     source: Arc<dyn BlobSource>,
     downloads: Mutex<HashMap<String, watch::Receiver<Progress>>>,
+    checks: Checks,
     /// Hashes that the last snapshot listed.
     keep: Mutex<HashSet<String>>,
 }
@@ -106,47 +121,59 @@ impl Cache {
     pub fn open(config: CacheConfig, source: Arc<dyn BlobSource>) -> Result<Self, StateError> {
         fs::create_dir_all(&config.dir).map_err(StateError::at(&config.dir))?;
         Ok(Self {
-            inner: Arc::new(Inner { config, source, downloads: Mutex::default(), keep: Mutex::default() }),
+            inner: Arc::new(Inner {
+                config,
+                source,
+                downloads: Mutex::default(),
+                checks: Checks::default(),
+                keep: Mutex::default(),
+            }),
         })
     }
 
-    /// The complete blob, if it is here. A file of the wrong size is removed.
-    pub fn find(&self, blob: &BlobRef) -> io::Result<Option<File>> {
+    /// The file of the blob, if it is here with its whole size and not known to be damaged. An own file of the wrong
+    /// size is removed.
+    fn find(&self, blob: &BlobRef) -> io::Result<Option<Found>> {
         if !is_hash(&blob.sha256) {
             return Ok(None);
         }
-        if let Some(store) = &self.inner.config.local_store {
-            let places = [store.join("blobs").join(&blob.sha256), store.join(&blob.sha256)];
-            for place in places {
-                if let Some(file) = open_sized(&place, blob.size)? {
-                    return Ok(Some(file));
+        for (path, own) in self.places(&blob.sha256) {
+            match open_sized(&path, blob.size)? {
+                Some(file) if self.inner.checks.is_damaged(&path, &file)? => {}
+                Some(file) => {
+                    if own {
+                        // Tells the eviction that it is in use; a read-only disk is no reason not to serve.
+                        drop(file.set_times(FileTimes::new().set_accessed(SystemTime::now())));
+                    }
+                    return Ok(Some(Found { file, path, own }));
                 }
+                None if own && path.exists() => {
+                    tracing::warn!(path = %path.display(), "a cached blob has the wrong size and is removed");
+                    fs::remove_file(&path)?;
+                }
+                None => {}
             }
         }
-        let path = self.path(&blob.sha256);
-        let found = open_sized(&path, blob.size)?;
-        match &found {
-            // Reading tells the eviction that it is in use; a read-only disk is no reason not to serve.
-            Some(file) => drop(file.set_modified(SystemTime::now())),
-            None if path.exists() => {
-                tracing::warn!(path = %path.display(), "a cached blob has the wrong size and is removed");
-                fs::remove_file(&path)?;
-            }
-            None => {}
-        }
-        Ok(found)
+        Ok(None)
+    }
+
+    /// Where a blob may be, and whether the file would be the rack's own.
+    fn places(&self, sha256: &str) -> Vec<(PathBuf, bool)> {
+        let store = self.inner.config.local_store.iter();
+        let store = store.flat_map(|store| [store.join("blobs").join(sha256), store.join(sha256)]);
+        store.map(|place| (place, false)).chain([(self.path(sha256), true)]).collect()
     }
 
     /// Opens a blob for reading, and starts fetching it when it is not here. Returns once there is something to
     /// read.
     pub async fn open_blob(&self, blob: &BlobRef) -> Result<BlobReader, CacheError> {
-        if let Some(file) = self.find(blob)? {
-            return Ok(BlobReader::complete(file, blob.size));
+        if let Some(found) = self.find(blob)? {
+            return self.reader(blob, found);
         }
         let mut progress = self.download(blob);
         self.wait(blob, &mut progress, PATIENCE, |p| p.finished() || p.ready(blob.size) > 0).await?;
-        if let Some(file) = self.find(blob)? {
-            return Ok(BlobReader::complete(file, blob.size));
+        if let Some(found) = self.find(blob)? {
+            return self.reader(blob, found);
         }
         match File::open(self.partial_path(&blob.sha256)) {
             Ok(file) => Ok(BlobReader::growing(file, blob.size, progress)),
@@ -158,14 +185,29 @@ impl Cache {
         }
     }
 
-    /// Opens a blob once it is here completely, waiting for at most `patience`.
+    /// A reader that does not give the last byte before the file is known to be right.
+    fn reader(&self, blob: &BlobRef, found: Found) -> Result<BlobReader, CacheError> {
+        Ok(match self.check(blob, &found)? {
+            None => BlobReader::complete(found.file, blob.size),
+            Some(checking) => BlobReader::growing(found.file, blob.size, checking),
+        })
+    }
+
+    /// Opens a blob once it is here completely and right, waiting for at most `patience`.
     pub async fn open_complete(&self, blob: &BlobRef, patience: Duration) -> Result<File, CacheError> {
-        if let Some(file) = self.find(blob)? {
-            return Ok(file);
+        while let Some(found) = self.find(blob)? {
+            let Some(mut checking) = self.check(blob, &found)? else { return Ok(found.file) };
+            match self.wait(blob, &mut checking, patience, Progress::finished).await {
+                Ok(()) => return Ok(found.file),
+                // There may be another place to look at.
+                Err(CacheError::Damaged(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let mut progress = self.download(blob);
         self.wait(blob, &mut progress, patience, Progress::finished).await?;
-        self.find(blob)?.ok_or_else(|| self.not_fetched(blob, "it was removed again"))
+        let found = self.find(blob)?.ok_or_else(|| self.not_fetched(blob, "it was removed again"))?;
+        Ok(found.file)
     }
 
     /// Waits for a download to come so far; an error when it failed or takes too long.

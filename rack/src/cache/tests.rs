@@ -150,7 +150,7 @@ async fn the_last_byte_of_something_else_is_never_given() {
 async fn what_no_region_has_is_refused_at_once_so_that_the_machine_asks_another_rack() {
     let f = fixture(vec![Turn::Lacks], None);
     let error = f.cache.open_blob(&f.blob).await.unwrap_err();
-    let said = format!("no region gives blob {}: not found: none here", f.blob.sha256);
+    let said = format!("no region has blob {}: not found: none here", f.blob.sha256);
     assert_eq!(error.to_string(), said);
     assert_eq!(f.region.asked.lock().unwrap().len(), 1);
     f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
@@ -162,6 +162,67 @@ async fn a_file_of_the_wrong_size_is_removed_and_fetched_again() {
     fs::write(f.cache.path(&f.blob.sha256), b"short").unwrap();
     let reader = f.cache.open_blob(&f.blob).await.unwrap();
     assert!(read_all(reader).await.unwrap() == f.region.content);
+}
+
+#[tokio::test]
+async fn a_file_with_other_content_is_never_served_whole_and_another_copy_is_fetched() {
+    let f = fixture(vec![], None);
+    let mut damaged = f.region.content.clone();
+    damaged[123_456] ^= 1;
+    fs::write(f.cache.path(&f.blob.sha256), &damaged).unwrap();
+    let error = read_all(f.cache.open_blob(&f.blob).await.unwrap()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("the copy of blob {} on this rack is damaged", f.blob.sha256));
+    let reader = f.cache.open_blob(&f.blob).await.unwrap();
+    assert!(read_all(reader).await.unwrap() == f.region.content);
+    assert!(
+        fs::read(f.cache.path(&f.blob.sha256)).unwrap() == f.region.content,
+        "the rack's copy is whole again"
+    );
+}
+
+#[tokio::test]
+async fn whoever_needs_the_whole_file_gets_a_good_one_at_the_first_try() {
+    let f = fixture(vec![], None);
+    fs::write(f.cache.path(&f.blob.sha256), vec![7; f.region.content.len()]).unwrap();
+    f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
+    assert!(fs::read(f.cache.path(&f.blob.sha256)).unwrap() == f.region.content);
+    // Damaged later, while the rack runs.
+    fs::write(f.cache.path(&f.blob.sha256), vec![8; f.region.content.len()]).unwrap();
+    f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
+    assert!(fs::read(f.cache.path(&f.blob.sha256)).unwrap() == f.region.content);
+}
+
+#[tokio::test]
+async fn damage_in_the_regions_store_is_left_to_the_region_and_passed_over() {
+    let store = tempfile::tempdir().unwrap();
+    let f = fixture(vec![], Some(store.path().to_owned()));
+    let theirs = store.path().join("blobs").join(&f.blob.sha256);
+    fs::create_dir(store.path().join("blobs")).unwrap();
+    fs::write(&theirs, vec![7; f.region.content.len()]).unwrap();
+    let file = f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
+    let reader = BlobReader::complete(file, f.blob.size);
+    assert!(read_all(reader).await.unwrap() == f.region.content);
+    assert_eq!(fs::read(&theirs).unwrap()[0], 7, "the region's file is the region's");
+    // Uploaded again: it counts as any new file does.
+    fs::write(&theirs, &f.region.content).unwrap();
+    assert_eq!(f.cache.find(&f.blob).unwrap().unwrap().path, theirs);
+}
+
+#[tokio::test]
+async fn a_doubt_has_the_file_read_again() {
+    let f = fixture(vec![], None);
+    f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
+    let path = f.cache.path(&f.blob.sha256);
+    let modified = path.metadata().unwrap().modified().unwrap();
+    fs::write(&path, vec![7; f.region.content.len()]).unwrap();
+    // As a failing disk does it: no time of change tells.
+    File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    f.cache.doubt(&f.blob);
+    let unnoticed = read_all(f.cache.open_blob(&f.blob).await.unwrap()).await.unwrap();
+    assert_eq!(unnoticed[0], 7, "just checked: nobody may keep the rack busy with reading");
+    f.cache.doubt_older(&f.blob, Duration::ZERO);
+    f.cache.open_complete(&f.blob, PATIENCE).await.unwrap();
+    assert!(fs::read(&path).unwrap() == f.region.content);
 }
 
 #[tokio::test]
@@ -192,7 +253,8 @@ async fn what_no_snapshot_lists_goes_least_recently_used_first() {
         let path = f.cache.path(name);
         fs::write(&path, vec![0; 400_000]).unwrap();
         let then = SystemTime::now() - Duration::from_secs(100 * age as u64);
-        File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        let times = FileTimes::new().set_accessed(then);
+        File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
     }
     let oldest = BlobRef { sha256: names[3].clone(), size: 400_000 };
     f.cache.evict(&Snapshot { pinned: vec![oldest], ..Snapshot::default() });

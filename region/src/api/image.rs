@@ -8,10 +8,12 @@ use crate::auth::Actor;
 use crate::model::Page;
 use crate::model::image::{Image, NewImage, Upload};
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::StreamExt;
 use serde::Deserialize;
+use std::time::Duration;
 
 /// Images by name, newest version first.
 #[utoipa::path(get, path = "/images", tag = "images", responses((status = 200, body = Page<Image>), Refused))]
@@ -89,7 +91,30 @@ pub async fn upload_file(
     body: Body,
 ) -> Result<Json<Upload>, Error> {
     let part = content_range(&headers)?;
-    image::upload(&app, &actor, &content.sha256, part, body.into_data_stream()).await.map(Json)
+    let mut body = body.into_data_stream();
+    let taken = image::upload(&app, &actor, &content.sha256, part, &mut body).await;
+    if taken.is_err() {
+        let_pass(body).await;
+    }
+    taken.map(Json)
+}
+
+/// Bytes and time that the rest of a refused body may take. Whoever is still sending when the connection is closed
+/// does not hear why.
+const LET_PASS: (usize, Duration) = (64 << 20, Duration::from_secs(10));
+
+async fn let_pass(mut body: BodyDataStream) {
+    let passing = async {
+        let mut bytes = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            bytes += chunk.len();
+            if bytes > LET_PASS.0 {
+                return;
+            }
+        }
+    };
+    // When the time is over it is closed all the same.
+    tokio::time::timeout(LET_PASS.1, passing).await.ok();
 }
 
 /// `Content-Range: bytes FIRST-LAST/TOTAL` (RFC 9110 §14.4); the whole file when absent.

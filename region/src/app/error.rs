@@ -171,7 +171,10 @@ impl From<DbError> for Error {
             DbError::Stale => Self::Busy("somebody else changed it at the same time; try again".into()),
             DbError::Unavailable(_) if error.is_outage() => Self::Unavailable(error),
             // The server answered, and it is our statement that it did not like.
-            DbError::Unavailable(_) | DbError::Corrupt { .. } | DbError::Migrate(_) => Self::internal(error),
+            DbError::Unavailable(_)
+            | DbError::Corrupt { .. }
+            | DbError::Migrate(_)
+            | DbError::TooOld { .. } => Self::internal(error),
         }
     }
 }

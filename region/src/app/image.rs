@@ -3,7 +3,7 @@
 use super::{App, Change, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
-use crate::images::StoreError;
+use crate::images::{StoreError, Stored};
 use crate::model::image::{Image, NewImage, Upload};
 use crate::model::{Page, Role};
 use bytes::Bytes;
@@ -12,7 +12,22 @@ use futures_util::{Stream, StreamExt};
 /// Images by name, newest version first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Page<Image>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::image::list(&mut *app.read().await?, None, None).await?))
+    let found = db::image::list(&mut *app.read().await?, None, None).await?;
+    let mut images = Vec::with_capacity(found.len());
+    for image in found {
+        images.push(looked_at(app, image).await);
+    }
+    Ok(Page::whole(images))
+}
+
+/// The image with the names of those of its files that are not in the store.
+async fn looked_at(app: &App, mut image: Image) -> Image {
+    for file in &image.files {
+        if app.store().find(&file.sha256).await.is_none() {
+            image.missing.push(file.name.clone());
+        }
+    }
+    image
 }
 
 /// One image, as `name` (the newest version) or `name@version`.
@@ -20,7 +35,8 @@ pub async fn get(app: &App, actor: &Actor, reference: &str) -> Result<Image> {
     actor.require(Role::Viewer)?;
     let (name, version) = parse(reference)?;
     let found = db::image::list(&mut *app.read().await?, Some(name), version).await?;
-    found.into_iter().next().ok_or_else(|| Error::not_found("image", reference))
+    let image = found.into_iter().next().ok_or_else(|| Error::not_found("image", reference))?;
+    Ok(looked_at(app, image).await)
 }
 
 fn parse(reference: &str) -> Result<(&str, Option<i32>)> {
@@ -83,9 +99,9 @@ pub async fn delete(app: &App, actor: &Actor, reference: &str) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Bytes of a file in the store; `None` when it is not there.
+/// Bytes of a file in the store; `None` when it is not there, or damaged.
 async fn stored_size(app: &App, sha256: &str) -> Result<Option<u64>> {
-    let Some(path) = app.store().find(sha256).await else { return Ok(None) };
+    let Stored::Sound(path) = app.store().find_sound(sha256).await? else { return Ok(None) };
     Ok(Some(tokio::fs::metadata(&path).await.map_err(Error::internal)?.len()))
 }
 
@@ -160,7 +176,9 @@ impl From<StoreError> for Error {
         let message = error.to_string();
         match error {
             StoreError::File { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Self::conflict("the region's image store is full; make room and go on with the upload")
+                Self::conflict(
+                    "the disk of the region's image store is full; make room there and upload again: it goes on where it stopped",
+                )
             }
             StoreError::File { .. } => Self::internal(error),
             StoreError::Hash { .. } => Self::invalid("sha256", message),

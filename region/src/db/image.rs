@@ -31,6 +31,7 @@ impl TryFrom<Row> for Image {
             manifest: r.manifest,
             files: r.files.0,
             created_at: r.created_at.into(),
+            missing: Vec::new(),
         })
     }
 }
@@ -104,6 +105,18 @@ pub async fn insert(conn: &mut PgConnection, new: &NewImage) -> Result<(i64, i32
         .await?;
     }
     Ok((row.id, row.version))
+}
+
+/// Images that name this content, as `name@version`, with the file's name there.
+pub async fn naming(conn: &mut PgConnection, sha256: &str) -> Result<Vec<(String, String)>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT i.name || '@' || i.version AS "image!", f.name AS file
+           FROM image_file f JOIN image i ON i.id = f.image_id WHERE f.sha256 = $1 ORDER BY i.name, i.version"#,
+        sha256
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.image, row.file)).collect())
 }
 
 /// Host names of machines that are being installed with this image.

@@ -51,6 +51,9 @@ use std::time::Duration;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
+/// The oldest server that will do, as servers number themselves: 15.4 is 150004.
+const OLDEST: u32 = 150_000;
+
 /// Connects and brings the schema up to date. Safe to be called by several regions at once.
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DbError> {
     // Every statement here finds its rows by a key or by an index in the list's order: one plan serves all parameters,
@@ -61,6 +64,11 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DbError> {
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)
         .await?;
+    if let Some(number) = pool.acquire().await?.server_version_num()
+        && number < OLDEST
+    {
+        return Err(DbError::TooOld { found: number / 10_000 });
+    }
     MIGRATOR.run(&pool).await?;
     Ok(pool)
 }

@@ -3,4 +3,4 @@
 pub mod store;
 pub mod sweep;
 
-pub use store::{Store, StoreError};
+pub use store::{Store, StoreError, Stored};

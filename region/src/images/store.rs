@@ -1,19 +1,45 @@
 //! Blobs by their SHA-256, as files. What is in place is whole: files get there by renaming, after their hash was
 //! checked.
 //!
-//! `blobs/HASH` holds content, `uploads/KEY` what is still arriving and may be resumed.
+//! `blobs/HASH` holds content, `uploads/KEY` what is still arriving and may be resumed, `damaged/HASH` what was found
+//! to be something else than its name says: it counts as not here, and may be uploaded again.
 
 use rackwright_common::snapshot::BlobRef;
+use rackwright_link::{FileStamp, hash_file, is_full};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// After so many bytes an upload looks how much room is left.
+const LOOK: u64 = 4 << 20;
+
 /// The folder of a region's blobs.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<PathBuf>);
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    /// Files that were read since the start and were right, by hash.
+    sound: Mutex<HashMap<String, FileStamp>>,
+    /// One file is read at a time.
+    reading: tokio::sync::Mutex<()>,
+}
+
+/// How a blob is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// Whole and right, in this file.
+    Sound(PathBuf),
+    /// It was found to be damaged just now, and was put aside.
+    Damaged,
+    /// Not at all.
+    Absent,
+}
 
 /// A blob could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -53,29 +79,71 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
 impl Store {
     /// Opens the folder, or makes it.
     pub async fn open(root: &Path) -> Result<Self, StoreError> {
-        for folder in ["blobs", "uploads"] {
+        for folder in ["blobs", "uploads", "damaged"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).await.map_err(failed(&path))?;
         }
-        Ok(Self(Arc::new(root.to_owned())))
+        let (sound, reading) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self(Arc::new(Inner { root: root.to_owned(), sound, reading })))
     }
 
     /// The folder, as a rack on the same box may read it.
     pub fn root(&self) -> &Path {
-        &self.0
+        &self.0.root
     }
 
     /// The file of a blob, if it is here. Anything that is not a hash is not.
     pub async fn find(&self, sha256: &str) -> Option<PathBuf> {
         let is_hash =
             sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let path = self.0.join("blobs").join(sha256);
+        let path = self.0.root.join("blobs").join(sha256);
         (is_hash && fs::try_exists(&path).await.unwrap_or(false)).then_some(path)
+    }
+
+    /// A blob that is what its name says: its file is read once after the start and again whenever it was written.
+    /// A damaged one is put aside.
+    pub async fn find_sound(&self, sha256: &str) -> Result<Stored, StoreError> {
+        let Some(path) = self.find(sha256).await else { return Ok(Stored::Absent) };
+        let stamp = FileStamp::of(&fs::metadata(&path).await.map_err(failed(&path))?);
+        if self.is_known(sha256, stamp) {
+            return Ok(Stored::Sound(path));
+        }
+        let _one = self.0.reading.lock().await;
+        if self.is_known(sha256, stamp) {
+            return Ok(Stored::Sound(path));
+        }
+        if self.find(sha256).await.is_none() {
+            return Ok(Stored::Absent);
+        }
+        let reading = path.clone();
+        let hashed = tokio::task::spawn_blocking(move || hash_file(&reading)).await;
+        let actual = hashed.map_err(std::io::Error::other).and_then(|r| r).map_err(failed(&path))?;
+        if actual == sha256 {
+            self.learn(sha256, stamp);
+            return Ok(Stored::Sound(path));
+        }
+        let aside = self.0.root.join("damaged").join(sha256);
+        tracing::error!(sha256, actual, aside = %aside.display(), "a blob of the image store is damaged; it is put aside");
+        fs::rename(&path, &aside).await.map_err(failed(&aside))?;
+        Ok(Stored::Damaged)
+    }
+
+    /// Somebody got something else than this blob: its file is read again before it counts as right.
+    pub fn doubt(&self, sha256: &str) {
+        self.0.sound.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
+    }
+
+    fn is_known(&self, sha256: &str, stamp: FileStamp) -> bool {
+        self.0.sound.lock().unwrap_or_else(PoisonError::into_inner).get(sha256) == Some(&stamp)
+    }
+
+    fn learn(&self, sha256: &str, stamp: FileStamp) {
+        self.0.sound.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256.to_owned(), stamp);
     }
 
     /// Begins or resumes an upload. The key is hashed, so that it may be any text.
     pub async fn upload(&self, key: &str) -> Result<Upload, StoreError> {
-        let path = self.0.join("uploads").join(hex::encode(Sha256::digest(key)));
+        let path = self.0.root.join("uploads").join(hex::encode(Sha256::digest(key)));
         let file =
             fs::OpenOptions::new().create(true).append(true).open(&path).await.map_err(failed(&path))?;
         let written = file.metadata().await.map_err(failed(&path))?.len();
@@ -109,13 +177,14 @@ impl Store {
 
     /// Hashes of blobs that were neither written nor touched for so long.
     pub async fn blobs_older_than(&self, age: Duration) -> Result<Vec<String>, StoreError> {
-        let files = older_than(&self.0.join("blobs"), age).await?;
+        let files = older_than(&self.0.root.join("blobs"), age).await?;
         Ok(files.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
-    /// Removes uploads that nobody went on with for so long; says how many.
+    /// Removes uploads that nobody went on with for so long, and what was put aside; says how many.
     pub async fn remove_uploads(&self, age: Duration) -> Result<usize, StoreError> {
-        let files = older_than(&self.0.join("uploads"), age).await?;
+        let mut files = older_than(&self.0.root.join("uploads"), age).await?;
+        files.extend(older_than(&self.0.root.join("damaged"), age).await?);
         for path in &files {
             fs::remove_file(path).await.map_err(failed(path))?;
         }
@@ -159,8 +228,15 @@ impl Upload {
         }
     }
 
-    /// Appends bytes.
+    /// Appends bytes. Refuses to take the last room of the disk, which others need more.
     pub async fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let after = self.written + bytes.len() as u64;
+        if (self.written == 0 || self.written / LOOK != after / LOOK)
+            && is_full(&self.store.0.root).map_err(failed(&self.path))?
+        {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(failed(&self.path)(full));
+        }
         self.file.write_all(bytes).await.map_err(failed(&self.path))?;
         self.written += bytes.len() as u64;
         Ok(())
@@ -177,7 +253,7 @@ impl Upload {
             fs::remove_file(&self.path).await.map_err(failed(&self.path))?;
             return Err(StoreError::Hash { expected: expected.to_owned(), actual });
         }
-        let target = self.store.0.join("blobs").join(&actual);
+        let target = self.store.0.root.join("blobs").join(&actual);
         fs::rename(&self.path, &target).await.map_err(failed(&target))?;
         Ok(BlobRef { sha256: actual, size: self.written })
     }
@@ -196,12 +272,6 @@ async fn older_than(folder: &Path, age: Duration) -> Result<Vec<PathBuf>, StoreE
         }
     }
     Ok(old)
-}
-
-fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-    Ok(hex::encode(hasher.finalize()))
 }
 
 #[cfg(test)]
@@ -234,6 +304,25 @@ mod tests {
         upload.append(b"hello").await.unwrap();
         assert!(matches!(upload.finish(Some(&"0".repeat(64))).await, Err(StoreError::Hash { .. })));
         assert_eq!(store.upload("x").await.unwrap().written(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_damaged_on_disk_counts_as_not_here_and_may_be_sent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let source = folder.path().join("source");
+        std::fs::write(&source, b"good").unwrap();
+        let blob = store.add_file(&source).await.unwrap();
+        let path = store.find(&blob.sha256).await.unwrap();
+        assert_eq!(store.find_sound(&blob.sha256).await.unwrap(), Stored::Sound(path.clone()));
+        for damage in [&b"evil"[..], b"go"] {
+            std::fs::write(&path, damage).unwrap();
+            assert_eq!(store.find_sound(&blob.sha256).await.unwrap(), Stored::Damaged);
+            assert_eq!(store.find_sound(&blob.sha256).await.unwrap(), Stored::Absent);
+            assert_eq!(store.find(&blob.sha256).await, None);
+            store.add_file(&source).await.unwrap();
+            assert_eq!(store.find_sound(&blob.sha256).await.unwrap(), Stored::Sound(path.clone()));
+        }
     }
 
     #[tokio::test]

@@ -34,7 +34,12 @@ impl InBand {
                 (machine, Fence { operation, epoch }, None)
             }
         };
-        same_machine(&mut tx, &machine, &said).await?;
+        if let Some(conflict) = conflict(&mut tx, &machine, &said).await? {
+            // Nothing of what this boot said is kept, but that it happened.
+            tx.rollback().await?;
+            tell_of_conflict(&mut conn, &machine, fence.operation, &conflict).await?;
+            return Err(Refusal::Gone(conflict));
+        }
         welcome(&mut tx, &machine, fence.operation, &said).await?;
         tx.commit().await?;
         let token = token
@@ -172,18 +177,48 @@ async fn ephemeral_operation(conn: &mut PgConnection, id: &MachineId) -> Result<
     Ok(found.boot_operation.zip(found.boot_epoch).map(|(operation, epoch)| Fence { operation, epoch }))
 }
 
-/// Two machines must not pass for one: a system UUID that differs from the one on record stops here.
-async fn same_machine(conn: &mut PgConnection, id: &MachineId, said: &Hello) -> Result<(), Refusal> {
+/// Two machines must not pass for one. What differs from the record stops a boot here, before anything of the machine
+/// is touched: another system UUID behind its interface, or its UUID and none of its interfaces (some boards all
+/// have one UUID).
+async fn conflict(conn: &mut PgConnection, id: &MachineId, said: &Hello) -> Result<Option<String>, Refusal> {
     let known = machine::system_uuid(conn, id).await?;
-    match (known, said.uuid) {
-        (Some(known), Some(said)) if known != said => {
-            let text = format!(
-                "a machine with system UUID {said} booted with an interface of machine {id}, whose UUID is {known}; \
-                 if the card was moved, delete the interface or commission {id} again, otherwise two machines claim one MAC"
-            );
-            tracing::warn!(machine.id = %id, "{text}");
-            Err(Refusal::Gone(text))
-        }
-        _ => Ok(()),
+    if let (Some(known), Some(said)) = (known, said.uuid)
+        && known != said
+    {
+        return Ok(Some(format!(
+            "a machine with system UUID {said} booted with an interface of machine {id}, whose UUID is {known}; \
+             if the card was moved, delete the interface or commission {id} again, otherwise two machines claim one MAC"
+        )));
     }
+    let macs: Vec<_> = said.boot_mac.into_iter().chain(said.macs.iter().copied()).collect();
+    let owned = interface::list_of_machine(conn, id).await?;
+    let stranger = !macs.is_empty() && !owned.is_empty() && !owned.iter().any(|i| macs.contains(&i.mac));
+    Ok(stranger.then(|| {
+        let shown: Vec<_> = macs.iter().map(ToString::to_string).collect();
+        format!(
+            "a machine with {} booted as machine {id} and has none of its interfaces; if its cards were replaced, \
+             delete {id} and let it enlist again, otherwise two machines claim one UUID: enter the other by hand with \
+             `rackwright machine create --mac`",
+            shown.join(", ")
+        )
+    }))
+}
+
+async fn tell_of_conflict(
+    conn: &mut PgConnection,
+    id: &MachineId,
+    operation: OperationId,
+    text: &str,
+) -> Result<(), DbError> {
+    tracing::warn!(machine.id = %id, "{text}");
+    let event = NewEvent {
+        kind: "machine.conflict",
+        level: "error",
+        machine: Some(id),
+        operation: Some(operation),
+        actor: "agent",
+        message: text,
+        data: json!({}),
+    };
+    event::append(conn, &event).await
 }

@@ -63,6 +63,10 @@ pub struct Image {
     pub files: Vec<ImageFile>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// Names of files whose content the region that was asked does not have: damaged and put aside, or lost. Load the
+    /// image again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 impl Image {

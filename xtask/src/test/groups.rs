@@ -154,9 +154,13 @@ pub const GROUPS: &[Group] = &[
         steps: &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
+            Step::EndToEnd { name: "startup" },
             Step::EndToEnd { name: "outages" },
             // Of the programs that were built for these tests.
             Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
+            Step::EndToEnd { name: "damage" },
+            Step::EndToEnd { name: "ladder" },
+            Step::EndToEnd { name: "troubles" },
             Step::EndToEnd { name: "e2e" },
         ],
         limit: Duration::from_secs(40 * MINUTE),

@@ -51,6 +51,10 @@ pub(super) async fn blob(
     };
     if method == Method::GET {
         served.context.told_blob(peer.ip(), &snapshot, blob);
+        // The agent says so after it got something else than this blob.
+        if headers.get(CACHE_CONTROL).is_some_and(|said| said == "no-cache") {
+            served.context.cache.doubt(blob);
+        }
     }
     answer(&served, blob, &method, &headers).await
 }
@@ -80,6 +84,10 @@ async fn answer(served: &Served, blob: &BlobRef, method: &Method, headers: &Head
     }
     match served.context.cache.open_blob(blob).await {
         Ok(reader) => finish(head, body(reader, start, end)),
+        Err(error @ CacheError::Nowhere { .. }) => {
+            tracing::error!(blob = blob.sha256, %error, "a blob cannot be served");
+            say(StatusCode::NOT_FOUND, &error.to_string())
+        }
         Err(error) => {
             tracing::warn!(blob = blob.sha256, %error, "a blob cannot be served");
             // No Retry-After: iPXE would obey it for ever instead of asking the next rack.

@@ -27,7 +27,7 @@ pub(super) async fn ask(
     name: &str,
     action: BmcAction,
 ) -> Result<Answer, DbError> {
-    let key = format!("{}:{}:{name}", look.op.step, look.op.attempt);
+    let key = key(look, look.op.attempt, name);
     Ok(match rack_task::state(conn, &look.op.machine, &task_key(look.op.id, &key)).await? {
         TaskState::Absent => {
             Answer::Wait(Decision::stay(waiting(conn, look, name).await?).with(Effect::Task { key, action }))
@@ -47,9 +47,19 @@ pub(super) async fn ask(
     })
 }
 
+/// A command is given once under one key. An operation that begins its boot anew, because the machine vanished, gives
+/// its commands anew.
+fn key(look: &Look<'_>, attempt: i32, name: &str) -> String {
+    let first = format!("{}:{attempt}:{name}", look.op.step);
+    match look.remembered("vanished") {
+        Some(times) => format!("{first}:{times}"),
+        None => first,
+    }
+}
+
 /// What is waited for, and why the try before failed.
 async fn waiting(conn: &mut PgConnection, look: &Look<'_>, name: &str) -> Result<String, DbError> {
-    let before = format!("{}:{}:{name}", look.op.step, look.op.attempt - 1);
+    let before = key(look, look.op.attempt - 1, name);
     Ok(match rack_task::state(conn, &look.op.machine, &task_key(look.op.id, &before)).await? {
         TaskState::Done(Err(error)) => {
             format!("waiting for the BMC ({name}), try {}; before, {error}", look.op.attempt + 1)
