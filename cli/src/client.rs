@@ -191,6 +191,11 @@ impl Client {
     /// be told whether that has happened. The body must not be a stream.
     pub async fn send_keyed<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let request = request.header("idempotency-key", Uuid::new_v4().to_string());
+        self.repeat(request, "; it is carried out once at most").await
+    }
+
+    /// Sends a request that may be sent any number of times, until it is answered or patience ends.
+    async fn repeat<T: DeserializeOwned>(&self, request: RequestBuilder, note: &str) -> Result<T> {
         let mut tries = Tries::new(self.patience);
         loop {
             let copy = request.try_clone().context("a request that is a stream cannot be repeated")?;
@@ -201,22 +206,20 @@ impl Client {
             let Some(again) = tries.after(&error) else { return Err(error) };
             if again.first {
                 let at_most = again.at_most.as_secs();
-                eprintln!(
-                    "rackwright: {error}: trying again for {at_most} s; it is carried out once at most"
-                );
+                eprintln!("rackwright: {error}: trying again for {at_most} s{note}");
             }
             tokio::time::sleep(again.pause).await;
         }
     }
 
-    /// GET.
+    /// GET, again while no region answers.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.send(self.request(Method::GET, path)).await
+        self.repeat(self.request(Method::GET, path), "").await
     }
 
-    /// GET with query parameters.
+    /// GET with query parameters, again while no region answers.
     pub async fn find<T: DeserializeOwned>(&self, path: &str, query: &(impl Serialize + Sync)) -> Result<T> {
-        self.send(self.request(Method::GET, path).query(query)).await
+        self.repeat(self.request(Method::GET, path).query(query), "").await
     }
 
     /// POST, with a key: see [`Self::send_keyed`].

@@ -1,7 +1,5 @@
-//! When a POST is sent again, and for how long.
-//!
-//! Each carries an `Idempotency-Key`, so that a region carries it out once however often it comes. What holds: only
-//! that is repeated which may not have been carried out (no connection, an answer that was lost, 503), never what was
+//! When a request is sent again, and for how long: a GET, and a POST, which carries an `Idempotency-Key` so that a region
+//! carries it out once however often it comes. What holds: only that is repeated which may not have been carried out (no connection, an answer that was lost, 503), never what was
 //! refused; and never without end.
 
 use crate::client::ClientError;

@@ -10,6 +10,7 @@ mod demo;
 mod deny;
 mod http;
 mod lab;
+mod package;
 mod packages;
 mod postgres;
 mod setup;
@@ -35,6 +36,7 @@ usage: cargo xtask COMMAND
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
   bench boot|api                            how fast it is
+  package [--debug]                         a Debian package, in target/package
   deny [--own]                              licences, bans and sources, as deny.toml says
   sqlx [--check]                            refresh (or check) .sqlx from a real PostgreSQL
   postgres                                  a private PostgreSQL with all migrations, until Ctrl-C
@@ -58,6 +60,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Some("lab") => lab::run(arguments),
         Some("bench") => bench::run(arguments),
         Some("deny") => deny::run(arguments),
+        Some("package") => package::run(arguments),
         Some("sqlx") => sqlx::run(arguments),
         Some("postgres") => postgres::run(arguments),
         // Called by the BMC simulators of a lab.

@@ -90,6 +90,7 @@ pub const PACKAGES: &[Package] = &[
     package("atftp", "/usr/bin/atftp", Need::Test, "a second TFTP client"),
     package("socat", "/usr/bin/socat", Need::Test, "small servers in namespaces"),
     package("tcpdump", "/usr/bin/tcpdump", Need::Test, "what was on the wire"),
+    package("systemd", "/usr/bin/systemd-analyze", Need::Test, "reads the packaged units"),
     package("jq", "/usr/bin/jq", Need::Test, "a JSON parser nobody here wrote"),
     package("chromium", "/usr/bin/chromium", Need::Browser, "opens the web pages"),
     package(

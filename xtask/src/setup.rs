@@ -11,6 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+/// What a server needs: it runs, and builds images.
+pub const SERVER: &[Need] = &[Need::Run, Need::Images];
 /// What each command needs.
 pub const DEMO: &[Need] = &[Need::Run, Need::Images, Need::Lab];
 /// The tests without a browser.
@@ -22,15 +24,16 @@ pub const BENCH: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Nee
 /// Everything.
 pub const ALL: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Bench];
 
-/// `setup [--check] [--for demo|test|bench]`
+/// `setup [--check] [--for server|demo|test|bench]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let check = arguments.flag("--check");
     let needs = match arguments.option("--for")?.as_deref() {
         None => ALL,
+        Some("server") => SERVER,
         Some("demo") => DEMO,
         Some("test") => BROWSER,
         Some("bench") => BENCH,
-        Some(other) => bail!("--for {other}: demo, test or bench"),
+        Some(other) => bail!("--for {other}: server, demo, test or bench"),
     };
     arguments.done()?;
     if !check {

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rackwright_common::OperationId;
 use rackwright_common::bmc::BmcOutcome;
 use rackwright_region::model::operation::{Operation, OperationDetail};
+use reqwest::Method;
 use std::time::{Duration, Instant};
 
 /// How long a region may be away while we wait; another one, or the same again, goes on with the operation.
@@ -113,7 +114,9 @@ async fn follow(console: &Console, id: OperationId, timeout: Option<Duration>) -
     let until = timeout.map(|t| Instant::now() + t);
     let mut heard = Instant::now();
     loop {
-        match console.client.get::<OperationDetail>(&format!("/operations/{id}?wait=2")).await {
+        // Sent once: what to do without an answer is decided here, and shown in the bar.
+        let request = console.client.request(Method::GET, &format!("/operations/{id}?wait=2"));
+        match console.client.send::<OperationDetail>(request).await {
             Ok(detail) => {
                 heard = Instant::now();
                 draw(&bar, &detail);

@@ -1,5 +1,6 @@
 //! The daemons: `up`, `region`, `rack`.
 
+mod notify;
 mod postgres;
 mod rack;
 mod region;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use rackwright_region::app::App;
 use serde::de::DeserializeOwned;
+use std::io::IsTerminal;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +29,9 @@ fn router(app: &App) -> Router {
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Colours are for people; a journal would keep them as rubbish.
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
 /// A token that is cancelled by SIGTERM or Ctrl-C.
@@ -73,4 +77,51 @@ fn block_on(run: impl Future<Output = Result<()>>) -> Result<()> {
     // Two versions of the TLS library's back end may be linked; ours is ring. A second call changes nothing.
     drop(rustls::crypto::ring::default_provider().install_default());
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use rackwright_rack::config::RackConfig;
+    use rackwright_region::config::RegionConfig;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use std::collections::BTreeSet;
+
+    /// The example with every key in force: those that stand behind `#` without a space.
+    fn example<T: DeserializeOwned>(name: &str) -> (toml::Table, T) {
+        let path = format!("{}/../packaging/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text: String = std::fs::read_to_string(path)
+            .unwrap()
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key) if !key.is_empty() && !key.starts_with(' ') => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let table: toml::Table = text.parse().unwrap();
+        (table.clone(), table.try_into().unwrap())
+    }
+
+    fn keys(value: &serde_json::Value) -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    /// Every key is there, and says its default where it has one.
+    fn complete<T: Serialize + DeserializeOwned + Default>(name: &str, examples: &[&str]) {
+        let (table, read) = example::<T>(name);
+        let defaults = serde_json::to_value(T::default()).unwrap();
+        let read = serde_json::to_value(&read).unwrap();
+        assert_eq!(keys(&read), keys(&defaults));
+        let written: BTreeSet<String> = table.keys().cloned().collect();
+        assert_eq!(written, keys(&defaults), "{name} names every key");
+        for key in written.iter().filter(|key| !examples.contains(&key.as_str())) {
+            assert_eq!(read[key], defaults[key], "{name}: {key}");
+        }
+    }
+
+    #[test]
+    fn the_packaged_examples_name_every_setting_with_its_default() {
+        complete::<RegionConfig>("region.toml", &["tls", "stream_address"]);
+        complete::<RackConfig>("rack.toml", &["name", "interfaces", "regions", "local_store"]);
+    }
 }

@@ -242,7 +242,8 @@ fn reachable(folder: &Path) -> Result<()> {
 
 fn as_owner(program: &Path, owner: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
-    command.stdin(Stdio::null()).current_dir("/");
+    // PostgreSQL would report itself to our service manager.
+    command.stdin(Stdio::null()).current_dir("/").env_remove("NOTIFY_SOCKET");
     if let Some((uid, gid)) = owner {
         command.uid(uid).gid(gid);
     }

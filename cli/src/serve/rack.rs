@@ -1,6 +1,6 @@
 //! `rackwright rack run`: a rack controller.
 
-use super::{block_on, load_config, until_signalled};
+use super::{block_on, load_config, notify, until_signalled};
 use anyhow::Result;
 use rackwright_rack::config::RackConfig;
 use std::path::PathBuf;
@@ -20,6 +20,8 @@ impl RackArgs {
         let config: RackConfig = load_config(file, "RACKWRIGHT_RACK_")?;
         block_on(async {
             let cancel = until_signalled()?;
+            let (interfaces, port) = (config.interfaces.clone(), config.http_port);
+            tokio::spawn(notify::tell(move || notify::on_interfaces(&interfaces, port), cancel.clone()));
             rackwright_rack::daemon::run(config, cancel).await?;
             Ok(())
         })

@@ -1,6 +1,6 @@
 //! `rackwright region`: a region controller.
 
-use super::{block_on, load_config, router, until_signalled};
+use super::{block_on, load_config, notify, router, until_signalled};
 use anyhow::Result;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::daemon::Region;
@@ -21,6 +21,8 @@ impl RegionArgs {
         let config: RegionConfig = load_config(file, "RACKWRIGHT_REGION_")?;
         block_on(async {
             let cancel = until_signalled()?;
+            let address = notify::local(config.listen);
+            tokio::spawn(notify::tell(move || vec![address], cancel.clone()));
             let region = Region::open(config).await?;
             let pages = router(region.app());
             region.run(pages, cancel).await?;

@@ -1,22 +1,24 @@
 //! `rackwright up`: everything on one box.
 
 use super::postgres::Postgres;
-use super::{block_on, router, until_signalled};
+use super::{block_on, notify, router, until_signalled};
 use anyhow::{Context, Result, bail};
 use rackwright_rack::config::RackConfig;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::daemon::Region;
+use rackwright_region::door::{Own, TlsFiles, TlsSetting};
 use rackwright_region::lifecycle::Timing;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Runs a private PostgreSQL, a region and a rack on this box.
 #[derive(Debug, clap::Args)]
 pub struct UpArgs {
-    /// Interface that machines are on; it must have an IPv4 address. May be given several times.
-    #[arg(long = "interface", required = true)]
+    /// Interface that machines are on; it must have an IPv4 address. May be given several times; in the variable
+    /// separated by commas.
+    #[arg(long = "interface", required = true, env = "RACKWRIGHT_UP_INTERFACES", value_delimiter = ',')]
     interfaces: Vec<String>,
     /// Folder for everything that is kept.
     #[arg(long, default_value = "/var/lib/rackwright")]
@@ -24,6 +26,16 @@ pub struct UpArgs {
     /// Where REST API and web pages are served.
     #[arg(long, default_value = "0.0.0.0:5240")]
     listen: SocketAddr,
+    /// Certificate for HTTPS at the same port, PEM; one of the site's own authority (`ca/ca.pem` in the data folder) when
+    /// absent.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Answer nothing in plain HTTP.
+    #[arg(long)]
+    https_only: bool,
     /// Where racks on other boxes connect.
     #[arg(long, default_value = "0.0.0.0:5241")]
     stream_listen: SocketAddr,
@@ -72,7 +84,9 @@ impl UpArgs {
         let rack = self.rack(data);
         region.ca().issue_rack(&rack.name)?.save(&rack.certificates)?;
         let pages = router(region.app());
-        tokio::spawn(announce(self.listen, data.join("admin.token"), started, cancel.clone()));
+        let address = notify::local(self.listen);
+        tokio::spawn(notify::tell(move || vec![address], cancel.clone()));
+        tokio::spawn(announce(address, self.https_only, data.to_owned(), started, cancel.clone()));
         let (stop_region, stop_rack) = (cancel.child_token(), cancel.child_token());
         // What ends first ends all: the supervisor starts a clean whole. PostgreSQL alone may end and come back.
         tokio::select! {
@@ -88,6 +102,8 @@ impl UpArgs {
             data: data.to_owned(),
             database_url: postgres.url("rackwright"),
             listen: self.listen,
+            tls: Some(self.tls()),
+            plain_http: !self.https_only,
             stream_listen: self.stream_listen,
             serve_new_networks: true,
             timing: Timing {
@@ -97,6 +113,15 @@ impl UpArgs {
                 bmc_patience_seconds: self.bmc_patience_seconds,
             },
             ..RegionConfig::default()
+        }
+    }
+
+    fn tls(&self) -> TlsSetting {
+        match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                TlsSetting::Files(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+            }
+            _ => TlsSetting::Own(Own::Own),
         }
     }
 
@@ -121,21 +146,25 @@ fn host_name() -> String {
 }
 
 /// Says once where everything is, as soon as it is served.
-async fn announce(listen: SocketAddr, token: PathBuf, started: Instant, cancel: CancellationToken) {
-    let ip = if listen.ip().is_unspecified() { [127, 0, 0, 1].into() } else { listen.ip() };
-    let address = SocketAddr::new(ip, listen.port());
-    while tokio::net::TcpStream::connect(address).await.is_err() {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
-        }
+async fn announce(
+    address: SocketAddr,
+    https_only: bool,
+    data: PathBuf,
+    started: Instant,
+    cancel: CancellationToken,
+) {
+    tokio::select! {
+        () = cancel.cancelled() => return,
+        () = notify::until_served(|| vec![address]) => {}
     }
+    let scheme = if https_only { "https" } else { "http" };
+    let in_data = |name: &str| data.join(name).display().to_string();
     println!("Rackwright is ready after {:.1} s.", started.elapsed().as_secs_f64());
-    println!(
-        "  web page  http://{address}/   (user admin, password in {})",
-        token.with_file_name("admin.password").display()
-    );
-    println!("  API token {}", token.display());
+    println!("  web page  {scheme}://{address}/   (user admin, password in {})", in_data("admin.password"));
+    println!("  API token {}", in_data("admin.token"));
+    if !https_only {
+        println!("  https     at the same port; the authority's certificate is {}", in_data("ca/ca.pem"));
+    }
 }
 
 /// Refuses early what would fail late.

@@ -155,6 +155,8 @@ pub const GROUPS: &[Group] = &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
             Step::EndToEnd { name: "outages" },
+            // Of the programs that were built for these tests.
+            Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
             Step::EndToEnd { name: "e2e" },
         ],
         limit: Duration::from_secs(40 * MINUTE),
