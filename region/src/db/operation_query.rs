@@ -228,7 +228,7 @@ impl RunRow {
 }
 
 /// Parameters as people may see them: what is sealed stays so.
-fn readable(mut parameters: serde_json::Value) -> serde_json::Value {
+pub(super) fn readable(mut parameters: serde_json::Value) -> serde_json::Value {
     for value in parameters.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
         if value.is_object() {
             *value = "(secret)".into();
