@@ -503,3 +503,29 @@ async fn the_overview_leads_to_what_needs_a_person() {
     let page = get(&site, &cookie, "/").await.text;
     assert!(page.contains("build-02") && !page.contains("#do-test"), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_sorts_the_list_and_a_filter_keeps_the_order() {
+    let site = Site::start("127.0.0.1:0").await;
+    let (cookie, _) = log_in(&site, "vera").await;
+    let names = |page: &Reply| -> Vec<String> {
+        page.text
+            .split("class=\"name\">")
+            .skip(1)
+            .map(|rest| rest.split('<').next().unwrap().to_owned())
+            .collect()
+    };
+    let page = get(&site, &cookie, "/machines?sort=-memory").await;
+    assert_eq!(names(&page)[..3], ["gpu-01", "gpu-02", "build-01"]);
+    assert!(
+        page.text.contains("aria-sort=\"descending\"><a href=\"/machines?sort=memory\">Memory"),
+        "{}",
+        page.text
+    );
+    let page = get(&site, &cookie, "/machines?q=pool%3Aresearch&sort=-name").await;
+    assert_eq!(names(&page), ["gpu-02", "gpu-01", "ceph-03", "ceph-02", "ceph-01"]);
+    assert!(page.text.contains("<input type=\"hidden\" name=\"sort\" value=\"-name\">"), "{}", page.text);
+    let wrong = get(&site, &cookie, "/machines?sort=colour").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("Machines can be sorted by name, status"), "{}", wrong.text);
+}

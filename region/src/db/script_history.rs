@@ -1,6 +1,7 @@
 //! Versions of scripts and their runs over all machines. What is read is bounded: the end of the table of runs.
 
 use super::DbError;
+use super::operation_query::readable;
 use crate::model::script::ScriptRun;
 use crate::model::script_history::{ScriptResults, ScriptVersion, SiteRun};
 use rackwright_common::OperationId;
@@ -22,11 +23,11 @@ pub async fn versions(conn: &mut PgConnection, name: &str) -> Result<Vec<ScriptV
 pub async fn runs(conn: &mut PgConnection, name: &str, limit: i64) -> Result<Vec<SiteRun>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT r.id, r.machine_id, m.hostname, r.operation_id, r.name, r.script_type, r.hardware_type, r.target, r.status,
-                r.exit_code, r.results, r.suppressed, coalesce(w.payload -> 'parameters', '{}') AS "parameters!", w.attempt AS boots, w.error,
-                r.started_at, r.ended_at, s.version
-         FROM script_run r JOIN machine m ON m.id = r.machine_id JOIN script s ON s.id = r.script_id
-              JOIN work_item w ON w.id = r.work_item_id
-         WHERE r.name = $1 ORDER BY r.id DESC LIMIT $2"#,
+                  r.exit_code, r.results, r.suppressed, coalesce(w.payload -> 'parameters', '{}') AS "parameters!",
+                  w.attempt AS boots, w.error, r.started_at, r.ended_at, s.version
+           FROM script_run r JOIN machine m ON m.id = r.machine_id JOIN script s ON s.id = r.script_id
+                JOIN work_item w ON w.id = r.work_item_id
+           WHERE r.name = $1 ORDER BY r.id DESC LIMIT $2"#,
         name,
         limit
     )
@@ -46,7 +47,7 @@ pub async fn runs(conn: &mut PgConnection, name: &str, limit: i64) -> Result<Vec
                 exit_code: r.exit_code,
                 results: r.results,
                 suppressed: r.suppressed,
-                parameters: super::operation_query::readable(r.parameters),
+                parameters: readable(r.parameters),
                 boots: r.boots,
                 error: r.error,
                 started_at: r.started_at.map(Into::into),

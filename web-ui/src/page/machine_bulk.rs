@@ -121,10 +121,8 @@ async fn carry_out(
             action::deploy(app, actor, id, request).await.map(drop)
         }
         Verb::Commission => {
-            let request = CommissionRequest {
-                tests: fields.ticked("no_tests").then(Vec::new),
-                ..CommissionRequest::default()
-            };
+            let tests = fields.ticked("no_tests").then(Vec::new);
+            let request = CommissionRequest { tests, ..CommissionRequest::default() };
             action::commission(app, actor, id, request).await.map(drop)
         }
         Verb::Test => action::test(app, actor, id, TestRequest::default()).await.map(drop),
