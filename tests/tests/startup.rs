@@ -101,7 +101,8 @@ fn postgres_14() -> u16 {
             }
             greeting.extend(b"Z\0\0\0\x05I");
             stream.write_all(&greeting).unwrap();
-            stream.read(&mut [0; 4096]).ok();
+            // Until the client hangs up: to close with its next message unread would cut off the greeting.
+            std::io::copy(&mut stream, &mut std::io::sink()).ok();
         }
     });
     port
