@@ -208,7 +208,7 @@ mod tests {
             uuid: uuid.map(Uuid::from_u128),
             interfaces: vec![HostInterface { mac: Mac([2, 0, 0, 0, 0, last]), address: None }],
             boot: BootDecision::Local,
-            secure_boot: false,
+            secure_boot: Some(false),
         }
     }
 

@@ -251,5 +251,8 @@ async fn a_failure_without_a_recorded_console_has_none() {
     world.until(&id, "failed-deployment").await;
     let page = world.site.get(&format!("/operations?machine={id}&status=failed")).await.expect(200);
     let detail = world.site.get(&format!("/operations/{}", page["items"][0]["id"])).await.expect(200);
-    assert_eq!((&detail["error"], &detail["console_tail"]), (&json!("no disk"), &json!([])));
+    assert_eq!(
+        (&detail["error"], &detail["console_tail"]),
+        (&json!("debian-12@1 could not be installed: no disk"), &json!([]))
+    );
 }

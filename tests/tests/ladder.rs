@@ -1,8 +1,6 @@
 //! BMCs that lie, refuse, or are gone: the ladder is climbed to its end, and the machine rests in a status that says
 //! what to do. The machines themselves never boot, so this needs no more than their BMCs.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-
 use rackwright_lab::Machine;
 use rackwright_tests::site::Site;
 use serde_json::Value;
