@@ -42,7 +42,7 @@ fn cannot_boot(machine: &MachineHandle) -> bool {
 #[test]
 fn a_machine_pulled_and_reset_in_mid_write_is_deployed_and_one_that_never_reports_is_not() {
     let machines = vec![Machine::bios("m1").with_ipmi_sim(11)];
-    let mut site = Site::new("trbday", machines, &["--agent-silence-seconds", "45"]).unwrap();
+    let mut site = Site::new("e2eday", machines, &["--agent-silence-seconds", "30"]).unwrap();
     site.start().unwrap();
     site.load_images(&["bootloaders", "ephemeral", "debian-12"]).unwrap();
     for setting in ["ephemeral_kernel_arguments", "installed_kernel_arguments"] {

@@ -70,7 +70,7 @@ pub enum Step {
     },
     /// One integration test of `rackwright-tests`, when it exists.
     EndToEnd {
-        /// The file `tests/tests/<name>.rs`.
+        /// The file `tests/tests/<name>.rs` or `tests/tests/<name>/main.rs`.
         name: &'static str,
     },
 }
@@ -154,12 +154,9 @@ pub const GROUPS: &[Group] = &[
         steps: &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
-            Step::EndToEnd { name: "startup" },
-            Step::EndToEnd { name: "outages" },
+            Step::EndToEnd { name: "controller" },
             // Of the programs that were built for these tests.
             Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
-            Step::EndToEnd { name: "damage" },
-            Step::EndToEnd { name: "ladder" },
             Step::EndToEnd { name: "troubles" },
             Step::EndToEnd { name: "e2e" },
         ],
@@ -190,7 +187,7 @@ impl Step {
             Self::Cargo { .. } | Self::Tests { .. } => true,
             Self::Xtask { when, .. } => workspace().join(when).exists(),
             Self::Integration { folders } => folders.iter().any(|folder| has_integration_tests(folder)),
-            Self::EndToEnd { name } => workspace().join(format!("tests/tests/{name}.rs")).exists(),
+            Self::EndToEnd { name } => integration_tests("tests").iter().any(|test| test == name),
         }
     }
 

@@ -110,7 +110,7 @@ fn postgres_14() -> u16 {
 
 #[test]
 fn a_box_that_cannot_be_a_controller_is_told_why() {
-    let site = Site::new("trbstart", Vec::new(), &[]).unwrap();
+    let site = Site::new("e2estart", Vec::new(), &[]).unwrap();
     let data = site.data();
     let up = |more: &[&str]| {
         let mut command = site.rackwright(&["up", "--data"]);

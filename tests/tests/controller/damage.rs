@@ -81,7 +81,7 @@ fn until_noticed(site: &Site, image: &Image, doubting: bool) {
 
 #[test]
 fn a_damaged_image_is_never_given_whole_is_named_and_is_mended_by_loading_it_again() {
-    let site = Site::new("trbdamage", Vec::new(), &[]).unwrap();
+    let site = Site::new("e2edamage", Vec::new(), &[]).unwrap();
     site.start().unwrap();
     site.load_images(&["ephemeral"]).unwrap();
     let image = image(&site);

@@ -22,7 +22,7 @@ fn a_bmc_that_lies_refuses_or_is_gone_ends_in_a_sentence_that_says_what_to_do() 
         machine("stubborn", 15),
     ];
     let patience = ["--boot-seconds", "6", "--bmc-patience-seconds", "20"];
-    let site = Site::new("trbladder", machines, &patience).unwrap();
+    let site = Site::new("e2eladder", machines, &patience).unwrap();
     site.start().unwrap();
     site.load_images(&["ephemeral"]).unwrap();
 

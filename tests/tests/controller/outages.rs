@@ -44,7 +44,7 @@ fn next_postmaster(site: &Site, before: &ProcessId) -> ProcessId {
 
 #[test]
 fn a_database_that_dies_or_hangs_is_started_again_and_nobody_is_told_nonsense() {
-    let site = Site::new("trbpg", Vec::new(), &[]).unwrap();
+    let site = Site::new("e2epg", Vec::new(), &[]).unwrap();
     site.start().unwrap();
     site.ask(&["pool", "create", "before"]).unwrap();
     let first = postmaster(&site.data().join("postgres/data")).unwrap();
@@ -151,7 +151,7 @@ fn a_full_disk_is_named_takes_no_promise_and_all_goes_on_when_there_is_room() {
     let mut plan = LabPlan::with_machines(Vec::new());
     let nic = HostNic { name: "eth0".to_owned(), vlan: BOOT_VLAN.to_owned(), addresses: Vec::new() };
     plan.hosts.push(Host { name: "client".to_owned(), nics: vec![nic] });
-    let site = Site::with_plan("trbfull", plan, &[]).unwrap().on_small_disk(400);
+    let site = Site::with_plan("e2efull", plan, &[]).unwrap().on_small_disk(400);
     site.start().unwrap();
     let leases = || std::fs::read_to_string(site.data().join("rack/dhcp/leases.jsonl")).unwrap();
 
