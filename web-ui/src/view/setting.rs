@@ -57,7 +57,7 @@ fn text(value: &Value, between: &str) -> String {
 /// A setting that is a list of words.
 pub const LISTS: [&str; 3] = ["default_tests", "upstream_dns", "ntp_servers"];
 /// A setting that is yes or no.
-pub const SWITCHES: [&str; 3] = ["enlist", "auto_commission", "router_advertisements"];
+pub const SWITCHES: [&str; 4] = ["enlist", "auto_commission", "router_advertisements", "record_consoles"];
 
 fn form(csrf: &str, s: &Settings, images: &[Image]) -> Form {
     let map = s.to_map();
@@ -113,6 +113,11 @@ fn form(csrf: &str, s: &Settings, images: &[Image]) -> Form {
             "router_advertisements",
             "Racks answer router solicitations, which saves old iPXE 13 s where no router does",
             s.router_advertisements,
+        ),
+        Field::check(
+            "record_consoles",
+            "Racks record a machine's serial console through its BMC while an operation works on it",
+            s.record_consoles,
         ),
     ];
     Form::new("settings", "/settings", csrf, fields)

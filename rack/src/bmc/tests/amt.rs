@@ -103,6 +103,9 @@ fn serve(answer: Vec<u8>) -> SocketAddr {
             let mut buffer = [0; 4096];
             drop(stream.read(&mut buffer));
             drop(stream.write_all(&answer));
+            // To close with bytes unread would reset the connection, and the answer be lost with it.
+            drop(stream.shutdown(Shutdown::Write));
+            std::thread::spawn(move || drop(std::io::copy(&mut stream, &mut std::io::sink())));
         }
     });
     address
