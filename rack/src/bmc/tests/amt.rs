@@ -1,7 +1,7 @@
 //! The AMT driver against the simulated device, and against servers that are no AMT device at all.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 
 use rackwright_amt::digest::Login;
