@@ -86,13 +86,16 @@ type Part = (&'static str, Result<(), RackError>);
 
 /// Runs a rack until cancelled.
 pub async fn run(config: RackConfig, cancel: CancellationToken) -> Result<(), RackError> {
-    run_with(config, Arc::new(BmcQueues::new()), cancel).await
+    let consoles = Consoles::new();
+    let queues = BmcQueues::new().beside(Arc::new(consoles.clone()));
+    run_with(config, Arc::new(queues), consoles, cancel).await
 }
 
-/// Runs a rack whose tasks are done by `runner`.
+/// Runs a rack whose tasks are done by `runner`, beside `consoles`.
 pub async fn run_with(
     config: RackConfig,
     runner: Arc<dyn TaskRunner>,
+    consoles: Consoles,
     cancel: CancellationToken,
 ) -> Result<(), RackError> {
     config.check().map_err(RackError::Config)?;
@@ -123,7 +126,7 @@ pub async fn run_with(
         journal: journal.clone(),
         runner,
         hub,
-        consoles: Consoles::new(),
+        consoles,
         instance: Uuid::new_v4(),
     };
     let surroundings =

@@ -14,6 +14,7 @@ use rackwright_link::{
     snapshot_message,
 };
 use rackwright_rack::RackConfig;
+use rackwright_rack::console::Consoles;
 use rackwright_rack::daemon::run_with;
 use rackwright_rack::link::TaskRunner;
 use std::path::{Path, PathBuf};
@@ -120,7 +121,7 @@ async fn a_rack_serves_what_a_region_said_also_when_the_region_is_gone_and_the_r
         tokio::spawn(async move { serve_on(listener, &credentials, region, cancel).await.unwrap() });
 
     let stop = CancellationToken::new();
-    let rack = tokio::spawn(run_with(config.clone(), Arc::new(NoBmc), stop.clone()));
+    let rack = tokio::spawn(run_with(config.clone(), Arc::new(NoBmc), Consoles::new(), stop.clone()));
     let cached = || std::fs::read_dir(data.join("blobs")).map_or(0, Iterator::count);
     until(cached, |n| *n == 3).await;
     let base = format!("http://127.0.0.1:{HTTP}");
@@ -132,7 +133,7 @@ async fn a_rack_serves_what_a_region_said_also_when_the_region_is_gone_and_the_r
     stop.cancel();
     rack.await.unwrap().unwrap();
     let stop = CancellationToken::new();
-    let rack = tokio::spawn(run_with(config, Arc::new(NoBmc), stop.clone()));
+    let rack = tokio::spawn(run_with(config, Arc::new(NoBmc), Consoles::new(), stop.clone()));
     until(|| std::net::TcpStream::connect(("127.0.0.1", HTTP)).is_ok(), |there| *there).await;
     let (_, script) = curl(dir.path(), &[&format!("{base}/boot/ipxe?mac={MAC}")]).await;
     assert!(String::from_utf8(script).unwrap().contains("node-1"));
@@ -157,11 +158,14 @@ async fn a_rack_that_cannot_start_says_what_to_do() {
         interfaces: vec!["lo".to_owned()],
         ..RackConfig::default()
     };
-    let error = run_with(config, Arc::new(NoBmc), CancellationToken::new()).await.unwrap_err();
+    let error =
+        run_with(config, Arc::new(NoBmc), Consoles::new(), CancellationToken::new()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the rack's certificate cannot be used: run `rackwright rack enroll TOKEN`"
     );
-    let error = run_with(RackConfig::default(), Arc::new(NoBmc), CancellationToken::new()).await.unwrap_err();
+    let error = run_with(RackConfig::default(), Arc::new(NoBmc), Consoles::new(), CancellationToken::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "rack.toml: `name` is empty: give the rack the name it was enrolled with");
 }

@@ -190,6 +190,28 @@ async fn a_console_is_recorded_whole_and_by_the_next_rack_after_the_first_was_ki
 }
 
 #[tokio::test]
+async fn a_console_that_writes_without_a_pause_is_kept() {
+    let bmc = Bmc::start(true);
+    let folder = tempfile::tempdir().unwrap();
+    let mut rack = Rack::start(folder.path(), bmc.endpoint());
+    let mut serial = bmc.serial();
+    rack.hears_ticks(&mut serial).await;
+    // Longer than the simulator keeps a session on which no command comes.
+    let mut written = String::new();
+    for n in 0..400 {
+        let line = format!("line {n}\r\n");
+        serial.write_all(line.as_bytes()).unwrap();
+        written.push_str(&line);
+        sleep(Duration::from_millis(100)).await;
+        rack.heard.extend(rack.consoles.take());
+    }
+    let text = rack.hears("line 399\r\n").await;
+    assert!(text.ends_with(&written), "{text}");
+    let sessions: std::collections::BTreeSet<_> = rack.heard.iter().map(|chunk| chunk.session).collect();
+    assert_eq!(sessions.len(), 1, "one recording");
+}
+
+#[tokio::test]
 async fn an_operator_at_the_console_is_not_put_out() {
     let bmc = Bmc::start(true);
     let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rackwright_common::bmc::{Bmc, BmcAction, BmcEndpoint, BmcError, BmcOrder, BmcOutcome, DriverKind};
-use rackwright_common::id::Fence;
+use rackwright_common::id::{Fence, MachineId};
 use tokio::time::timeout;
 use tracing::{debug, info};
 
@@ -27,6 +27,12 @@ pub use manual::ManualDriver;
 
 /// Longest time one order may take once it is its turn.
 pub const ORDER_WITHIN: Duration = Duration::from_secs(90);
+
+/// Who holds sessions with BMCs beside the drivers, and gives them back for a command: some BMCs have very few.
+pub trait GiveWay: Send + Sync {
+    /// Asks for the session with this machine's BMC. False when there is none.
+    fn give_way(&self, machine: &MachineId) -> bool;
+}
 
 /// What makes two orders go to the same BMC.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -93,6 +99,12 @@ impl BmcQueues {
             DriverKind::Manual => self.manual = driver,
         }
         self
+    }
+
+    /// The same with drivers whose sessions go before those of somebody else on this rack.
+    #[must_use]
+    pub fn beside(self, other: Arc<dyn GiveWay>) -> Self {
+        self.with_driver(DriverKind::Ipmi, Arc::new(IpmiDriver::default().beside(other)))
     }
 
     /// The same with another limit than [`ORDER_WITHIN`] for one order.

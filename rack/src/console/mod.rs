@@ -1,7 +1,7 @@
 //! Machines' serial consoles, recorded through their BMCs for as long as regions wish it.
 //!
-//! What holds: each console has a task and a BMC session of its own, so that no power command waits for it; one that
-//! somebody else has is asked for again and never taken; what regions do not take in time is lost from the oldest on,
+//! What holds: each console has a task and a BMC session of its own, so that no power command waits for it, and gives that back
+//! to a BMC which has too few; one that somebody else has is asked for again and never taken; what regions do not take in time is lost from the oldest on,
 //! and the offset of the next piece says how much. Wishes hold passwords: they live in memory, are told to nobody, and
 //! end when no region has repeated them for [`FORGOTTEN_AFTER`]. Left out: typing, and consoles behind other protocols
 //! than IPMI.
@@ -11,6 +11,7 @@ mod tape;
 
 pub use record::ConsoleTiming;
 
+use crate::bmc::GiveWay;
 use crate::state::{Journal, World};
 use rackwright_common::MachineId;
 use rackwright_common::bmc::{BmcEndpoint, DriverKind};
@@ -100,13 +101,20 @@ impl Consoles {
     }
 
     /// Does something with a machine's tape.
-    fn with_tape(&self, machine: &MachineId, act: impl FnOnce(&mut Tape)) {
+    fn with_tape<T>(&self, machine: &MachineId, act: impl FnOnce(&mut Tape) -> T) -> T {
         let mut tapes = self.lock();
-        act(tapes.by_machine.entry(machine.clone()).or_insert_with(|| Tape::new(machine.clone())));
+        act(tapes.by_machine.entry(machine.clone()).or_insert_with(|| Tape::new(machine.clone())))
     }
 
     fn lock(&self) -> MutexGuard<'_, Tapes> {
         self.tapes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl GiveWay for Consoles {
+    /// The console is asked for again later.
+    fn give_way(&self, machine: &MachineId) -> bool {
+        self.lock().by_machine.get(machine).is_some_and(Tape::give_way)
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn record(
             Err(error) => error,
         };
         let pause = match &error {
-            SolError::Taken => timing.taken,
+            SolError::Taken | SolError::GaveWay => timing.taken,
             SolError::NotOffered(_) => {
                 rack.tell(&machine, "not offered", &error.to_string());
                 timing.refused
@@ -91,10 +91,11 @@ async fn listen(
 ) -> Option<SolError> {
     let id = Uuid::new_v4();
     tracing::info!(machine.id = %machine, console.session = %id, "recording the console");
-    consoles.with_tape(machine, |tape| tape.begin(id, rack.clock.now(), Instant::now()));
+    let way = consoles.with_tape(machine, |tape| tape.begin(id, rack.clock.now(), Instant::now()));
     let ended = loop {
         tokio::select! {
             () = stop.cancelled() => break None,
+            () = way.notified() => break Some(SolError::GaveWay),
             read = session.read() => match read {
                 Ok(bytes) => consoles.with_tape(machine, |tape| tape.write(&bytes, Instant::now())),
                 Err(error) => break Some(error),

@@ -1,10 +1,12 @@
-//! What one console wrote and no region has yet: bounded, oldest lost first.
+//! What one console wrote and no region has yet: bounded, oldest lost first, without the agent's token.
 
 use rackwright_common::MachineId;
 use rackwright_common::link::ConsoleChunk;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,6 +19,39 @@ const PIECE: usize = 32 * 1024;
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
 /// However much comes, it is not held back for longer.
 const REPLAY_WITHIN: Duration = Duration::from_secs(5);
+
+/// What stands before the agent's token on the kernel's command line, which the kernel prints.
+const TOKEN: &[u8] = b"rackwright.token=";
+
+/// Takes the token out: whoever has it can speak for the machine's agent as long as this boot lasts.
+#[derive(Debug, Default)]
+struct Redactor {
+    /// The last characters, as many as [`TOKEN`] has.
+    last: Vec<u8>,
+    is_in_token: bool,
+}
+
+impl Redactor {
+    fn redact(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(bytes.len());
+        for &byte in bytes {
+            if self.is_in_token && byte.is_ascii_graphic() {
+                continue;
+            }
+            self.is_in_token = false;
+            kept.push(byte);
+            if self.last.len() == TOKEN.len() {
+                self.last.remove(0);
+            }
+            self.last.push(byte);
+            if self.last == TOKEN {
+                self.is_in_token = true;
+                kept.extend(b"(secret)");
+            }
+        }
+        kept
+    }
+}
 
 /// The present recording.
 #[derive(Debug)]
@@ -31,6 +66,9 @@ struct Recording {
     is_told: bool,
     /// The beginning of a character whose end has not come.
     cut: Vec<u8>,
+    redactor: Redactor,
+    /// A power command needs the session.
+    way: Arc<Notify>,
 }
 
 /// The tape of one machine.
@@ -47,19 +85,29 @@ impl Tape {
         Self { machine, recording: None, pieces: VecDeque::new(), kept: 0 }
     }
 
-    /// A recording begins.
-    pub(super) fn begin(&mut self, session: Uuid, at: OffsetDateTime, now: Instant) {
-        let recording =
-            Recording { session, at, length: 0, begun: now, heard: now, is_told: false, cut: Vec::new() };
-        self.recording = Some(recording);
+    /// A recording begins. What it gives is notified when the recording is to give way.
+    pub(super) fn begin(&mut self, session: Uuid, at: OffsetDateTime, now: Instant) -> Arc<Notify> {
+        let way = Arc::new(Notify::new());
+        self.recording = Some(Recording {
+            session,
+            at,
+            length: 0,
+            begun: now,
+            heard: now,
+            is_told: false,
+            cut: Vec::new(),
+            redactor: Redactor::default(),
+            way: way.clone(),
+        });
         self.push(String::new());
+        way
     }
 
     /// Characters have come.
     pub(super) fn write(&mut self, bytes: &[u8], now: Instant) {
         let Some(recording) = &mut self.recording else { return };
         recording.heard = now;
-        let text = decode(&mut recording.cut, bytes);
+        let text = decode(&mut recording.cut, &recording.redactor.redact(bytes));
         self.push(text);
         while self.kept > LIMIT {
             let Some(oldest) = self.pieces.pop_front() else { break };
@@ -109,6 +157,14 @@ impl Tape {
         }
         self.kept = 0;
         std::mem::take(&mut self.pieces).into()
+    }
+
+    /// Asks the recorder to give its session back; false when there is none.
+    pub(super) fn give_way(&self) -> bool {
+        if let Some(recording) = &self.recording {
+            recording.way.notify_one();
+        }
+        self.recording.is_some()
     }
 
     /// Nothing is recorded, and nothing waits.
@@ -228,6 +284,20 @@ mod tests {
         assert_eq!(bench.take(5001), [piece(1, 1, "\u{20ac}\u{fffd}b")]);
         bench.write([b'c'], 5002);
         assert_eq!(bench.take(5002), [piece(1, 8, "\u{fffd}c")]);
+    }
+
+    #[test]
+    fn the_agents_token_does_not_leave_the_rack_however_it_is_cut() {
+        let line = "[    0.0] Command line: initrd=x rackwrackwright.token=rwa1.1.3.5rW2-xs rackwright.machine=a\r\n";
+        let clean =
+            "[    0.0] Command line: initrd=x rackwrackwright.token=(secret) rackwright.machine=a\r\n";
+        for cut in 0..line.len() {
+            let mut bench = Bench::new();
+            bench.begin(1, 0);
+            bench.write(&line[..cut], 0);
+            bench.write(&line[cut..], 0);
+            assert_eq!(bench.take(5000), [piece(1, 0, clean)], "cut at {cut}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Recorders against our own BMC simulator, whose serial port is a socket of the test.
 
 use super::*;
-use rackwright_common::bmc::BmcSettings;
+use rackwright_common::bmc::{Bmc, BmcAction, BmcOutcome, BmcSettings, PowerState};
 use rackwright_common::clock::SystemClock;
 use rackwright_common::secret::Secret;
 use rackwright_common::snapshot::{BootDecision, HostInterface, HostView, Snapshot};
@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use tokio::time::sleep;
 
-use crate::bmc::IpmiTiming;
+use crate::bmc::{IpmiDriver, IpmiTiming};
 use rackwright_ipmi::command::boot::BootFlags;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 81);
@@ -56,6 +56,10 @@ struct Bench {
 
 impl Bench {
     fn start() -> Self {
+        Self::start_with(timing())
+    }
+
+    fn start_with(timing: ConsoleTiming) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind((ADDRESS, 0)).unwrap();
         let target = SerialTarget::Tcp(listener.local_addr().unwrap());
@@ -77,7 +81,7 @@ impl Bench {
         world.apply(snapshot(&endpoint.machine), true).unwrap();
         let journal = Journal::open(folder.path(), Arc::new(SystemClock)).unwrap();
         let (consoles, cancel) = (Consoles::new(), CancellationToken::new());
-        let rack = Surroundings::new(world, journal.clone(), Arc::new(SystemClock), timing());
+        let rack = Surroundings::new(world, journal.clone(), Arc::new(SystemClock), timing);
         tokio::spawn(run(consoles.clone(), rack, cancel.clone()));
         let heard = Vec::new();
         Self { consoles, journal, endpoint, serial, faults, cancel, bmc, heard, _folder: folder }
@@ -236,6 +240,26 @@ async fn a_bmc_that_was_away_is_recorded_anew() {
     bench.hears("two").await;
     let sessions: std::collections::BTreeSet<_> = bench.heard.iter().map(|c| c.session).collect();
     assert_eq!((sessions.len(), bench.text()), (2, "onetwo".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_gives_its_session_back_when_a_power_command_finds_none() {
+    let mut bench = Bench::start_with(ConsoleTiming { taken: Duration::from_secs(5), ..timing() });
+    bench.wish();
+    bench.print("recorded");
+    bench.hears("recorded").await;
+    // The simulator has eight sessions: others have the rest.
+    let mut others = Vec::new();
+    for _ in 0..7 {
+        others.push(bench.client().await);
+    }
+    let driver = IpmiDriver::new(timing().session).beside(Arc::new(bench.consoles.clone()));
+    let outcome = driver.perform(&bench.endpoint, BmcAction::Query).await;
+    assert_eq!(outcome, Ok(BmcOutcome::Power { state: PowerState::On }));
+    others.pop().unwrap().close().unwrap();
+    bench.print(" and again");
+    bench.hears("and again").await;
+    assert!(!bench.consoles.give_way(&MachineId::random()), "nothing is recorded there");
 }
 
 /// A BMC that nobody talks to.

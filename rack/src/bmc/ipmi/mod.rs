@@ -25,6 +25,12 @@ use tracing::{debug, warn};
 use connection::{CallError, Connection};
 pub use sol::{SolError, SolSession};
 
+use super::GiveWay;
+
+/// Time for a console to give its session back, and how often that is looked for.
+const GIVE_WAY_WITHIN: Duration = Duration::from_secs(5);
+const GIVE_WAY_LOOK: Duration = Duration::from_millis(300);
+
 /// How patient the driver is.
 #[derive(Debug, Clone, Copy)]
 pub struct IpmiTiming {
@@ -69,6 +75,7 @@ struct Sessions {
 pub struct IpmiDriver {
     timing: IpmiTiming,
     sessions: Arc<Mutex<Sessions>>,
+    beside: Option<Arc<dyn GiveWay>>,
 }
 
 impl std::fmt::Debug for IpmiDriver {
@@ -95,7 +102,14 @@ impl Bmc for IpmiDriver {
 impl IpmiDriver {
     /// A driver with its own patience.
     pub fn new(timing: IpmiTiming) -> Self {
-        Self { timing, sessions: Arc::default() }
+        Self { timing, sessions: Arc::default(), beside: None }
+    }
+
+    /// The same beside somebody who gives way when a BMC has too few sessions for both.
+    #[must_use]
+    pub fn beside(mut self, other: Arc<dyn GiveWay>) -> Self {
+        self.beside = Some(other);
+        self
     }
 
     /// An open session: the one kept from before if it still answers, or a new one.
@@ -106,9 +120,19 @@ impl IpmiDriver {
             return Ok(idle.connection);
         }
         let address = resolve(endpoint).await?;
-        Connection::open(address, login(endpoint, self.timing.session)?, self.timing.answer_within)
-            .await
-            .map_err(bmc_error)
+        let login = login(endpoint, self.timing.session)?;
+        let open = || Connection::open(address, login.clone(), self.timing.answer_within);
+        let mut opened = open().await;
+        if matches!(opened, Err(CallError::Session(SessionError::Full)))
+            && self.beside.as_ref().is_some_and(|other| other.give_way(&endpoint.machine))
+        {
+            let deadline = Instant::now() + GIVE_WAY_WITHIN;
+            while matches!(opened, Err(CallError::Session(SessionError::Full))) && Instant::now() < deadline {
+                sleep(GIVE_WAY_LOOK).await;
+                opened = open().await;
+            }
+        }
+        opened.map_err(bmc_error)
     }
 
     fn take_idle(&self, endpoint: &BmcEndpoint) -> Option<Idle> {

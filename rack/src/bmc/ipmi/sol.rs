@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout};
 use super::connection::{CallError, Connection};
 use super::{IpmiTiming, bmc_error, login, resolve};
 
-/// Without any traffic for this long the BMC is asked for a sign of life; it would end the session after 60 s (§6.12.15).
-const QUIET: Duration = Duration::from_secs(20);
+/// How often the BMC is asked for a sign of life. It ends a session after 60 s without traffic (§6.12.15), and OpenIPMI's
+/// after 30 s without a command, however many characters went over it.
+const SIGN: Duration = Duration::from_secs(60);
 /// Time for good-byes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Completion codes of Activate Payload (§24.1) that another try soon does not change: disabled, only without or only with
@@ -34,6 +35,9 @@ pub enum SolError {
     /// The login or the command failed.
     #[error(transparent)]
     Bmc(#[from] BmcError),
+    /// It was open, and a power command needed its session.
+    #[error("the BMC has too few sessions for commands and the console")]
+    GaveWay,
     /// It was open, and the BMC ended it.
     #[error("the BMC ended the console")]
     Ended,
@@ -42,7 +46,8 @@ pub enum SolError {
 /// An open serial console.
 pub struct SolSession {
     connection: Connection,
-    heard: Instant,
+    /// When to ask for the next sign of life.
+    due: Instant,
     /// A sign of life that has been asked for.
     asked: Option<RequestId>,
     answer_within: Duration,
@@ -66,7 +71,7 @@ impl SolSession {
                 connection.start_sol(grant);
                 Ok(Self {
                     connection,
-                    heard: Instant::now(),
+                    due: Instant::now() + SIGN,
                     asked: None,
                     answer_within: timing.answer_within,
                 })
@@ -83,22 +88,16 @@ impl SolSession {
     /// The next characters. Nothing is lost when the caller stops waiting and asks again.
     pub async fn read(&mut self) -> Result<Vec<u8>, SolError> {
         loop {
-            match self.connection.event_before(self.heard + QUIET).await {
-                Some(Event::SolData(data)) => {
-                    self.heard = Instant::now();
-                    return Ok(data);
-                }
+            match self.connection.event_before(self.due).await {
+                Some(Event::SolData(data)) => return Ok(data),
                 Some(Event::SolEnded) => return Err(SolError::Ended),
-                Some(Event::Answered { id, .. }) if Some(id) == self.asked => {
-                    self.heard = Instant::now();
-                    self.asked = None;
-                }
+                Some(Event::Answered { id, .. }) if Some(id) == self.asked => self.asked = None,
                 Some(Event::RequestFailed { id, error }) if Some(id) == self.asked => {
                     return Err(bmc_error(error.into()).into());
                 }
                 Some(_) => {}
                 None => {
-                    self.heard = Instant::now();
+                    self.due = Instant::now() + SIGN;
                     if self.asked.is_none() {
                         self.asked = Some(self.connection.ask(&GetDeviceId, self.answer_within));
                     }
