@@ -4,6 +4,9 @@ use super::measure::{Figures, Work};
 use super::{Report, peer};
 use std::fmt::Write;
 
+/// Statements that single requests take beside the rule: a walk's first page counts the machines, and once a minute a
+/// token's use is noted.
+const MORE_ONCE: u64 = 2;
 /// The list of 1,000 shall be so many times as quick as the peer's.
 const LIST_GOAL: f64 = 1000.0;
 /// One machine likewise.
@@ -20,13 +23,13 @@ impl Report {
             if usual == 0 {
                 missed.push(format!("{machines} machines, {}: no statement was seen", figures.work));
             }
-            if most > usual + 1 {
+            if most > usual + MORE_ONCE {
                 missed.push(format!(
                     "{machines} machines, {}: {usual} statements as a rule, but {most} once",
                     figures.work
                 ));
             }
-            let other = all().find(|(_, f)| f.work == figures.work && f.statements < usual);
+            let other = all().find(|(n, f)| f.work == figures.work && *n < machines && f.statements < usual);
             if let Some((fewer, f)) = other {
                 missed.push(format!(
                     "{}: {usual} statements per request with {machines} machines, {} with {fewer}",
@@ -175,7 +178,9 @@ mod tests {
 
     #[test]
     fn a_constant_number_of_statements_is_good() {
-        assert!(report(&[(100, 5, 5), (1000, 5, 6), (10_000, 5, 5)]).missed_counts().is_empty());
+        assert!(report(&[(100, 5, 5), (1000, 5, 7), (10_000, 5, 5)]).missed_counts().is_empty());
+        // Few machines are one page, which is a first page and counts them; of many pages most are not.
+        assert!(report(&[(100, 3, 3), (1000, 2, 3)]).missed_counts().is_empty());
     }
 
     #[test]
