@@ -92,7 +92,7 @@ async fn every_page_opens_without_complaint_and_fits_a_phone() {
 /// The pictures of the README: `RACKWRIGHT_SCREENSHOTS=docs/screenshots` writes them there anew; without it they go to
 /// the target folder, to look at.
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_of_the_two_main_pages() {
+async fn pictures_of_the_main_pages() {
     let folder = std::env::var_os("RACKWRIGHT_SCREENSHOTS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     with_browser(move |site, browser| {
@@ -108,6 +108,11 @@ async fn pictures_of_the_two_main_pages() {
                 std::fs::write(folder.join(format!("{name}{suffix}.png")), picture).unwrap();
             }
         }
+        Handle::current().block_on(site.add_fleet());
+        browser.prefer("light");
+        browser.open(&format!("{}/machines/m7d2qz", site.url));
+        browser.value("document.getElementById('comparison').scrollIntoView()");
+        std::fs::write(folder.join("comparison.png"), browser.picture()).unwrap();
     })
     .await;
 }
