@@ -120,6 +120,25 @@ impl Member {
         }
     }
 
+    /// Records that [`Member::restore`] makes the same rack of: what a log that has grown long is replaced by. They are
+    /// no reports; offers are not among them.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let bound = self.leases.iter().filter(|lease| lease.state != LeaseState::Offered);
+        let leases = bound.map(|lease| {
+            let (address, dynamic) = (lease.address, lease.expires == u64::MAX);
+            match (dynamic, self.numbers.get(&address)) {
+                (true, None) => Record::Kept { address, client: lease.client.clone() },
+                (_, number) => {
+                    let number = number.copied().unwrap_or(0);
+                    Record::Lease { number, lease: lease.clone(), seconds: 0, dynamic, epoch: None }
+                }
+            }
+        });
+        let contact = self.contact.map(|at| Record::Contact { at, boot: self.boot });
+        let number = self.next_number - 1;
+        leases.chain([Record::CaughtUp { number, change: self.learned }]).chain(contact)
+    }
+
     /// Takes a configuration, whose pools do not count, and the blocks that belong to it.
     pub fn configure(&mut self, config: Config, blocks: Vec<Block>) {
         self.fixed_only = config.clone();

@@ -229,6 +229,43 @@ fn it_goes_on_from_its_records_unless_its_box_was_off() {
 }
 
 #[test]
+fn its_records_written_anew_make_the_same_rack() {
+    let mut rack = rack();
+    rack.learn(NOW, &[block(1, 1)], &batch(1, 2, vec![keep(OTHERS_ADDRESS, 1)]));
+    for packet in [selecting(mac(2), OWN_ADDRESS), selecting(mac(9), FIXED)] {
+        assert!(is_acknowledged(&mut rack, &packet, NOW));
+    }
+    let again = Member::restore(OWN, Terms::default(), rack.records(), 1, NOW);
+    assert_eq!(again.leases().iter().collect::<Vec<_>>(), rack.leases().iter().collect::<Vec<_>>());
+    assert_eq!(again.records().collect::<Vec<_>>(), rack.records().collect::<Vec<_>>());
+    assert_eq!((again.learned(), rack.leases().len()), (2, 3));
+}
+
+#[test]
+fn damaged_packets_do_no_damage() {
+    let seeds = [
+        ipxe_bios().encode(548),
+        selecting(mac(1), OWN_ADDRESS).encode(548),
+        renewing(mac(1), OTHERS_ADDRESS).encode(548),
+        init_reboot(mac(1), OTHERS_ADDRESS).encode(548),
+    ];
+    let mut rack = rack();
+    rack.learn(NOW, &[block(1, 1)], &batch(1, 2, vec![keep(OTHERS_ADDRESS, 1)]));
+    let mut numbers = hostile::Numbers(0x5eed);
+    let mut answers = 0;
+    for round in 0..50_000usize {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        hostile::mutate(&mut bytes, &mut numbers);
+        let Ok(packet) = Packet::decode(&bytes) else { continue };
+        let answer = rack.respond(&packet, arrival(), NOW + round as u64 / 64);
+        answers += usize::from(!matches!(answer.outcome.action, Action::Silent(_)));
+    }
+    assert!(answers > 1_000, "the damage left too little to answer: {answers}");
+    assert!(rack.leases().len() <= 3, "{:?}", rack.leases());
+    assert!(rack.leases().get(OTHERS_ADDRESS).is_some_and(|l| l.client == ClientKey::ethernet(mac(1))));
+}
+
+#[test]
 fn a_row_goes_round_step_by_step() {
     let terms = Terms::default();
     let client = ClientKey::ethernet(mac(1));

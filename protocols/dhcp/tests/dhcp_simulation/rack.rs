@@ -13,6 +13,8 @@ use crate::database::{Down, Up};
 
 /// Records told in one message at most.
 const TELL: usize = 60;
+/// The log is written anew at a start when it is longer, records.
+const COMPACT: usize = 40;
 
 /// Something that came in.
 #[derive(Debug, Clone)]
@@ -40,13 +42,15 @@ pub struct Rack {
     /// How wrong its clock is, milliseconds.
     pub clock_error: i64,
     disk: Vec<Record>,
+    /// Those records of the log that regions are told, also when the log was written anew.
+    reports: Vec<Record>,
     blocks: Vec<Block>,
     unsynced: Vec<Record>,
     /// How many of `unsynced` the sync that runs now covers.
     syncing: usize,
     /// Replies, and how long the log has to be for each.
     waiting: Vec<(usize, Reply)>,
-    /// What of the log no region has acknowledged begins here.
+    /// What of the reports no region has acknowledged begins here.
     untold: usize,
     /// By the log that is on the disk.
     durable: HashMap<Ipv4Addr, ClientKey>,
@@ -78,6 +82,7 @@ impl Rack {
             synced_meanwhile: false,
             clock_error: 0,
             disk: Vec::new(),
+            reports: Vec::new(),
             blocks: Vec::new(),
             unsynced: Vec::new(),
             syncing: 0,
@@ -105,6 +110,9 @@ impl Rack {
             (terms.own_seconds, terms.others_seconds) = (u64::MAX, u64::MAX);
         }
         let mut member = Member::restore(self.number as RackId, terms, records, self.boot, clock);
+        if self.disk.len() > COMPACT {
+            self.disk = member.records().collect();
+        }
         member.configure(config(self.terms), self.blocks.clone());
         self.member = Some(member);
         self.life += 1;
@@ -167,7 +175,7 @@ impl Rack {
         self.heard = self.heard.max(Some(down.truly_sent_at));
         let stored = down.batch.stored;
         let told = |record: &Record| record.number().is_none_or(|number| number <= stored);
-        while self.disk.get(self.untold).is_some_and(told) {
+        while self.reports.get(self.untold).is_some_and(told) {
             self.untold += 1;
         }
         Effects { sync: self.write(records), ..Effects::default() }
@@ -177,8 +185,7 @@ impl Rack {
     pub fn up(&mut self, now: u64) -> Option<Up> {
         let clock = self.clock(now);
         let member = self.member.as_ref()?;
-        let numbered = |record: &&Record| record.number().is_some();
-        let records = self.disk[self.untold..].iter().filter(numbered).take(TELL).cloned().collect();
+        let records = self.reports[self.untold..].iter().take(TELL).cloned().collect();
         let low = std::mem::take(&mut self.low);
         Some(Up {
             rack: self.number,
@@ -210,6 +217,9 @@ impl Rack {
                 }
                 Record::Dropped { address } => drop(self.durable.remove(address)),
                 Record::Kept { .. } | Record::CaughtUp { .. } | Record::Contact { .. } => {}
+            }
+            if record.number().is_some() {
+                self.reports.push(record.clone());
             }
             self.disk.push(record);
         }
