@@ -218,6 +218,18 @@ impl Config {
         self.fixed.get(&address).is_some_and(|owners| !owners.iter().any(|o| Some(*o) == mac))
     }
 
+    /// Whether the address is fixed to anybody.
+    pub fn is_fixed(&self, address: Ipv4Addr) -> bool {
+        self.fixed.contains_key(&address)
+    }
+
+    /// Puts other pools in place of those of each subnet.
+    pub fn set_pools(&mut self, pools: impl Fn(&Subnet) -> Vec<Pool>) {
+        for subnet in &mut self.subnets {
+            subnet.pools = pools(subnet);
+        }
+    }
+
     /// The address that `mac` always gets in `subnet`.
     pub fn fixed_address(&self, mac: Option<MacAddr>, subnet: &Subnet) -> Option<Ipv4Addr> {
         let host = self.hosts.get(&mac?)?;

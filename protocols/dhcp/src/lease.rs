@@ -54,6 +54,7 @@ pub struct Leases {
     entries: BTreeMap<Ipv4Addr, Lease>,
     by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
     tokens: Option<Tokens>,
+    offers_held: bool,
 }
 
 /// The bucket that bounds how fast unknown clients are given addresses.
@@ -132,6 +133,12 @@ impl Leases {
         (live, runs().map(|p| size(p.first, p.last)).sum())
     }
 
+    /// Whether a client that holds an address outside of the pools is offered it again: set where other racks' leases
+    /// are in the table, and may be extended.
+    pub(crate) fn offer_held(&mut self, offer: bool) {
+        self.offers_held = offer;
+    }
+
     /// Whether somebody other than `client` holds the address.
     pub(crate) fn held_by_other(&self, address: Ipv4Addr, client: &ClientKey, now: u64) -> bool {
         self.entries.get(&address).is_some_and(|l| l.is_live(now) && !l.is_held_by(client, now))
@@ -148,13 +155,21 @@ impl Leases {
         server: Ipv4Addr,
         now: u64,
     ) -> Result<Ipv4Addr, NoAddress> {
-        let allowed = |address: Ipv4Addr| {
+        let free = |address: Ipv4Addr| {
             address != server
-                && subnets.iter().any(|s| s.is_dynamic(address))
                 && !config.fixed_to_other(address, mac)
                 && !self.held_by_other(address, client, now)
         };
-        let mut own: Vec<&Lease> = self.of_client(client).filter(|l| allowed(l.address)).collect();
+        let allowed = |address: Ipv4Addr| free(address) && subnets.iter().any(|s| s.is_dynamic(address));
+        let may_stay = |lease: &Lease| {
+            self.offers_held
+                && lease.state == LeaseState::Bound
+                && lease.is_held_by(client, now)
+                && subnets.iter().any(|s| s.has_client_address(lease.address))
+                && free(lease.address)
+        };
+        let mut own: Vec<&Lease> =
+            self.of_client(client).filter(|l| allowed(l.address) || may_stay(l)).collect();
         own.sort_by_key(|l| {
             (std::cmp::Reverse(l.is_live(now)), Some(l.address) != wish, std::cmp::Reverse(l.expires))
         });

@@ -1,11 +1,12 @@
 //! DHCPv4 for network boot, without sockets, clocks or files.
 //!
-//! Three layers, each usable alone:
+//! Four layers, each usable alone:
 //! - [`Packet`] and [`Options`]: the wire format (RFC 951, 2131, 2132, 3396). Decoding is lenient: one malformed
 //!   option is set aside and never costs the others, because firmware in the field sends strange things.
 //! - [`Client`]: what a packet says about the machine behind it (architecture, iPXE, UEFI HTTP boot, UUID).
 //! - [`respond`]: the server. A pure function of packet, configuration, leases and time that says what to send and
 //!   where, and which leases have to be durable before it is sent.
+//! - [`racks`]: several such servers on one link that never give one address to two clients.
 //!
 //! What holds: no bytes from the network make this crate panic or allocate without bound; an address is held from the
 //! moment it is offered; one address never has two holders while the clock does not run backwards.
@@ -18,6 +19,7 @@ mod lease;
 mod mac;
 mod options;
 mod packet;
+pub mod racks;
 mod relay;
 mod server;
 

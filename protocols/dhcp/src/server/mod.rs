@@ -94,6 +94,8 @@ pub enum Reason {
     NoSubnet,
     /// It is for another server.
     OtherServer,
+    /// Another rack answers this client first.
+    OtherRack,
     /// All addresses of the subnet's pools are held, or it has no pools.
     PoolEmpty,
     /// Too many clients not seen before.

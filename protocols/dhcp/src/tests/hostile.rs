@@ -5,23 +5,23 @@ use std::collections::HashMap;
 use super::*;
 
 /// xorshift64*: the tests need many numbers fast, and the same each time.
-pub(super) struct Numbers(pub(super) u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() >> 33) as usize % bound
     }
 }
 
 /// Changes some bytes, and sometimes the length.
-fn mutate(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
     for _ in 0..numbers.below(8) {
         // Most changes are in the options, where decoding branches.
         let from = if numbers.below(3) == 0 { 0 } else { 240.min(bytes.len() - 1) };

@@ -2,7 +2,7 @@
 //! own PXE and HTTP boot, BusyBox udhcpc 1.35, ISC dhclient 4.4).
 
 mod boot;
-mod hostile;
+pub(crate) mod hostile;
 mod lease;
 mod racks;
 mod relay;
