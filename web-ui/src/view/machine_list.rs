@@ -158,10 +158,12 @@ fn heads(query: &MachineQuery) -> Vec<Head> {
     let now = query.sort.as_deref().unwrap_or("name");
     let head = |(label, order, number, greatest): (&'static str, &'static str, bool, bool)| {
         let turned = format!("-{order}");
-        let sorted = match () {
-            () if now == order => "ascending",
-            () if now == turned => "descending",
-            () => "",
+        let sorted = if now == order {
+            "ascending"
+        } else if now == turned {
+            "descending"
+        } else {
+            ""
         };
         let next = match (sorted, greatest) {
             ("ascending", _) | ("", true) => turned,
