@@ -70,7 +70,7 @@ fn strangers_start_signed_and_go_on_as_their_firmware_lets_them() {
         let told = |e: &&Value| e["message"].as_str().is_some_and(|m| m.starts_with(file));
         events.iter().filter(told).count()
     };
-    assert_eq!(["shimx64.efi", "grubx64.efi", "snponly.efi"].map(fetched), [2, 2, 1], "{events:#?}");
+    assert_eq!(["shimx64.efi", "grubx64.efi", "ipxe.efi"].map(fetched), [2, 2, 1], "{events:#?}");
 }
 
 fn restart(site: &Site) {

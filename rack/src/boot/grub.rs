@@ -3,7 +3,7 @@
 //! This GRUB has no HTTP and can load no module: kernel and initial RAM disk come by TFTP, and it knows itself only by
 //! MAC. `/grub/grub.cfg` sends each machine to a file of its own, so that no machine sees another's token.
 
-use super::UNSIGNED_LOADER;
+use super::CHAINED_LOADER;
 use super::decide::{Script, decide, hyphens, kernel_arguments, printable, racks};
 use rackwright_common::Mac;
 use rackwright_common::link::BootStage;
@@ -40,7 +40,7 @@ pub fn script(snapshot: &Snapshot, mac: Mac, rack: &str, ipxe: bool) -> Script {
         write!(
             text,
             "if [ \"$lockdown\" != y ]; then
-  if chainloader (tftp,{server})/{UNSIGNED_LOADER}; then
+  if chainloader (tftp,{server})/{CHAINED_LOADER}; then
     boot
   fi
 fi
@@ -174,7 +174,7 @@ reboot
         let decision = || BootDecision::Ephemeral(ephemeral_boot());
         let [with, without] = [true, false].map(|ipxe| script(&snapshot(decision()), MAC, RACK, ipxe).text);
         let first = "if [ \"$lockdown\" != y ]; then
-  if chainloader (tftp,10.0.0.1)/snponly.efi; then
+  if chainloader (tftp,10.0.0.1)/ipxe.efi; then
     boot
   fi
 fi
