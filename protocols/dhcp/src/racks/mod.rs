@@ -1,5 +1,5 @@
 //! Several servers of one link that answer as one: who answers first, who may give which address, and when an address
-//! may have another holder. `docs/decisions/0005-dhcp-on-n-racks.md` has the argument; in short:
+//! may have another holder. `docs/decisions/0007-dhcp-on-n-racks.md` has the argument; in short:
 //!
 //! - Each dynamic address is in a [`Block`] that the regions granted to one rack, its *owner*. Only the owner gives it to
 //!   somebody new.
