@@ -14,7 +14,7 @@ use super::{IpmiTiming, bmc_error, login, resolve};
 
 /// How often the BMC is asked for a sign of life. It ends a session after 60 s without traffic (§6.12.15), and OpenIPMI's
 /// after 30 s without a command, however many characters went over it.
-const SIGN: Duration = Duration::from_secs(60);
+const SIGN: Duration = Duration::from_secs(12);
 /// Time for good-byes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Completion codes of Activate Payload (§24.1) that another try soon does not change: disabled, only without or only with
