@@ -14,7 +14,7 @@ const SHOW_GOAL: f64 = 100.0;
 
 impl Report {
     /// What is wrong with the *counts*: a kind of work whose statements per request depend on how many machines
-    /// there are, or differ from request to request by more than the note of a token's use. Empty is good.
+    /// there are, or differ from request to request by more than `MORE_ONCE`. Empty is good.
     pub fn missed_counts(&self) -> Vec<String> {
         let mut missed = Vec::new();
         let all = || self.sizes.iter().flat_map(|s| s.work.iter().map(|f| (s.machines, f)));

@@ -86,6 +86,18 @@ impl Measured {
             );
             line(text, &row);
         }
+        let (ours, floor) = (served(&self.ours), served(&self.floor));
+        let ratio = ours.zip(floor).map(|(ours, floor)| ours / floor);
+        line(
+            text,
+            &format!(
+                "  {:<40} {:>10} {:>8} {:>7}",
+                "of it, DISCOVER to initrd asked for",
+                cell(ours),
+                cell(floor),
+                cell(ratio)
+            ),
+        );
         if let Some(ratio) = self.ratio() {
             let verdict = if ratio <= GOAL { "met" } else { "MISSED" };
             line(text, &format!("  goal: hello at {GOAL:.2} times the floor at most: {ratio:.3}, {verdict}"));
@@ -137,6 +149,12 @@ fn of<K: Ord>(runs: &[std::collections::BTreeMap<K, f64>], key: K) -> Option<f64
     median(&values)
 }
 
+/// The part in which a server has most to do; before it and after it firmware and kernel are by themselves.
+fn served(runs: &[Times]) -> Option<f64> {
+    let part = |run: &Times| Some(run.get(&Stage::Initrd)? - run.get(&Stage::Discover)?);
+    median(&runs.iter().filter_map(part).collect::<Vec<_>>())
+}
+
 fn each(runs: &[Times]) -> String {
     list(&runs.iter().filter_map(|run| run.get(&Stage::Hello).copied()).collect::<Vec<_>>())
 }
@@ -185,6 +203,13 @@ mod tests {
         let mut text = String::new();
         measured.table(&mut text);
         assert!(text.contains("FAILED: floor: no hello"), "{text}");
+    }
+
+    #[test]
+    fn the_servers_part_is_of_each_run() {
+        let run = |from, to| Times::from([(Stage::Discover, from), (Stage::Initrd, to)]);
+        assert_eq!(served(&[run(2.0, 3.0), run(10.0, 12.0), run(20.0, 20.5)]), Some(1.0));
+        assert_eq!(served(&[]), None);
     }
 
     #[test]
