@@ -80,8 +80,8 @@ pub enum HostBoot {
     /// The usual loader.
     #[default]
     Network,
-    /// Nobody knows whether its firmware checks signatures. It gets the signed loader, which goes on to the usual one
-    /// where it may; but the usual one when it asks by HTTP, where the signed one cannot go on.
+    /// Nobody knows whether its firmware checks signatures. It gets the signed loader, slower and right for both; but the
+    /// usual one when it asks by HTTP, where the signed one cannot go on.
     Either,
     /// The signed loader where the architecture has one; nothing by HTTP.
     Secure,

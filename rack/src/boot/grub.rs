@@ -1,9 +1,10 @@
 //! What signed GRUB gets (Secure Boot): a configuration, decided from the snapshot alone.
 //!
 //! This GRUB has no HTTP and can load no module: kernel and initial RAM disk come by TFTP, and it knows itself only by
-//! MAC. `/grub/grub.cfg` sends each machine to a file of its own, so that no machine sees another's token.
+//! MAC. `/grub/grub.cfg` sends each machine to a file of its own, so that no machine sees another's token. It does not go
+//! on to iPXE where signatures are not checked: OVMF's network card does not survive the change of hands (iPXE finds no
+//! device, or hangs).
 
-use super::CHAINED_LOADER;
 use super::decide::{Script, decide, hyphens, kernel_arguments, printable, racks};
 use rackwright_common::Mac;
 use rackwright_common::link::BootStage;
@@ -28,26 +29,12 @@ pub fn mac_in_name(name: &str) -> Option<Mac> {
     name.strip_prefix(BY_MAC)?.strip_suffix(".cfg")?.parse().ok()
 }
 
-/// The configuration of the machine with this MAC. `rack` is the `address:port` of this rack's HTTP service; with `ipxe`,
-/// a machine without Secure Boot goes on to iPXE, which is many times as quick, and comes back if that fails.
-pub fn script(snapshot: &Snapshot, mac: Mac, rack: &str, ipxe: bool) -> Script {
+/// The configuration of the machine with this MAC. `rack` is the `address:port` of this rack's HTTP service.
+pub fn script(snapshot: &Snapshot, mac: Mac, rack: &str) -> Script {
     let host = snapshot.host_by_mac(mac);
     let name =
         host.map_or_else(|| "unknown machine".to_owned(), |h| format!("{} ({})", h.hostname, h.machine));
     let mut text = format!("echo {}\n", quoted(&format!("Rackwright: {name}")));
-    if ipxe {
-        let server = host_of(rack);
-        write!(
-            text,
-            "if [ \"$lockdown\" != y ]; then
-  if chainloader (tftp,{server})/{CHAINED_LOADER}; then
-    boot
-  fi
-fi
-"
-        )
-        .expect("text takes text");
-    }
     let (stage, detail) = match decide(snapshot, None, Some(mac)) {
         None => {
             text.push_str(
@@ -143,7 +130,7 @@ mod tests {
 
     #[test]
     fn kernel_and_initrd_come_by_tftp_from_any_rack() {
-        let script = script(&snapshot(BootDecision::Ephemeral(ephemeral_boot())), MAC, RACK, false);
+        let script = script(&snapshot(BootDecision::Ephemeral(ephemeral_boot())), MAC, RACK);
         let (k, i) = ("a".repeat(64), "b".repeat(64));
         let arguments = "'BOOTIF=01-52-54-00-ab-cd-01' 'rackwright.racks=10.0.0.1:5248,10.0.0.2:5248' \
                          'rackwright.token=t0ken' 'rackwright.machine=abc234' 'console=ttyS0'";
@@ -170,22 +157,8 @@ reboot
     }
 
     #[test]
-    fn without_secure_boot_ipxe_goes_on_and_comes_back_when_it_cannot() {
-        let decision = || BootDecision::Ephemeral(ephemeral_boot());
-        let [with, without] = [true, false].map(|ipxe| script(&snapshot(decision()), MAC, RACK, ipxe).text);
-        let first = "if [ \"$lockdown\" != y ]; then
-  if chainloader (tftp,10.0.0.1)/ipxe.efi; then
-    boot
-  fi
-fi
-";
-        assert_eq!(with.replace(first, ""), without);
-        assert!(with.find(first) < with.find("if linux"));
-    }
-
-    #[test]
     fn local_boot_looks_for_an_installed_loader() {
-        let script = script(&snapshot(BootDecision::Local), MAC, RACK, false);
+        let script = script(&snapshot(BootDecision::Local), MAC, RACK);
         assert!(script.text.contains("chainloader ($root)$file"));
         assert!(script.text.ends_with("exit 1\n"));
     }
@@ -193,13 +166,13 @@ fi
     #[test]
     fn a_reason_is_only_words() {
         let reason = "it's\nhalt".to_owned();
-        let script = script(&snapshot(BootDecision::Hold { reason }), MAC, RACK, false);
+        let script = script(&snapshot(BootDecision::Hold { reason }), MAC, RACK);
         assert!(script.text.contains("echo 'Waiting: it'\\''s halt'\n"), "{}", script.text);
     }
 
     #[test]
     fn a_stranger_without_enlisting_is_refused() {
-        let script = script(&Snapshot { generation: 1, ..Snapshot::default() }, MAC, RACK, false);
+        let script = script(&Snapshot { generation: 1, ..Snapshot::default() }, MAC, RACK);
         assert_eq!(script.stage, BootStage::Refused);
     }
 }

@@ -25,10 +25,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use unsigned::{Unsigned, Verdict};
 
-/// iPXE for UEFI on the firmware's own network driver, which Secure Boot refuses.
+/// iPXE for UEFI, which Secure Boot refuses.
 pub const UNSIGNED_LOADER: &str = "snponly.efi";
-/// iPXE with drivers of its own. GRUB starts it: the other one asks which interface it came by, and GRUB cannot say.
-const CHAINED_LOADER: &str = "ipxe.efi";
 
 /// What the boot servers need of the rack; clones share it.
 #[derive(Clone)]
@@ -79,7 +77,7 @@ impl BootContext {
 
     /// Whoever has this address has the whole boot file `name`.
     fn has_loader(&self, peer: IpAddr, name: &str) {
-        if [UNSIGNED_LOADER, CHAINED_LOADER].contains(&name)
+        if name == UNSIGNED_LOADER
             && let Some(mac) = self.seen.mac(peer)
         {
             self.unsigned.fetched(mac, Instant::now());

@@ -115,8 +115,7 @@ async fn find(
     }
     if let Some(mac) = grub::mac_in_name(name) {
         context.seen.identify(peer, Some(mac), None);
-        let ipxe = !context.wants_signed(mac);
-        let script = grub::script(&snapshot, mac, &format!("{local}:{}", context.http_port), ipxe);
+        let script = grub::script(&snapshot, mac, &format!("{local}:{}", context.http_port));
         return Ok((Content::memory(script.text.into()), (script.stage, script.detail)));
     }
     if let Some(sha256) = name.strip_prefix("blob/") {
