@@ -90,7 +90,7 @@ fn a_machine_pulled_and_reset_in_mid_write_is_deployed_and_one_that_never_report
     // A system whose cloud-init stands still: the deadline ends it, with what was heard last.
     site.ask(&["machine", "release", &id, "--erase", "none"]).unwrap();
     site.until_status(&id, "ready").unwrap();
-    site.restart_with(&["--system-seconds", "120"]).unwrap();
+    site.restart_with(&["--system-seconds", "240"]).unwrap();
     let user_data = site.data().join("user-data");
     let stalls = "#cloud-config\nbootcmd:\n - echo cloud-init stands still > /dev/console\n - sleep 3600\n";
     std::fs::write(&user_data, stalls).unwrap();
