@@ -50,6 +50,9 @@ enum Command {
     Region(controller::Region),
     /// Run a rack controller; `list` shows all.
     Rack(controller::Rack),
+    /// Configuration files of the daemons.
+    #[command(subcommand)]
+    Config(serve::ConfigCommand),
     /// Keep a region's address and an API token for later commands.
     Login(login::Login),
     /// Forget what `login` kept.
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
+        Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
         Command::Logout(command) => command.run(),
@@ -161,6 +165,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Reservation(command) => command.run(console).await,
         Command::Lease(command) => command.run(console).await,
         Command::Up(_)
+        | Command::Config(_)
         | Command::Login(_)
         | Command::Logout(_)
         | Command::Completions(_)

@@ -1,11 +1,13 @@
 //! The daemons: `up`, `region`, `rack`.
 
+mod check;
 mod notify;
 mod postgres;
 mod rack;
 mod region;
 mod up;
 
+pub use check::ConfigCommand;
 pub use rack::RackArgs;
 pub use region::RegionArgs;
 pub use up::UpArgs;

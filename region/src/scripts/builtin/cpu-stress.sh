@@ -14,7 +14,7 @@
 # results:
 #   operations: {title: Operations}
 #   operations_per_second: {title: Operations per second}
-#   highest_celsius: {title: Temperature, description: Highest seen, degrees Celsius}
+#   highest_celsius: {title: Temperature, description: "Highest seen, degrees Celsius"}
 # --- End MAAS 1.0 script metadata ---
 
 set -u

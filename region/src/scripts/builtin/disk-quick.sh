@@ -13,7 +13,7 @@
 # results:
 #   size_gib: {title: Size, description: GiB}
 #   read_mib: {title: Read, description: MiB}
-#   read_mib_per_second: {title: Speed, description: MiB per second, scattered}
+#   read_mib_per_second: {title: Speed, description: "MiB per second, scattered"}
 # --- End MAAS 1.0 script metadata ---
 
 set -u

@@ -13,9 +13,9 @@
 #   storage: {type: storage, argument_format: '{path}'}
 #   runtime: {type: runtime, default: 30, min: 1, max: 3600}
 # results:
-#   read_mib_per_second: {title: Sequential read, description: MiB per second, 1 MiB blocks}
-#   random_read_iops: {title: Random read, description: Operations per second, 4 KiB blocks}
-#   random_read_p99_ms: {title: Random read latency, description: 99th percentile, milliseconds}
+#   read_mib_per_second: {title: Sequential read, description: "MiB per second, 1 MiB blocks"}
+#   random_read_iops: {title: Random read, description: "Operations per second, 4 KiB blocks"}
+#   random_read_p99_ms: {title: Random read latency, description: "99th percentile, milliseconds"}
 # --- End MAAS 1.0 script metadata ---
 
 set -u
