@@ -1,7 +1,8 @@
-//! What a controller does when things go wrong that need no machine to boot: one program, so that what waits in one
-//! test costs the others nothing.
+//! What a controller does when things go wrong that need no machine to be installed: one program, so that what waits
+//! in one test costs the others nothing.
 
 mod damage;
 mod ladder;
 mod outages;
 mod startup;
+mod strangers;

@@ -157,8 +157,7 @@ pub const GROUPS: &[Group] = &[
             Step::EndToEnd { name: "controller" },
             // Of the programs that were built for these tests.
             Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
-            Step::EndToEnd { name: "troubles" },
-            Step::EndToEnd { name: "e2e" },
+            Step::EndToEnd { name: "deploys" },
         ],
         limit: Duration::from_secs(40 * MINUTE),
     },
