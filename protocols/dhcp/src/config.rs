@@ -1,4 +1,5 @@
-//! What the server is told to do: subnets, pools, known machines and boot files. Immutable; a change is a new value.
+//! What the server is told to do: subnets, pools, known machines and boot files. A new picture of the world is a new
+//! value; only who refuses the unsigned loader, and which pools are this server's, is found out meanwhile.
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
