@@ -12,7 +12,7 @@ use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Runs a private PostgreSQL, a region and a rack on this box.
@@ -139,6 +139,9 @@ impl UpArgs {
     }
 }
 
+/// How long a predecessor that was killed may take to be gone: a supervisor starts the next one at once.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Makes the data folder at the first start and takes it for this process alone: a second `up` would stop the
 /// first one's database, and two racks would give out the same addresses.
 fn take_folder(data: &Path) -> Result<(PathBuf, File)> {
@@ -149,15 +152,21 @@ fn take_folder(data: &Path) -> Result<(PathBuf, File)> {
     let data = data.canonicalize()?;
     let lock = File::options().create(true).append(true).mode(0o600).open(data.join("up.lock"));
     let lock = lock.with_context(|| format!("the data folder {shown} cannot be written; {cure}"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok((data, lock)),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another `rackwright up` runs on the data folder {shown}; stop it, or name another folder with `--data`"
-            )
-        }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("the data folder {shown} cannot be locked"))
+    let asked = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok((data, lock)),
+            Err(TryLockError::WouldBlock) if asked.elapsed() < PREDECESSOR_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "another `rackwright up` runs on the data folder {shown}; stop it, or name another folder with `--data`"
+                )
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("the data folder {shown} cannot be locked"));
+            }
         }
     }
 }

@@ -33,8 +33,8 @@ impl ProcessId {
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (state, started) = parse_stat(&stat)?;
-        (!matches!(state, 'Z' | 'X')).then_some(Self { pid, started })
+        let stat = Stat::parse(&stat)?;
+        (!stat.has_ended()).then_some(Self { pid, started: stat.started })
     }
 
     /// The process that a record names, if it is still there.
@@ -132,12 +132,29 @@ pub fn tail(file: &Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// State and start time; the name of the program may hold spaces and parentheses.
-fn parse_stat(stat: &str) -> Option<(char, u64)> {
-    let rest = &stat[stat.rfind(')')? + 1..];
-    let mut fields = rest.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+/// What `/proc/PID/stat` says that matters here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    threads: u32,
+    started: u64,
+}
+
+impl Stat {
+    /// The name of the program may hold spaces and parentheses.
+    fn parse(stat: &str) -> Option<Self> {
+        let rest = &stat[stat.rfind(')')? + 1..];
+        let mut fields = rest.split_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let threads = fields.nth(16)?.parse().ok()?;
+        Some(Self { state, threads, started: fields.nth(1)?.parse().ok()? })
+    }
+
+    /// Whether nothing of it runs any more. A first thread that is a zombie is not enough: while others are on
+    /// their way out, the process still holds its files and their locks.
+    fn has_ended(&self) -> bool {
+        self.state == 'X' || (self.state == 'Z' && self.threads <= 1)
+    }
 }
 
 #[cfg(test)]
@@ -146,8 +163,16 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let stat = "42 (a ) R b) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2 3";
-        assert_eq!(parse_stat(stat), Some(('S', 98765)));
+        let stat = "42 (a ) R b) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 7 0 98765 1 2 3";
+        assert_eq!(Stat::parse(stat), Some(Stat { state: 'S', threads: 7, started: 98765 }));
+    }
+
+    #[test]
+    fn a_process_has_ended_when_its_last_thread_has() {
+        let ended = |state, threads| Stat { state, threads, started: 1 }.has_ended();
+        assert!(!ended('S', 1));
+        assert!(!ended('Z', 2));
+        assert!(ended('Z', 1));
     }
 
     #[test]
