@@ -1,10 +1,11 @@
 //! A region as a whole: one set of tasks, of which one that dies takes the process down, to be started clean.
 
+use crate::api::bridge::bridge;
 use crate::app::App;
 use crate::auth;
 use crate::config::RegionConfig;
 use crate::db::wakeups::Wakeups;
-use crate::db::{self, DbError};
+use crate::db::{self, Database, DbError, Patience};
 use crate::door::{Caller, Door, Tls, TlsError, TlsSetting, admit};
 use crate::images::{Store, StoreError};
 use crate::inband::InBand;
@@ -14,6 +15,7 @@ use crate::racks::RackService;
 use crate::scripts;
 use crate::secrets::{KeyError, MasterKey};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use rackwright_link::{Ca, CaError, LinkError};
 use sqlx::PgPool;
 use std::path::Path;
@@ -103,10 +105,11 @@ impl Region {
         let keys = MasterKey::load_or_create(&config.data.join("master.key"))?;
         let ca = Arc::new(Ca::load_or_create(&config.data.join("ca"))?);
         let store = Store::open(&config.data.join("images")).await?;
-        let pool = db::connect(&config.database_url, config.database_connections).await?;
-        auth::bootstrap::bootstrap(&pool, &config.data.join("admin.token")).await?;
-        scripts::install_builtin(&pool).await?;
-        let app = App::new(pool, keys, store).with_wakeups(Wakeups::default()).with_ca(ca.clone());
+        let database =
+            Database::open(&config.database_url, config.database_connections, Patience::default()).await?;
+        auth::bootstrap::bootstrap(database.pool(), &config.data.join("admin.token")).await?;
+        scripts::install_builtin(database.pool()).await?;
+        let app = App::new(database, keys, store).with_wakeups(Wakeups::default()).with_ca(ca.clone());
         Ok(Self { config, app, ca })
     }
 
@@ -156,6 +159,7 @@ impl Region {
         if let Some(tls) = tls.clone() {
             parts.spawn(endless("certificate", async move { tls.watch().await }));
         }
+        let router = router.layer(from_fn_with_state(self.app.clone(), bridge));
         let router = admit(router, tls.is_some() && !self.config.plain_http);
         let https = tls.is_some();
         parts.spawn(serve(listener, tls, router, stop.clone()));

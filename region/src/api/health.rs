@@ -2,9 +2,10 @@
 
 use super::request_log::Counters;
 use crate::app::{App, controller};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use std::future::ready;
 use std::time::Duration;
 
@@ -16,10 +17,19 @@ pub async fn healthz() -> &'static str {
     ready("ok\n").await
 }
 
-/// The database answers and takes writes.
-pub async fn readyz(State(app): State<App>) -> Response {
+/// What `/readyz` is asked about.
+#[derive(Debug, Deserialize)]
+pub struct ReadyQuery {
+    /// `reads`: a database that can only be read will do. For whoever shares out requests, once no region is ready.
+    r#for: Option<String>,
+}
+
+/// The database answers and takes writes; with `?for=reads`, it answers.
+pub async fn readyz(State(app): State<App>, Query(query): Query<ReadyQuery>) -> Response {
+    let reads = query.r#for.as_deref() == Some("reads");
     let because = match tokio::time::timeout(READY_WITHIN, controller::is_ready(&app)).await {
         Ok(Ok(true)) => return "ready\n".into_response(),
+        Ok(Ok(false)) if reads => return "ready for reads\n".into_response(),
         Ok(Ok(false)) => "the database is read-only".to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the database does not answer in time".to_owned(),

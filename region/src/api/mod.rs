@@ -7,6 +7,7 @@
 pub mod account;
 pub mod actor;
 pub mod bmc;
+pub mod bridge;
 pub mod console;
 pub mod controller;
 pub mod event;

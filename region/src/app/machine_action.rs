@@ -2,7 +2,7 @@
 
 use super::{App, Change, Describe, Error, Result, audit, parameters};
 use crate::auth::Actor;
-use crate::db;
+use crate::db::{self, Transaction};
 use crate::lifecycle::{self, OperationRequest};
 use crate::model::Role;
 use crate::model::action::{
@@ -12,7 +12,7 @@ use crate::model::machine::Machine;
 use crate::model::operation::Operation;
 use rackwright_common::lifecycle::Event;
 use rackwright_common::{MachineId, OperationId, Status};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
 /// Reads the hardware, sets up the BMC, runs tests.
 pub async fn commission(
@@ -148,7 +148,7 @@ pub async fn abort(app: &App, actor: &Actor, id: &MachineId) -> Result<Operation
 }
 
 async fn start(
-    mut tx: Transaction<'static, Postgres>,
+    mut tx: Transaction,
     actor: &Actor,
     id: &MachineId,
     request: OperationRequest,
@@ -157,7 +157,7 @@ async fn start(
     finish(tx, operation).await
 }
 
-async fn finish(mut tx: Transaction<'static, Postgres>, operation: OperationId) -> Result<Operation> {
+async fn finish(mut tx: Transaction, operation: OperationId) -> Result<Operation> {
     let shown = db::operation_query::get(&mut tx, operation).await?;
     tx.commit().await?;
     Ok(shown)
@@ -216,7 +216,7 @@ async fn apply(
     Ok(lifecycle::request::apply(conn, id, event, message, &actor.name).await?)
 }
 
-async fn done(mut tx: Transaction<'static, Postgres>, id: &MachineId) -> Result<Machine> {
+async fn done(mut tx: Transaction, id: &MachineId) -> Result<Machine> {
     let machine = db::machine_query::get(&mut tx, id).await?;
     tx.commit().await?;
     Ok(machine)

@@ -30,19 +30,20 @@ use crate::auth::Actor;
 use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
+use crate::db::{Database, Transaction};
 use crate::images::store::Store;
 use crate::secrets::MasterKey;
 use rackwright_common::{MachineId, OperationId};
 use rackwright_link::Ca;
 use serde_json::Value;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres};
 use std::sync::Arc;
 
 /// What every use case needs. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    pool: PgPool,
+    database: Database,
     keys: MasterKey,
     store: Store,
     wakeups: Wakeups,
@@ -52,8 +53,15 @@ pub struct App {
 
 impl App {
     /// Over a database whose schema is up to date.
-    pub fn new(pool: PgPool, keys: MasterKey, store: Store) -> Self {
-        Self { pool, keys, store, wakeups: Wakeups::default(), logins: Arc::default(), ca: None }
+    pub fn new(database: impl Into<Database>, keys: MasterKey, store: Store) -> Self {
+        Self {
+            database: database.into(),
+            keys,
+            store,
+            wakeups: Wakeups::default(),
+            logins: Arc::default(),
+            ca: None,
+        }
     }
 
     /// Uses these wake-ups, so that streams and waits answer at once. Without them they look once a second.
@@ -83,19 +91,24 @@ impl App {
         &self.wakeups
     }
 
-    /// A connection to read with.
+    /// A connection to read with; to a standby, when that is all there is and the request changes nothing.
     pub(crate) async fn read(&self) -> Result<PoolConnection<Postgres>> {
-        Ok(self.pool.acquire().await?)
+        Ok(self.database.read().await?)
     }
 
     /// A transaction to change with; rolled back unless it is committed.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin().await?)
+    pub(crate) async fn begin(&self) -> Result<Transaction> {
+        Ok(self.database.begin().await?)
     }
 
-    /// The database pool, for the parts of the region that are not use cases.
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Connections to the server that takes writes, for the parts of the region that are not use cases.
     pub fn pool(&self) -> &PgPool {
-        &self.pool
+        self.database.pool()
     }
 }
 

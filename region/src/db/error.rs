@@ -70,6 +70,11 @@ impl DbError {
         }
     }
 
+    /// Whether a standby refused to be written to (SQLSTATE 25006).
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(said)) if said.code().is_some_and(|c| c == "25006"))
+    }
+
     /// Whether the database has no room to write (SQLSTATE 53100).
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Unavailable(sqlx::Error::Database(said)) if said.code().is_some_and(|c| c == "53100"))

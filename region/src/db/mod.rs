@@ -4,6 +4,7 @@ pub mod address;
 pub mod agent_boot;
 pub mod bmc;
 pub mod boot_trace;
+pub mod connector;
 pub mod console;
 pub mod controller_query;
 pub mod error;
@@ -33,8 +34,10 @@ pub mod script_run;
 pub mod session;
 pub mod setting;
 pub mod ssh_key;
+pub mod standby;
 pub mod subnet;
 pub mod token;
+pub mod transaction;
 pub mod user;
 pub mod vlan;
 pub mod wakeups;
@@ -42,33 +45,28 @@ pub mod work_item;
 pub mod world;
 pub mod zone;
 
+pub use connector::{Database, Patience};
 pub use error::DbError;
+pub use transaction::Transaction;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use std::str::FromStr;
-use std::time::Duration;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// The oldest server that will do, as servers number themselves: 15.4 is 150004.
 const OLDEST: u32 = 150_000;
 
-/// Connects and brings the schema up to date. Safe to be called by several regions at once.
+/// Connects to one server and brings the schema up to date. Safe to be called by several regions at once.
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DbError> {
-    // Every statement here finds its rows by a key or by an index in the list's order: one plan serves all parameters,
-    // and making it anew costs as much as running it.
-    let options = PgConnectOptions::from_str(url)?.options([("plan_cache_mode", "force_generic_plan")]);
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(10))
-        .connect_with(options)
-        .await?;
+    Ok(Database::open(url, connections, Patience::default()).await?.pool().clone())
+}
+
+/// Brings the schema up to date.
+async fn prepare(pool: &PgPool) -> Result<(), DbError> {
     if let Some(number) = pool.acquire().await?.server_version_num()
         && number < OLDEST
     {
         return Err(DbError::TooOld { found: number / 10_000 });
     }
-    MIGRATOR.run(&pool).await?;
-    Ok(pool)
+    Ok(MIGRATOR.run(pool).await?)
 }

@@ -1,6 +1,7 @@
 //! Sessions of the web pages. Only the hash of a session's token is stored.
 
 use super::DbError;
+use super::standby::unless_standby;
 use crate::model::{Role, Timestamp};
 use sqlx::PgConnection;
 
@@ -61,15 +62,15 @@ pub async fn find(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<Session
 
 /// Lengthens a session that is more than a day nearer to its end than a fresh one.
 pub async fn extend(conn: &mut PgConnection, hash: &[u8]) -> Result<(), DbError> {
-    sqlx::query!(
+    let extended = sqlx::query!(
         "UPDATE session SET expires_at = now() + make_interval(secs => $2::float8)
          WHERE token_hash = $1 AND expires_at < now() + make_interval(secs => $2::float8 - 86400)",
         hash,
         SESSION_SECONDS
     )
     .execute(conn)
-    .await?;
-    Ok(())
+    .await;
+    unless_standby(extended)
 }
 
 /// Ends a session.

@@ -1,6 +1,7 @@
 //! API tokens. Only their SHA-256 is stored: they hold 256 random bits, so nothing slower is needed.
 
 use super::DbError;
+use super::standby::unless_standby;
 use crate::model::Role;
 use crate::model::user::Token;
 use sqlx::PgConnection;
@@ -19,7 +20,9 @@ pub async fn find_user(conn: &mut PgConnection, hash: &[u8]) -> Result<Option<(i
     .await?;
     let Some(row) = row else { return Ok(None) };
     if row.note {
-        sqlx::query!("UPDATE token SET last_used_at = now() WHERE id = $1", row.id).execute(conn).await?;
+        let note =
+            sqlx::query!("UPDATE token SET last_used_at = now() WHERE id = $1", row.id).execute(conn).await;
+        unless_standby(note)?;
     }
     let role = row.role.parse().map_err(|_| DbError::Corrupt { what: "role" })?;
     Ok(Some((row.user_id, row.name, role)))

@@ -1,0 +1,203 @@
+//! The way to the database: one server, or a cluster of several of which one takes writes.
+//!
+//! With one host in `database_url` this is a pool and nothing else. With several, every server is asked all the time what
+//! it is ([`probe`]), the writable one of the newest timeline is the primary ([`route`]), and the pool's connections are
+//! carried there ([`relay`]): they break at once when their server is lost or demoted, and new ones wait up to
+//! [`Patience::writes`] for the next primary. Meanwhile, what allows it ([`super::standby`]) is read from the standby
+//! that has replayed most.
+//!
+//! Left out: TLS to the database, and reading from standbys while there is a primary.
+
+mod hosts;
+mod probe;
+mod relay;
+mod route;
+
+use super::standby;
+use super::transaction::Transaction;
+use super::{DbError, prepare};
+use hosts::Host;
+use relay::{Pick, Relay};
+use route::{Route, Seen, choose};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long things wait for a database.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a connection to a single server.
+    pub one: Duration,
+    /// For the next primary of a cluster: a change waits this long, and is tried again within it where that is safe.
+    pub writes: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { one: Duration::from_secs(10), writes: Duration::from_secs(15) }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    primary: PgPool,
+    cluster: Option<Arc<Cluster>>,
+}
+
+/// What there is more with several servers. Its tasks end when it is dropped.
+struct Cluster {
+    route: watch::Receiver<Route>,
+    standby: PgPool,
+    patience: Patience,
+    _tasks: JoinSet<()>,
+    _sockets: Sockets,
+}
+
+impl From<PgPool> for Database {
+    /// One server.
+    fn from(primary: PgPool) -> Self {
+        Self { primary, cluster: None }
+    }
+}
+
+impl Database {
+    /// Connects to what `url` names and brings the schema up to date. Safe to be called by several regions at once.
+    pub async fn open(url: &str, connections: u32, patience: Patience) -> Result<Self, DbError> {
+        let hosts = hosts::parse(url)?;
+        let database = if hosts.is_empty() {
+            let options = prepared(PgConnectOptions::from_str(url)?);
+            Self::from(pool(connections, patience.one).connect_with(options).await?)
+        } else {
+            Self::cluster(hosts, connections, patience).map_err(sqlx::Error::from)?
+        };
+        prepare(&database.primary).await?;
+        Ok(database)
+    }
+
+    fn cluster(hosts: Vec<Host>, connections: u32, patience: Patience) -> std::io::Result<Self> {
+        let hosts: Arc<[Host]> = hosts.into();
+        let mut tasks = JoinSet::new();
+        let (seen, seen_by_all) = watch::channel(vec![Seen::Gone; hosts.len()]);
+        for (at, host) in hosts.iter().enumerate() {
+            tasks.spawn(probe::watch(host.clone(), at, seen.clone()));
+        }
+        let (chosen, route) = watch::channel(Route::default());
+        tasks.spawn(follow(hosts.clone(), seen_by_all, chosen));
+        let sockets = Sockets::make()?;
+        let mut lead = |name: &str, connections: u32, pick: Pick| -> std::io::Result<PgPool> {
+            let folder = sockets.folder(name)?;
+            let relay = Relay { hosts: hosts.clone(), route: route.clone(), pick, wait: patience.writes };
+            tasks.spawn(relay.run(UnixListener::bind(folder.join(".s.PGSQL.5432"))?));
+            let options = hosts[0].options.clone().socket(&folder).port(5432);
+            Ok(pool(connections, patience.writes).connect_lazy_with(prepared(options)))
+        };
+        let primary = lead("primary", connections, |route| route.primary)?;
+        let standby = lead("standby", connections, |route| route.standby)?;
+        let cluster = Cluster { route, standby, patience, _tasks: tasks, _sockets: sockets };
+        Ok(Self { primary, cluster: Some(Arc::new(cluster)) })
+    }
+
+    /// Connections to the server that takes writes.
+    pub fn pool(&self) -> &PgPool {
+        &self.primary
+    }
+
+    /// How long a change may wait for the next primary; nothing with a single server.
+    pub fn waits_for_primary(&self) -> Option<Duration> {
+        self.cluster.as_ref().map(|cluster| cluster.patience.writes)
+    }
+
+    /// A connection to read with: to a standby while there is no primary, if what runs now allows that.
+    pub async fn read(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let Some(cluster) = self.cluster.as_ref().filter(|_| standby::is_allowed()) else {
+            return self.primary.acquire().await;
+        };
+        let mut route = cluster.route.clone();
+        loop {
+            let now = *route.borrow_and_update();
+            if now.primary.is_none() && now.standby.is_some() {
+                let conn = cluster.standby.acquire().await?;
+                standby::note_read();
+                return Ok(conn);
+            }
+            tokio::select! {
+                conn = self.primary.acquire() => return conn,
+                _ = route.changed() => {}
+            }
+        }
+    }
+
+    /// A transaction to change with; rolled back unless it is committed.
+    pub async fn begin(&self) -> Result<Transaction, sqlx::Error> {
+        self.primary.begin().await.map(Transaction::from)
+    }
+}
+
+/// Every statement here finds its rows by a key or by an index in the list's order: one plan serves all parameters,
+/// and making it anew costs as much as running it.
+fn prepared(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("plan_cache_mode", "force_generic_plan")])
+}
+
+fn pool(connections: u32, patience: Duration) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(patience)
+}
+
+/// Chooses anew whenever a server is seen to have changed.
+async fn follow(hosts: Arc<[Host]>, mut seen: watch::Receiver<Vec<Seen>>, route: watch::Sender<Route>) {
+    let name = |at: Option<usize>| at.and_then(|at| hosts.get(at)).map(|host| host.name.as_str());
+    while seen.changed().await.is_ok() {
+        let next = choose(&seen.borrow_and_update(), *route.borrow());
+        route.send_if_modified(|now| {
+            if now.primary != next.primary {
+                let (primary, standby) = (name(next.primary), name(next.standby));
+                tracing::warn!(
+                    was = name(now.primary),
+                    primary,
+                    standby,
+                    next.timeline,
+                    "the primary database"
+                );
+            }
+            std::mem::replace(now, next) != next
+        });
+    }
+}
+
+/// A folder for sockets that nobody else may enter; removed with its value.
+struct Sockets(PathBuf);
+
+impl Sockets {
+    fn make() -> std::io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("rackwright-{:016x}", rand::random::<u64>()));
+        private_folder(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn folder(&self, name: &str) -> std::io::Result<PathBuf> {
+        let folder = self.0.join(name);
+        private_folder(&folder)?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::debug!(%error, "the folder of sockets is left");
+        }
+    }
+}
+
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(folder)
+}
