@@ -7,6 +7,7 @@ pub mod disk;
 pub mod grow;
 pub mod loader;
 pub mod mounts;
+pub mod nics;
 pub mod rootfs;
 pub mod seed;
 pub mod stream;
@@ -52,6 +53,7 @@ pub fn run(work: &InstallWork, config: &Config, report: &Report) -> Result<()> {
         ImageKind::Rootfs => rootfs::needed(work),
     };
     let disk = disk::choose(&disks::read(&config.root), work.layout.disk_serial.as_deref(), needed)?;
+    nics::check(&config.root, &work.network)?;
     report.step(format!("installing to {} ({})", disk::label(&disk), disk::human_size(disk.size_bytes)));
     disk::release(&config.root, &disk.name, report);
     let device = config.root.join("dev").join(&disk.name);
