@@ -187,7 +187,7 @@ async fn settings_are_changed_all_or_none() {
     let admin = Some(Role::Administrator);
     let body = json!({ "enlist": false, "default_tests": ["no-such-test"] });
     let text = site.request(admin, "PATCH", "/settings", &[], Some(&body)).await.problem(422, "invalid");
-    assert_eq!(text, "there is no script `no-such-test`");
+    assert_eq!(text, "there is no testing script or tag `no-such-test`");
     assert_eq!(site.get("/settings").await.expect(200)["enlist"], true);
     let body = json!({ "enlist": false, "ephemeral_kernel_arguments": "console=ttyS0" });
     site.request(admin, "PATCH", "/settings", &[], Some(&body)).await.expect(200);

@@ -124,7 +124,7 @@ pub async fn create(app: &App, actor: &Actor, new: &NewMachine) -> Result<Machin
     };
     audit(&mut tx, actor, change).await?;
     if new.commission {
-        let request = OperationRequest::Commission { tests: None, parameters: serde_json::Map::new() };
+        let request = OperationRequest::commission();
         lifecycle::request::start(&mut tx, &id, &request, &actor.name).await?;
     }
     let machine = read(&mut tx, &id).await?;
