@@ -13,6 +13,7 @@ pub mod image;
 pub mod machine;
 pub mod machine_action;
 pub mod network;
+pub mod once;
 pub mod operation;
 mod parameters;
 pub mod rack_token;
@@ -88,9 +89,12 @@ impl App {
         Ok(self.pool.acquire().await?)
     }
 
-    /// A transaction to change with; rolled back unless it is committed.
+    /// A transaction to change with; rolled back unless it is committed. Of a request that is to be carried out once,
+    /// see [`once`].
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin().await?)
+        let mut tx = self.pool.begin().await?;
+        once::begun(&mut tx).await?;
+        Ok(tx)
     }
 
     /// The database pool, for the parts of the region that are not use cases.
