@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 pub struct Patience {
     /// While no region was ever reached: the address may simply be wrong.
     pub unreached: Duration,
-    /// Once a request may have arrived. A region that died while it answered gives the key free after a minute.
+    /// Once a request may have arrived. A region that died while it answered gives the key up after ten seconds; a
+    /// database's takeover takes longer.
     pub lost: Duration,
 }
 

@@ -12,12 +12,23 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ScriptType {
     /// Runs while commissioning.
-    #[default]
     Commissioning,
-    /// Tests hardware.
+    /// Tests hardware. As in MAAS, a header that says nothing means this.
+    #[default]
     Testing,
     /// Runs while releasing.
     Release,
+}
+
+impl ScriptType {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Commissioning => "commissioning",
+            Self::Testing => "testing",
+            Self::Release => "release",
+        }
+    }
 }
 
 /// Which hardware a script is about; it is run once per disk or NIC where that is the hardware.
@@ -81,6 +92,9 @@ pub struct ScriptMetadata {
     pub destructive: bool,
     /// Needs the toolbox.
     pub toolbox: bool,
+    /// Hardware that a commissioning script is for, such as `system_vendor:Dell Inc.` or `pci:8086:1572`; any when
+    /// empty.
+    pub for_hardware: Vec<String>,
     /// Parameters: name to its description (`type`, `min`, `max`, `default`, …).
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub parameters: BTreeMap<String, serde_json::Value>,

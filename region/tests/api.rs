@@ -7,11 +7,13 @@ mod support;
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::StreamExt;
+use rackwright_region::app::once;
 use rackwright_region::auth;
+use rackwright_region::db::idempotency::{self, Claim};
 use rackwright_region::model::Role;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{PASSWORD, Site};
 use tower::ServiceExt;
 
@@ -38,6 +40,82 @@ async fn a_post_with_a_key_is_carried_out_once() {
     site.request(Some(Role::Viewer), "POST", "/tokens", &key, Some(&body)).await.expect(201);
     sqlx::query("UPDATE idempotency_key SET status = NULL").execute(&site.pool).await.unwrap();
     site.request(admin, "POST", "/tokens", &key, Some(&body)).await.problem(409, "busy");
+}
+
+/// The region that had the key is dead: its ten seconds are over, and it kept no answer.
+const DIED: &str =
+    "UPDATE idempotency_key SET status = NULL, response = NULL, created_at = now() - interval '11 seconds'";
+
+#[tokio::test]
+async fn what_a_dead_region_has_carried_out_is_not_carried_out_again() {
+    let site = Site::new().await;
+    let (admin, key) = (Some(Role::Administrator), [("idempotency-key", "k1")]);
+    let body = json!({ "name": "north" });
+    site.request(admin, "POST", "/fabrics", &key, Some(&body)).await.expect(201);
+    sqlx::query("UPDATE fabric SET name = 'renamed' WHERE name = 'north'").execute(&site.pool).await.unwrap();
+    sqlx::query(DIED).execute(&site.pool).await.unwrap();
+    for _ in 0..2 {
+        let text = site.request(admin, "POST", "/fabrics", &key, Some(&body)).await.problem(409, "conflict");
+        assert!(text.contains("was carried out") && text.contains("look at what came of it"), "{text}");
+    }
+    let twice: i64 = sqlx::query_scalar("SELECT count(*) FROM fabric WHERE name = 'north'")
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    assert_eq!(twice, 0, "its name was free, and it was not made again");
+}
+
+#[tokio::test]
+async fn what_a_dead_region_has_not_carried_out_is_by_the_repetition_and_never_by_both() {
+    let site = Site::new().await;
+    let (admin, key) = (Some(Role::Administrator), [("idempotency-key", "k1")]);
+    let body = json!({ "name": "ci" });
+    // A refusal changes nothing, whatever it had begun to write.
+    site.request(admin, "POST", "/tokens", &[], Some(&body)).await.expect(201);
+    site.request(admin, "POST", "/tokens", &key, Some(&body)).await.problem(409, "conflict");
+    sqlx::query("DELETE FROM token WHERE name = 'ci'").execute(&site.pool).await.unwrap();
+    sqlx::query(DIED).execute(&site.pool).await.unwrap();
+    site.request(admin, "POST", "/tokens", &key, Some(&body)).await.expect(201);
+    // The first was only slow: it comes to its transaction now, and finds its claim taken.
+    let user: i64 =
+        sqlx::query_scalar("SELECT user_id FROM idempotency_key").fetch_one(&site.pool).await.unwrap();
+    let slow = Claim { user, key: "k1".into(), epoch: 1 };
+    let late = json!({ "name": "late" });
+    let work = site.request(admin, "POST", "/tokens", &[], Some(&late));
+    once::carry_out(slow, work).await.problem(409, "busy");
+    let names: Vec<String> = sqlx::query_scalar("SELECT name FROM token WHERE name IN ('ci', 'late')")
+        .fetch_all(&site.pool)
+        .await
+        .unwrap();
+    assert_eq!(names, ["ci"]);
+}
+
+#[tokio::test]
+async fn a_repetition_waits_for_a_commit_that_is_under_way() {
+    let site = std::sync::Arc::new(Site::new().await);
+    let (admin, key) = (Some(Role::Administrator), [("idempotency-key", "k1")]);
+    let body = json!({ "name": "ci" });
+    site.request(admin, "POST", "/tokens", &key, Some(&body)).await.expect(201);
+    sqlx::query(DIED).execute(&site.pool).await.unwrap();
+    sqlx::query("UPDATE idempotency_key SET carried_out = FALSE").execute(&site.pool).await.unwrap();
+    let mut first = site.pool.begin().await.unwrap();
+    let user: i64 =
+        sqlx::query_scalar("SELECT user_id FROM idempotency_key").fetch_one(&mut *first).await.unwrap();
+    let claim = Claim { user, key: "k1".into(), epoch: 1 };
+    assert!(idempotency::carry_out(&mut first, &claim).await.unwrap());
+    let repeated = tokio::spawn({
+        let site = site.clone();
+        async move { site.request(admin, "POST", "/tokens", &key, Some(&body)).await }
+    });
+    let waits = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                 WHERE NOT l.granted AND a.datname = current_database()";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&site.pool).await.unwrap() == 0 {
+        assert!(Instant::now() < deadline && !repeated.is_finished(), "the repetition did not wait");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    first.commit().await.unwrap();
+    repeated.await.unwrap().problem(409, "conflict");
 }
 
 #[tokio::test]
@@ -187,7 +265,7 @@ async fn settings_are_changed_all_or_none() {
     let admin = Some(Role::Administrator);
     let body = json!({ "enlist": false, "default_tests": ["no-such-test"] });
     let text = site.request(admin, "PATCH", "/settings", &[], Some(&body)).await.problem(422, "invalid");
-    assert_eq!(text, "there is no script `no-such-test`");
+    assert_eq!(text, "there is no testing script or tag `no-such-test`");
     assert_eq!(site.get("/settings").await.expect(200)["enlist"], true);
     let body = json!({ "enlist": false, "ephemeral_kernel_arguments": "console=ttyS0" });
     site.request(admin, "PATCH", "/settings", &[], Some(&body)).await.expect(200);

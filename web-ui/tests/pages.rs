@@ -407,7 +407,7 @@ async fn settings_are_changed_one_by_one() {
     let refused = post(&site, &cookie, "/settings", &wrong).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        fault(&refused, "settings-default_tests").contains("There is no script `nonesuch`."),
+        fault(&refused, "settings-default_tests").contains("There is no testing script or tag `nonesuch`."),
         "{}",
         refused.text
     );

@@ -37,11 +37,11 @@ pub enum MachineCommand {
     Set(set::Set),
     /// Remove one.
     Delete(delete::Delete),
-    /// Read the hardware, set up the BMC, run the tests.
+    /// Read the hardware, set up the BMC, run commissioning scripts and tests.
     Commission(test::Commission),
     /// Run tests.
     Test(test::Test),
-    /// Show the results of tests, with their history.
+    /// Show the results of tests and commissioning scripts, with their history.
     Results(results::Results),
     /// Take a Ready machine for yourself.
     Allocate(action::Allocate),

@@ -8,7 +8,7 @@ use rackwright_region::model::result_value::Comparison;
 use rackwright_region::model::script::{ScriptRun, ScriptRunQuery};
 use serde_json::Value;
 
-/// Show the results of tests: the latest of each, or the history of one.
+/// Show the results of tests and commissioning scripts: the latest of each, or the history of one.
 #[derive(Debug, clap::Args)]
 pub struct Results {
     #[command(flatten)]

@@ -7,16 +7,20 @@ use anyhow::{Context, Result};
 use rackwright_region::model::action::{CommissionRequest, TestRequest};
 use serde_json::{Map, Value};
 
-/// Read the hardware, set up the BMC, run the tests.
+/// Read the hardware, set up the BMC, run commissioning scripts and tests.
 #[derive(Debug, clap::Args)]
 pub struct Commission {
     #[command(flatten)]
     which: Which,
-    /// Test to run afterwards; may be given several times; the site's default set when absent.
+    /// Commissioning scripts to run, by name or tag, with commas between; `none` for none; when absent, all that are
+    /// not tagged `noauto` and that are for this hardware.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    commissioning_scripts: Vec<String>,
+    /// Test to run afterwards, by name or tag; may be given several times; the site's default set when absent.
     #[arg(long = "test")]
     tests: Vec<String>,
     /// Run no tests.
-    #[arg(long, conflicts_with_all = ["tests", "parameters"])]
+    #[arg(long, conflicts_with = "tests")]
     no_tests: bool,
     #[command(flatten)]
     parameters: Parameters,
@@ -29,7 +33,13 @@ impl Commission {
     pub async fn run(self, console: &Console) -> Result<()> {
         let path = self.which.path(console).await?;
         let tests = (self.no_tests || !self.tests.is_empty()).then_some(self.tests);
-        let body = CommissionRequest { tests, parameters: self.parameters.values()? };
+        let commissioning_scripts = match self.commissioning_scripts {
+            words if words.is_empty() => None,
+            words if words == ["none"] => Some(Vec::new()),
+            words => Some(words),
+        };
+        let parameters = self.parameters.values()?;
+        let body = CommissionRequest { commissioning_scripts, tests, parameters };
         let begun = console.client.post(&format!("{path}/commission"), &body).await?;
         self.wait.conclude(console, begun).await
     }

@@ -1,12 +1,14 @@
 //! `Idempotency-Key`: a POST that is sent twice is carried out once, and both get the same answer.
 //!
 //! Answers are kept for a day, sealed with the master key, because some hold a secret. A key that comes with
-//! another request is refused; one whose first request is still being answered has to wait.
+//! another request is refused; one whose first request is still being answered has to wait. That also holds when the
+//! region dies at any point of it: a repetition, at any region, carries the request out where the dead one had not
+//! committed it, and hears that its answer is lost where it had ([`once`]).
 
 use super::problem::respond;
-use crate::app::{App, Error};
+use crate::app::{App, Error, once};
 use crate::auth::Actor;
-use crate::db::idempotency::{self, Known};
+use crate::db::idempotency::{self, Claim, Known};
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -21,6 +23,9 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Bodies and answers up to this size can be kept; the API has none that are larger.
 const LIMIT: usize = 4 << 20;
+
+const LOST: &str = "this request was carried out, and the region that did it died before its answer was kept; \
+                    look at what came of it";
 
 /// What is kept of an answer.
 #[derive(Serialize, Deserialize)]
@@ -68,14 +73,15 @@ async fn handle(app: &App, key: String, request: Request, next: Next) -> Result<
     let mut conn = app.read().await.map_err(refuse)?;
     let known = idempotency::begin(&mut conn, actor.user_id, &key, &hash).await;
     drop(conn);
-    match known.map_err(|e| refuse(e.into()))? {
-        Known::New => {}
+    let claim = match known.map_err(|e| refuse(e.into()))? {
+        Known::New(claim) => claim,
         Known::Underway => {
             let busy = Error::Busy("the first request with this key is still being answered".into());
             let mut response = refuse(busy);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             return Err(response);
         }
+        Known::Lost => return Err(refuse(Error::conflict(LOST))),
         Known::Other => {
             return Err(refuse(Error::invalid(
                 "Idempotency-Key",
@@ -83,18 +89,19 @@ async fn handle(app: &App, key: String, request: Request, next: Next) -> Result<
             )));
         }
         Known::Answered { status, response } => return rebuild(app, status, &response).map_err(refuse),
-    }
-    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    keep(app, &actor, &key, response).await.map_err(refuse)
+    };
+    let work = next.run(Request::from_parts(parts, Body::from(bytes)));
+    let response = once::carry_out(claim.clone(), work).await;
+    keep(app, &claim, response).await.map_err(refuse)
 }
 
 /// Keeps an answer, except where the fault was ours: that may be tried again under the same key.
-async fn keep(app: &App, actor: &Actor, key: &str, response: Response) -> Result<Response, Error> {
+async fn keep(app: &App, claim: &Claim, response: Response) -> Result<Response, Error> {
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, LIMIT).await.map_err(Error::internal)?;
     let mut conn = app.read().await?;
     if parts.status.is_server_error() {
-        idempotency::forget(&mut conn, actor.user_id, key).await?;
+        idempotency::forget(&mut conn, claim).await?;
     } else {
         let text = |name| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let kept = Kept {
@@ -104,7 +111,7 @@ async fn keep(app: &App, actor: &Actor, key: &str, response: Response) -> Result
         };
         let plain = serde_json::to_vec(&kept).map_err(Error::internal)?;
         let sealed = serde_json::Value::String(STANDARD.encode(app.keys().seal(&plain)));
-        idempotency::finish(&mut conn, actor.user_id, key, parts.status.as_u16(), &sealed).await?;
+        idempotency::finish(&mut conn, claim, parts.status.as_u16(), &sealed).await?;
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }

@@ -22,7 +22,7 @@ fn accepted(operation: Operation) -> Accepted {
     (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(operation))
 }
 
-/// Reads the hardware, sets up the BMC, runs tests.
+/// Reads the hardware, sets up the BMC, runs commissioning scripts and tests.
 #[utoipa::path(post, path = "/machines/{id}/commission", tag = "machine actions", request_body = Option<CommissionRequest>,
     params(("id" = MachineId, Path)), responses((status = 202, body = Operation), Refused))]
 pub async fn commission_machine(

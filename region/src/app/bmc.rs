@@ -26,15 +26,14 @@ pub async fn read(app: &App, actor: &Actor, id: &MachineId, reading: Reading) ->
     actor.require(Role::User)?;
     let key = format!("question:{}", Uuid::new_v4());
     {
-        let mut tx = app.begin().await?;
-        let machine = db::machine::get(&mut tx, id).await.or_not_found("machine", id)?;
+        let mut conn = app.read().await?;
+        let machine = db::machine::get(&mut conn, id).await.or_not_found("machine", id)?;
         if machine.bmc_driver.is_none() {
             return Err(Error::conflict(format!(
                 "machine {id} has no BMC; set one with `rackwright machine bmc`"
             )));
         }
-        rack_task::question(&mut tx, id, &key, reading.action(), TAKEN_WITHIN).await?;
-        tx.commit().await?;
+        rack_task::question(&mut conn, id, &key, reading.action(), TAKEN_WITHIN).await?;
     }
     let until = Instant::now() + ANSWERED_WITHIN;
     loop {

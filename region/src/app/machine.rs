@@ -26,7 +26,7 @@ pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page
         status.parse::<Status>().map_err(|e| Error::invalid("status", e.to_string()))?;
     }
     let page = query.page();
-    let filter = db::machine_query::Filter {
+    let filter = db::machine_filter::Filter {
         statuses,
         tags: words(&query.tag),
         zone: query.zone.as_deref(),
@@ -58,7 +58,7 @@ pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page
 /// A page in another order than by name. Its cursor names the last machine's key and name.
 async fn sorted(
     conn: &mut PgConnection,
-    filter: &db::machine_query::Filter<'_>,
+    filter: &db::machine_filter::Filter<'_>,
     sort: MachineSort,
     (total, after): (i64, Option<&str>),
     rows: i64,
@@ -124,7 +124,7 @@ pub async fn create(app: &App, actor: &Actor, new: &NewMachine) -> Result<Machin
     };
     audit(&mut tx, actor, change).await?;
     if new.commission {
-        let request = OperationRequest::Commission { tests: None, parameters: serde_json::Map::new() };
+        let request = OperationRequest::commission();
         lifecycle::request::start(&mut tx, &id, &request, &actor.name).await?;
     }
     let machine = read(&mut tx, &id).await?;

@@ -10,11 +10,13 @@ use crate::model::action::{
 };
 use crate::model::machine::Machine;
 use crate::model::operation::Operation;
+use crate::scripts::choice;
 use rackwright_common::lifecycle::Event;
+use rackwright_common::script::ScriptType;
 use rackwright_common::{MachineId, OperationId, Status};
 use sqlx::PgConnection;
 
-/// Reads the hardware, sets up the BMC, runs tests.
+/// Reads the hardware, sets up the BMC, runs commissioning scripts and tests.
 pub async fn commission(
     app: &App,
     actor: &Actor,
@@ -23,28 +25,46 @@ pub async fn commission(
 ) -> Result<Operation> {
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
-    check_scripts(&mut tx, body.tests.as_deref(), "tests").await?;
-    let names = body.tests.as_deref();
-    let parameters = parameters::check(&mut tx, app.keys(), id, names, &body.parameters).await?;
-    start(tx, actor, id, OperationRequest::Commission { tests: body.tests, parameters }).await
+    let found = db::machine::get(&mut tx, id).await.or_not_found("machine", id)?;
+    let CommissionRequest { commissioning_scripts, tests, parameters } = body;
+    known(&mut tx, ScriptType::Commissioning, commissioning_scripts.as_deref(), "commissioning_scripts")
+        .await?;
+    known(&mut tx, ScriptType::Testing, tests.as_deref(), "tests").await?;
+    let inventory = found.inventory.as_ref();
+    let mut scripts = choice::commissioning(&mut tx, commissioning_scripts.as_deref(), inventory).await?;
+    scripts.extend(choice::tests(&mut tx, tests.as_deref()).await?);
+    let asked = commissioning_scripts.is_some() || tests.is_some();
+    let parameters = parameters::check(app.keys(), &found, &scripts, asked, &parameters)?;
+    start(tx, actor, id, OperationRequest::Commission { commissioning_scripts, tests, parameters }).await
 }
 
 /// Runs test scripts.
 pub async fn test(app: &App, actor: &Actor, id: &MachineId, body: TestRequest) -> Result<Operation> {
     actor.require(Role::Operator)?;
     let mut tx = app.begin().await?;
-    check_scripts(&mut tx, body.scripts.as_deref(), "scripts").await?;
-    let names = body.scripts.as_deref();
-    let parameters = parameters::check(&mut tx, app.keys(), id, names, &body.parameters).await?;
+    let found = db::machine::get(&mut tx, id).await.or_not_found("machine", id)?;
+    let words = body.scripts.as_deref();
+    known(&mut tx, ScriptType::Testing, words, "scripts").await?;
+    let scripts = choice::tests(&mut tx, words).await?;
+    let parameters = parameters::check(app.keys(), &found, &scripts, words.is_some(), &body.parameters)?;
     start(tx, actor, id, OperationRequest::Test { scripts: body.scripts, parameters }).await
 }
 
-async fn check_scripts(conn: &mut PgConnection, names: Option<&[String]>, field: &str) -> Result<()> {
-    let missing = db::script::missing(conn, names.unwrap_or_default()).await?;
-    match missing.first() {
-        Some(name) => {
-            Err(Error::invalid(field, format!("there is no script `{name}`; see `rackwright script list`")))
-        }
+/// Refuses words that mean no script of a type.
+async fn known(
+    conn: &mut PgConnection,
+    script_type: ScriptType,
+    words: Option<&[String]>,
+    field: &str,
+) -> Result<()> {
+    match choice::unknown(conn, script_type, words.unwrap_or_default()).await? {
+        Some(word) => Err(Error::invalid(
+            field,
+            format!(
+                "there is no {} script or tag `{word}`; see `rackwright script list`",
+                script_type.as_str()
+            ),
+        )),
         None => Ok(()),
     }
 }

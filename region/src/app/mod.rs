@@ -13,6 +13,7 @@ pub mod image;
 pub mod machine;
 pub mod machine_action;
 pub mod network;
+pub mod once;
 pub mod operation;
 mod parameters;
 pub mod rack_token;
@@ -96,9 +97,12 @@ impl App {
         Ok(self.database.read().await?)
     }
 
-    /// A transaction to change with; rolled back unless it is committed.
+    /// A transaction to change with; rolled back unless it is committed. Of a request that is to be carried out once,
+    /// see [`once`].
     pub(crate) async fn begin(&self) -> Result<Transaction> {
-        Ok(self.database.begin().await?)
+        let mut tx = self.database.begin().await?;
+        once::begun(&mut tx).await?;
+        Ok(tx)
     }
 
     /// The database.

@@ -1,40 +1,30 @@
 //! What a person gave for the parameters of scripts, checked before anything happens.
 
-use super::{Describe, Error, Result};
-use crate::db::{self, DbError};
+use super::{Error, Result};
+use crate::db::machine::Machine;
+use crate::model::script::Script;
 use crate::scripts::parameters::{self, Fault, Kind};
 use crate::secrets::MasterKey;
-use rackwright_common::MachineId;
 use rackwright_common::script::ScriptMetadata;
 use serde_json::{Map, Value, json};
-use sqlx::PgConnection;
 
 /// Script name to parameter name to value, each value as text that fits its declaration; passwords are sealed.
-/// `names` are the scripts of the run, the site's default set when absent.
-pub(super) async fn check(
-    conn: &mut PgConnection,
+/// `scripts` are those of the run; `asked` says that a person named them.
+pub(super) fn check(
     keys: &MasterKey,
-    machine: &MachineId,
-    names: Option<&[String]>,
+    found: &Machine,
+    scripts: &[Script],
+    asked: bool,
     given: &Map<String, Value>,
 ) -> Result<Map<String, Value>> {
-    let asked = names.is_some();
-    let names = match names {
-        Some(names) => names.to_vec(),
-        None => db::setting::load(conn).await?.default_tests,
-    };
-    let stored = db::script_run::scripts(conn, &names).await?;
-    let parse = |s: db::script_run::Script| serde_json::from_value(s.metadata);
-    let scripts: Vec<ScriptMetadata> =
-        stored.into_iter().map(parse).collect::<std::result::Result<_, _>>().map_err(|_| corrupt())?;
-    let found = db::machine::get(conn, machine).await.or_not_found("machine", machine)?;
+    let scripts: Vec<&ScriptMetadata> = scripts.iter().map(|script| &script.metadata).collect();
     let keeps = asked && found.resting_status.keeps_system();
     if let Some(script) = scripts.iter().find(|s| s.destructive && keeps) {
         return Err(destroys(script, &found.hostname));
     }
     let by_script = sort(given, &scripts)?;
     let mut checked = Map::new();
-    for script in &scripts {
+    for script in scripts {
         let given = by_script.get(&script.name).and_then(Value::as_object).cloned().unwrap_or_default();
         let mut values = parameters::normal(script, &given).map_err(|f| fault(script, f))?;
         if let Some(inventory) = &found.inventory {
@@ -60,16 +50,12 @@ fn destroys(script: &ScriptMetadata, hostname: &str) -> Error {
     }
 }
 
-fn corrupt() -> Error {
-    DbError::Corrupt { what: "script" }.into()
-}
-
 fn fault(script: &ScriptMetadata, fault: Fault) -> Error {
     Error::invalid(format!("parameters.{}.{}", script.name, fault.name), fault.message)
 }
 
 /// Values by script: those given for one script, and those given for every script that has such a parameter.
-fn sort(given: &Map<String, Value>, scripts: &[ScriptMetadata]) -> Result<Map<String, Value>> {
+fn sort(given: &Map<String, Value>, scripts: &[&ScriptMetadata]) -> Result<Map<String, Value>> {
     let mut sorted: Map<String, Value> = Map::new();
     let mut put = |script: &str, name: &str, value: &Value| {
         if let Value::Object(values) = sorted.entry(script).or_insert_with(|| json!({})) {
@@ -95,8 +81,8 @@ fn sort(given: &Map<String, Value>, scripts: &[ScriptMetadata]) -> Result<Map<St
     Ok(sorted)
 }
 
-fn nobody_takes(name: &str, scripts: &[ScriptMetadata]) -> String {
-    let has = |s: &ScriptMetadata| {
+fn nobody_takes(name: &str, scripts: &[&ScriptMetadata]) -> String {
+    let has = |s: &&ScriptMetadata| {
         let names: Vec<_> = s.parameters.keys().map(String::as_str).collect();
         (!names.is_empty()).then(|| format!("{} has {}", s.name, names.join(", ")))
     };
@@ -134,6 +120,7 @@ mod tests {
     fn a_bare_name_is_for_every_script_that_has_it_and_a_script_s_own_value_wins() {
         let runtime = json!({ "runtime": { "type": "runtime" } });
         let scripts = [script("a", runtime.clone()), script("b", runtime), script("c", json!({}))];
+        let scripts: Vec<_> = scripts.iter().collect();
         let given = json!({ "runtime": 5, "b": { "runtime": 9 } });
         let sorted = sort(given.as_object().unwrap(), &scripts).unwrap();
         assert_eq!(Value::from(sorted), json!({ "a": { "runtime": 5 }, "b": { "runtime": 9 } }));

@@ -5,6 +5,8 @@ use crate::auth::Actor;
 use crate::db;
 use crate::model::Role;
 use crate::model::setting::Settings;
+use crate::scripts::choice;
+use rackwright_common::script::ScriptType;
 use serde_json::{Map, Value};
 
 /// All settings.
@@ -20,9 +22,12 @@ pub async fn update(app: &App, actor: &Actor, changes: &Map<String, Value>) -> R
     let before = db::setting::load(&mut tx).await?;
     let after = before.with(changes).map_err(|e| Error::invalid(e.name.clone(), e.message))?;
     if changes.contains_key("default_tests") {
-        let missing = db::script::missing(&mut tx, &after.default_tests).await?;
-        if let Some(name) = missing.first() {
-            return Err(Error::invalid("default_tests", format!("there is no script `{name}`")));
+        let unknown = choice::unknown(&mut tx, ScriptType::Testing, &after.default_tests).await?;
+        if let Some(word) = unknown {
+            return Err(Error::invalid(
+                "default_tests",
+                format!("there is no testing script or tag `{word}`"),
+            ));
         }
     }
     if let Some(image) = after.default_image.as_ref().filter(|_| changes.contains_key("default_image"))

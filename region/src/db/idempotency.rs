@@ -1,15 +1,28 @@
-//! Replies kept under the `Idempotency-Key` of their request.
+//! `Idempotency-Key`s: who may carry a request out, whether that has happened, and what was answered.
 
 use super::DbError;
 use sqlx::PgConnection;
 
+/// The right to carry out a request, until somebody else takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose key.
+    pub user: i64,
+    /// The key.
+    pub key: String,
+    /// Counts the claims on it.
+    pub epoch: i64,
+}
+
 /// What is known of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known {
-    /// Nothing: the request is ours to answer.
-    New,
-    /// The first request is still being answered.
+    /// The request is ours to carry out.
+    New(Claim),
+    /// Another one with this key is under way.
     Underway,
+    /// It was carried out, and whoever did it has died before the answer was kept.
+    Lost,
     /// It was answered like this; `response` is sealed.
     Answered {
         /// HTTP status.
@@ -21,30 +34,32 @@ pub enum Known {
     Other,
 }
 
-/// Takes a key, or says what became of its first use. Keys are kept for a day; an answer that never came (the
-/// region died) gives the key free after a minute.
+/// Takes a key, or says what became of its first use. Keys are kept for a day. A claim that brought no answer within
+/// ten seconds passes to whoever asks next, unless its transaction is committed; one that is being committed is
+/// waited for.
 pub async fn begin(conn: &mut PgConnection, user: i64, key: &str, hash: &[u8]) -> Result<Known, DbError> {
-    sqlx::query!(
-        "DELETE FROM idempotency_key WHERE created_at < now() - interval '1 day'
-            OR (user_id = $1 AND key = $2 AND status IS NULL AND created_at < now() - interval '1 minute')",
-        user,
-        key
-    )
-    .execute(&mut *conn)
-    .await?;
-    let inserted = sqlx::query!(
-        "INSERT INTO idempotency_key (user_id, key, request_hash) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    sqlx::query!("DELETE FROM idempotency_key WHERE created_at < now() - interval '1 day'")
+        .execute(&mut *conn)
+        .await?;
+    let claimed = sqlx::query_scalar!(
+        "INSERT INTO idempotency_key AS known (user_id, key, request_hash) VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, key) DO UPDATE SET epoch = known.epoch + 1, created_at = now()
+            WHERE known.request_hash = $3 AND known.status IS NULL AND NOT known.carried_out
+              AND known.created_at < now() - interval '10 seconds'
+         RETURNING epoch",
         user,
         key,
         hash
     )
-    .execute(&mut *conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    if inserted.rows_affected() == 1 {
-        return Ok(Known::New);
+    if let Some(epoch) = claimed {
+        return Ok(Known::New(Claim { user, key: key.to_owned(), epoch }));
     }
     let row = sqlx::query!(
-        "SELECT request_hash, status, response FROM idempotency_key WHERE user_id = $1 AND key = $2",
+        r#"SELECT request_hash, status, response,
+                  carried_out AND created_at < now() - interval '10 seconds' AS "lost!"
+           FROM idempotency_key WHERE user_id = $1 AND key = $2"#,
         user,
         key
     )
@@ -54,24 +69,39 @@ pub async fn begin(conn: &mut PgConnection, user: i64, key: &str, hash: &[u8]) -
         Some(row) if row.request_hash != hash => Known::Other,
         Some(row) => match row.status.and_then(|s| u16::try_from(s).ok()) {
             Some(status) => Known::Answered { status, response: row.response.unwrap_or_default() },
+            None if row.lost => Known::Lost,
             None => Known::Underway,
         },
         None => Known::Underway,
     })
 }
 
+/// Says, in the transaction that carries the request out, that it is carried out; `false` when somebody else has taken
+/// the claim.
+pub async fn carry_out(conn: &mut PgConnection, claim: &Claim) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "UPDATE idempotency_key SET carried_out = TRUE WHERE user_id = $1 AND key = $2 AND epoch = $3",
+        claim.user,
+        claim.key,
+        claim.epoch
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Keeps an answer.
 pub async fn finish(
     conn: &mut PgConnection,
-    user: i64,
-    key: &str,
+    claim: &Claim,
     status: u16,
     response: &serde_json::Value,
 ) -> Result<(), DbError> {
     sqlx::query!(
-        "UPDATE idempotency_key SET status = $3, response = $4 WHERE user_id = $1 AND key = $2",
-        user,
-        key,
+        "UPDATE idempotency_key SET status = $4, response = $5 WHERE user_id = $1 AND key = $2 AND epoch = $3",
+        claim.user,
+        claim.key,
+        claim.epoch,
         i32::from(status),
         response
     )
@@ -80,10 +110,16 @@ pub async fn finish(
     Ok(())
 }
 
-/// Forgets a key whose request failed on our side, so that it can be tried again.
-pub async fn forget(conn: &mut PgConnection, user: i64, key: &str) -> Result<(), DbError> {
-    sqlx::query!("DELETE FROM idempotency_key WHERE user_id = $1 AND key = $2", user, key)
-        .execute(conn)
-        .await?;
+/// Gives up a claim on a request that failed on our side, so that it can be tried again at once, unless it was carried
+/// out before it failed.
+pub async fn forget(conn: &mut PgConnection, claim: &Claim) -> Result<(), DbError> {
+    sqlx::query!(
+        "DELETE FROM idempotency_key WHERE user_id = $1 AND key = $2 AND epoch = $3 AND NOT carried_out",
+        claim.user,
+        claim.key,
+        claim.epoch
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -1,28 +1,12 @@
 //! Machines as lists and pages show them. A page is one statement, and costs the same whatever the number of machines.
 
 use super::DbError;
+use super::machine_filter::{Filter, filtered};
 use crate::model::machine::{BmcView, InterfaceView, Machine, MachineSummary, RunningOperation};
 use rackwright_common::bmc::{BmcSettings, PowerState};
 use rackwright_common::{MachineId, OperationId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-
-/// Which machines; `None` lets all through.
-#[derive(Debug, Default)]
-pub struct Filter<'a> {
-    /// Any of these statuses.
-    pub statuses: Option<Vec<String>>,
-    /// All of these tags.
-    pub tags: Option<Vec<String>>,
-    /// In this zone.
-    pub zone: Option<&'a str>,
-    /// In this pool.
-    pub pool: Option<&'a str>,
-    /// Of this user.
-    pub owner: Option<&'a str>,
-    /// Part of a name, an identifier, a serial number, a MAC or an address; lower case.
-    pub text: Option<String>,
-}
 
 struct Row {
     id: String,
@@ -103,7 +87,7 @@ impl TryFrom<Row> for MachineSummary {
 
 /// Rows of machines. The columns are said once; `$tail` says which machines, and joins them as `m`.
 macro_rules! summaries {
-    ($tail:tt, $($argument:expr),*) => {
+    ($tail:tt $(+ $more:tt)*, $($argument:expr),*) => {
         sqlx::query_as!(
             Row,
             r#"SELECT m.id, m.hostname, m.status, m.status_message, m.status_since, m.locked, u.name AS "owner?", m.pool, m.zone,
@@ -116,7 +100,7 @@ macro_rules! summaries {
                       o.message AS "operation_message?", m.last_seen_at, m.version
                FROM machine m LEFT JOIN "user" u ON u.id = m.owner_id
                     LEFT JOIN bmc b ON b.machine_id = m.id LEFT JOIN image g ON g.id = m.image_id
-                    LEFT JOIN operation o ON o.machine_id = m.id AND o.status = 'running' "# + $tail,
+                    LEFT JOIN operation o ON o.machine_id = m.id AND o.status = 'running' "# + $tail $(+ $more)*,
             $($argument),*
         )
     };
@@ -132,26 +116,13 @@ pub async fn list(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<MachineSummary>, DbError> {
-    let rows = summaries!(
-        r#"WHERE m.id = ANY(ARRAY(
-             SELECT m.id FROM machine m
-             WHERE m.hostname COLLATE "C" > coalesce($7, '')
-               AND ($1::text[] IS NULL OR m.status = ANY($1))
-               AND ($2::text[] IS NULL OR m.tags @> $2) AND ($3::text IS NULL OR m.zone = $3)
-               AND ($4::text IS NULL OR m.pool = $4)
-               AND ($5::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $5))
-               AND ($6::text IS NULL
-                    OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $6) > 0
-                    OR EXISTS (SELECT 1 FROM interface i WHERE i.machine_id = m.id
-                               AND (strpos(i.mac, $6) > 0 OR strpos(coalesce(host(i.address), ''), $6) > 0)))
-             ORDER BY m.hostname COLLATE "C" LIMIT $8))
-           ORDER BY m.hostname COLLATE "C""#,
-        f.statuses.as_deref(),
-        f.tags.as_deref(),
-        f.zone,
-        f.pool,
-        f.owner,
-        f.text,
+    let rows = filtered!(
+        summaries!(
+            r#"WHERE m.id = ANY(ARRAY(
+                 SELECT m.id FROM machine m WHERE m.hostname COLLATE "C" > coalesce($7, '') AND "#,
+            r#" ORDER BY m.hostname COLLATE "C" LIMIT $8)) ORDER BY m.hostname COLLATE "C""#
+        ),
+        f,
         after,
         limit
     )
@@ -173,25 +144,9 @@ pub async fn some(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Machine
 
 /// How many machines the filter lets through.
 pub async fn count(conn: &mut PgConnection, f: &Filter<'_>) -> Result<i64, DbError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT count(*) AS "n!" FROM machine m
-           WHERE ($1::text[] IS NULL OR m.status = ANY($1))
-             AND ($2::text[] IS NULL OR m.tags @> $2) AND ($3::text IS NULL OR m.zone = $3)
-             AND ($4::text IS NULL OR m.pool = $4)
-             AND ($5::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $5))
-             AND ($6::text IS NULL
-                  OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $6) > 0
-                  OR EXISTS (SELECT 1 FROM interface i WHERE i.machine_id = m.id
-                             AND (strpos(i.mac, $6) > 0 OR strpos(coalesce(host(i.address), ''), $6) > 0)))"#,
-        f.statuses.as_deref(),
-        f.tags.as_deref(),
-        f.zone,
-        f.pool,
-        f.owner,
-        f.text
-    )
-    .fetch_one(conn)
-    .await?)
+    Ok(filtered!(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM machine m WHERE "#, ""), f)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// One machine in full.

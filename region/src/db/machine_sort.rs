@@ -2,7 +2,7 @@
 //! one column of each, and only the page's rows are joined afterwards.
 
 use super::DbError;
-use super::machine_query::Filter;
+use super::machine_filter::{Filter, filtered};
 use crate::model::machine_sort::MachineSort;
 use sqlx::PgConnection;
 
@@ -24,38 +24,28 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Place>, DbError> {
     let (key, hostname) = after.unzip();
-    Ok(sqlx::query_as!(
-        Place,
-        r#"SELECT id, key AS "key!" FROM (
-             SELECT m.id, m.hostname, (CASE $7
-                      WHEN 'name' THEN m.hostname
-                      WHEN 'status' THEN m.status
-                      WHEN 'since' THEN to_char(m.status_since AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')
-                      WHEN 'power' THEN m.power_state
-                      WHEN 'owner' THEN coalesce((SELECT u.name FROM "user" u WHERE u.id = m.owner_id), '')
-                      WHEN 'cores' THEN lpad(m.cpu_cores::text, 20, '0')
-                      WHEN 'memory' THEN lpad(m.memory_mib::text, 20, '0')
-                      WHEN 'disks' THEN lpad(m.storage_bytes::text, 20, '0')
-                      WHEN 'pool' THEN m.pool || '/' || m.zone
-                      ELSE m.zone END) COLLATE "C" AS key
-             FROM machine m
-             WHERE ($1::text[] IS NULL OR m.status = ANY($1))
-               AND ($2::text[] IS NULL OR m.tags @> $2) AND ($3::text IS NULL OR m.zone = $3)
-               AND ($4::text IS NULL OR m.pool = $4)
-               AND ($5::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $5))
-               AND ($6::text IS NULL
-                    OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $6) > 0
-                    OR EXISTS (SELECT 1 FROM interface i WHERE i.machine_id = m.id
-                               AND (strpos(i.mac, $6) > 0 OR strpos(coalesce(host(i.address), ''), $6) > 0)))) fit
-           WHERE $9::text IS NULL OR (key = $9 AND hostname COLLATE "C" > $10::text)
-              OR CASE WHEN $8 THEN key < $9 ELSE key > $9 END
-           ORDER BY CASE WHEN $8 THEN key END DESC, CASE WHEN NOT $8 THEN key END, hostname COLLATE "C" LIMIT $11"#,
-        f.statuses.as_deref(),
-        f.tags.as_deref(),
-        f.zone,
-        f.pool,
-        f.owner,
-        f.text,
+    Ok(filtered!(
+        sqlx::query_as!(
+            Place,
+            r#"SELECT id, key AS "key!" FROM (
+                 SELECT m.id, m.hostname, (CASE $7
+                          WHEN 'name' THEN m.hostname
+                          WHEN 'status' THEN m.status
+                          WHEN 'since' THEN to_char(m.status_since AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')
+                          WHEN 'power' THEN m.power_state
+                          WHEN 'owner' THEN coalesce((SELECT u.name FROM "user" u WHERE u.id = m.owner_id), '')
+                          WHEN 'cores' THEN lpad(m.cpu_cores::text, 20, '0')
+                          WHEN 'memory' THEN lpad(m.memory_mib::text, 20, '0')
+                          WHEN 'disks' THEN lpad(m.storage_bytes::text, 20, '0')
+                          WHEN 'pool' THEN m.pool || '/' || m.zone
+                          ELSE m.zone END) COLLATE "C" AS key
+                 FROM machine m WHERE "#,
+            r#") fit
+               WHERE $9::text IS NULL OR (key = $9 AND hostname COLLATE "C" > $10::text)
+                  OR CASE WHEN $8 THEN key < $9 ELSE key > $9 END
+               ORDER BY CASE WHEN $8 THEN key END DESC, CASE WHEN NOT $8 THEN key END, hostname COLLATE "C" LIMIT $11"#
+        ),
+        f,
         sort.column,
         sort.descending,
         key,

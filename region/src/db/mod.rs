@@ -18,6 +18,7 @@ pub mod ip_range;
 pub mod lease;
 pub mod machine;
 pub mod machine_edit;
+pub mod machine_filter;
 pub mod machine_query;
 pub mod machine_sort;
 pub mod operation;

@@ -112,13 +112,13 @@ pub async fn console_tail(conn: &mut PgConnection, id: OperationId) -> Result<Ve
     Ok(tail.lines().map(str::to_owned).collect())
 }
 
-/// The work items of an operation, in order.
+/// The work items of an operation, in the order in which they came to be.
 pub async fn items(conn: &mut PgConnection, id: OperationId) -> Result<Vec<WorkItem>, DbError> {
     let rows = sqlx::query!(
         "SELECT w.id, w.kind, coalesce(r.name || CASE WHEN r.target = '' THEN '' ELSE ' (' || r.target || ')' END,
                                        w.payload ->> 'name') AS subject,
                 w.status, w.percent, w.message, w.error, w.given_at, w.finished_at, w.duration_ms
-         FROM work_item w LEFT JOIN script_run r ON r.work_item_id = w.id WHERE w.operation_id = $1 ORDER BY w.ordinal",
+         FROM work_item w LEFT JOIN script_run r ON r.work_item_id = w.id WHERE w.operation_id = $1 ORDER BY w.id",
         id.0
     )
     .fetch_all(conn)

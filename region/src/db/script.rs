@@ -61,16 +61,6 @@ pub async fn find(
     Ok(row.map(Script::from))
 }
 
-/// Names among `names` that no script has.
-pub async fn missing(conn: &mut PgConnection, names: &[String]) -> Result<Vec<String>, DbError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT n AS "n!" FROM unnest($1::text[]) n WHERE NOT EXISTS (SELECT 1 FROM script WHERE name = n)"#,
-        names
-    )
-    .fetch_all(conn)
-    .await?)
-}
-
 /// Stores the next version; its number.
 pub async fn insert(
     conn: &mut PgConnection,

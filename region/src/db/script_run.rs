@@ -18,17 +18,6 @@ pub struct Script {
     pub metadata: Value,
 }
 
-/// The newest versions of the named scripts, in no particular order.
-pub async fn scripts(conn: &mut PgConnection, names: &[String]) -> Result<Vec<Script>, DbError> {
-    Ok(sqlx::query_as!(
-        Script,
-        "SELECT DISTINCT ON (name) id, name, body, metadata FROM script WHERE name = ANY($1) ORDER BY name, version DESC",
-        names
-    )
-    .fetch_all(conn)
-    .await?)
-}
-
 /// A script by its row.
 pub async fn script(conn: &mut PgConnection, id: i64) -> Result<Script, DbError> {
     Ok(sqlx::query_as!(Script, "SELECT id, name, body, metadata FROM script WHERE id = $1", id)
@@ -116,14 +105,17 @@ pub async fn ended(conn: &mut PgConnection, item: i64, end: &Ended<'_>) -> Resul
     Ok(())
 }
 
-/// The scripts of an operation that did not pass, with their targets.
+/// The scripts of a type that did not pass under an operation, with their targets.
 pub async fn failures(
     conn: &mut PgConnection,
     operation: OperationId,
+    script_type: &str,
 ) -> Result<Vec<(String, String)>, DbError> {
     let rows = sqlx::query!(
-        "SELECT name, target FROM script_run WHERE operation_id = $1 AND status IN ('failed', 'timed-out') AND NOT suppressed ORDER BY id",
-        operation.0
+        "SELECT name, target FROM script_run
+         WHERE operation_id = $1 AND script_type = $2 AND status IN ('failed', 'timed-out') AND NOT suppressed ORDER BY id",
+        operation.0,
+        script_type
     )
     .fetch_all(conn)
     .await?;

@@ -159,7 +159,7 @@ pub(super) fn local_address(relay: &Relay) -> Option<Ipv4Addr> {
 
 /// Commissions a machine that is in the ephemeral environment already.
 async fn commission_in_place(conn: &mut PgConnection, found: &Machine) -> Result<Enlisted, Refusal> {
-    let request = OperationRequest::Commission { tests: None, parameters: serde_json::Map::new() };
+    let request = OperationRequest::commission();
     let started = request::start_at(conn, &found.id, &request, "rackwright", "await-agent").await;
     let id = started.map_err(|error| match error {
         StartError::Db(error) => Refusal::Db(error),

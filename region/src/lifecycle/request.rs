@@ -18,9 +18,12 @@ pub const EPHEMERAL_IMAGE: &str = "ephemeral";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum OperationRequest {
-    /// Read the hardware, set up the BMC, then run tests.
+    /// Read the hardware, set up the BMC, then run commissioning scripts and tests.
     Commission {
-        /// Test scripts by name; the default set when absent, none when empty.
+        /// Commissioning scripts by name or tag; all that are meant for the machine when absent, none when empty.
+        #[serde(default)]
+        commissioning_scripts: Option<Vec<String>>,
+        /// Test scripts by name or tag; the default set when absent, none when empty.
         #[serde(default)]
         tests: Option<Vec<String>>,
         /// Script name to parameter name to value, checked; passwords sealed.
@@ -29,7 +32,7 @@ pub enum OperationRequest {
     },
     /// Run test scripts.
     Test {
-        /// By name; the default set when absent.
+        /// By name or tag; the default set when absent.
         #[serde(default)]
         scripts: Option<Vec<String>>,
         /// As of a commissioning.
@@ -100,6 +103,11 @@ pub enum StartError {
 }
 
 impl OperationRequest {
+    /// A commissioning with the site's scripts and tests.
+    pub fn commission() -> Self {
+        Self::Commission { commissioning_scripts: None, tests: None, parameters: serde_json::Map::new() }
+    }
+
     /// As stored in `operation.kind`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -4,13 +4,16 @@ use rackwright_common::bmc::BmcAction;
 use rackwright_common::storage::{EraseMode, StorageLayout};
 use serde::{Deserialize, Serialize};
 
-/// Reads the hardware, sets up the BMC, runs tests.
+/// Reads the hardware, sets up the BMC, runs commissioning scripts and tests.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommissionRequest {
-    /// Test scripts by name; the default set when absent, none when empty.
+    /// Commissioning scripts by name or tag; when absent, all that are not tagged `noauto` and whose `for_hardware`
+    /// is this machine's; none when empty.
+    pub commissioning_scripts: Option<Vec<String>>,
+    /// Test scripts by name or tag; the default set when absent, none when empty.
     pub tests: Option<Vec<String>>,
-    /// Values for the tests' parameters, as for a test.
+    /// Values for the parameters of both, as for a test.
     #[schema(value_type = Object)]
     pub parameters: serde_json::Map<String, serde_json::Value>,
 }
@@ -19,7 +22,7 @@ pub struct CommissionRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TestRequest {
-    /// By name; the default set when absent.
+    /// By name or tag; the default set when absent.
     pub scripts: Option<Vec<String>>,
     /// Script name to parameter name to value; or parameter name to value, for each script of the run that has one
     /// of that name.

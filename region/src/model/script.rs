@@ -25,6 +25,18 @@ pub struct Script {
     pub body: Option<String>,
 }
 
+impl Script {
+    /// Has this tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.metadata.tags.iter().any(|t| t == tag)
+    }
+
+    /// Whether `word` means it, of all scripts of a type: it has that name, or that tag where none has the name.
+    pub fn is_meant_by(&self, word: &str, all: &[Self]) -> bool {
+        self.name == word || (self.has_tag(word) && !all.iter().any(|script| script.name == word))
+    }
+}
+
 /// A script to store. The name comes from its header when absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,5 @@
 //! MAAS's metadata header: YAML in comment lines between two markers. Scripts written for MAAS are taken as they
-//! are; fields that only MAAS itself acts on (`for_hardware`, `recommission`, …) are read over.
+//! are; fields that only MAAS itself acts on (`recommission`, `apply_configured_networking`, …) are read over.
 //!
 //! What a line is wrong about is said with its number in the script.
 
@@ -147,6 +147,7 @@ fn set(metadata: &mut ScriptMetadata, key: &str, value: &Value) -> Result<(), St
         "toolbox" => metadata.toolbox |= flag(value)?,
         // Packages are not installed at run time; the toolbox holds the usual ones.
         "packages" => metadata.toolbox |= value.as_mapping().is_some_and(|m| !m.is_empty()),
+        "for_hardware" => metadata.for_hardware = conditions(value)?,
         "parameters" => {
             (metadata.parameters, metadata.parameter_order) = mapping(value)?;
         }
@@ -187,6 +188,15 @@ fn words(value: &Value) -> Result<Vec<String>, String> {
         Value::Sequence(items) => items.iter().map(text).collect(),
         Value::Null => Ok(Vec::new()),
         _ => Err("expected a list of words".into()),
+    }
+}
+
+/// One condition, or a list: they may have blanks and commas in them.
+fn conditions(value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Sequence(items) => items.iter().map(text).collect(),
+        Value::Null => Ok(Vec::new()),
+        one => Ok(vec![text(one)?]),
     }
 }
 
@@ -287,6 +297,7 @@ mod tests {
         assert_eq!(metadata.results["read_mbps"]["title"], "Read");
         assert_eq!(metadata.parameters["storage"]["type"], "storage");
         assert!(metadata.toolbox, "packages are in the toolbox");
+        assert_eq!(metadata.for_hardware, ["modalias:pci:*"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Commissioning and test scripts: reading their header, and those that come with Rackwright.
+//! Commissioning and test scripts: reading their header, choosing them, and those that come with Rackwright.
 
 pub mod builtin;
+pub mod choice;
 pub mod metadata;
 pub mod parameters;
 

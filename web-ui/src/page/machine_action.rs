@@ -95,6 +95,7 @@ fn deploy(m: &Machine, fields: &Fields) -> Result<DeployRequest, Error> {
 
 fn commission(fields: &Fields) -> CommissionRequest {
     CommissionRequest {
+        commissioning_scripts: (fields.text("commissioning_scripts") == "none").then(Vec::new),
         tests: (fields.text("tests") == "none").then(Vec::new),
         ..CommissionRequest::default()
     }

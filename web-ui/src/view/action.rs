@@ -6,6 +6,7 @@
 use askama::Template;
 use rackwright_common::Status;
 use rackwright_common::lifecycle::{Event, next};
+use rackwright_common::script::ScriptType;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
 use rackwright_region::model::image::{Image, ImagePurpose};
@@ -136,6 +137,8 @@ pub struct Forms {
     pub csrf: String,
     /// Images to deploy: reference, title, chosen.
     pub images: Vec<(String, String, bool)>,
+    /// Names of the commissioning scripts.
+    pub commissioning: Vec<String>,
     /// Tests to choose from.
     pub tests: Vec<TestChoice>,
     /// What was typed.
@@ -145,7 +148,7 @@ pub struct Forms {
 }
 
 impl Forms {
-    /// For a machine. Images other than operating systems and scripts other than tests are left out.
+    /// For a machine. Images other than operating systems are left out.
     pub fn new(
         m: &MachineSummary,
         csrf: &str,
@@ -160,21 +163,23 @@ impl Forms {
                 names.push((image.name.clone(), image.title.clone(), image.name == typed.image));
             }
         }
-        let tests = scripts
-            .iter()
-            .filter(|s| s.metadata.script_type == rackwright_common::script::ScriptType::Testing);
+        let of = |wanted| -> Vec<Script> {
+            scripts.iter().filter(|s| s.metadata.script_type == wanted).cloned().collect()
+        };
+        let tests = of(ScriptType::Testing);
         let choice = |s: &Script| TestChoice {
             name: s.name.clone(),
             title: s.metadata.title.clone(),
             destructive: s.metadata.destructive,
-            default: default_tests.contains(&s.name),
+            default: default_tests.iter().any(|word| s.is_meant_by(word, &tests)),
         };
         Self {
             id: m.id.to_string(),
             hostname: m.hostname.to_string(),
             csrf: csrf.to_owned(),
             images: names,
-            tests: tests.map(choice).collect(),
+            commissioning: of(ScriptType::Commissioning).into_iter().map(|s| s.name).collect(),
+            tests: tests.iter().map(choice).collect(),
             typed,
             refused,
         }

@@ -18,6 +18,8 @@ pub struct Row {
     pub target: String,
     /// Kind of hardware.
     pub hardware: String,
+    /// It is a commissioning script rather than a test.
+    pub commissioning: bool,
     /// Outcome.
     pub outcome: Pill,
     /// It does not count.
@@ -41,6 +43,7 @@ impl Row {
             name: run.name.clone(),
             target: run.target.clone(),
             hardware: run.hardware_type.clone(),
+            commissioning: run.script_type == "commissioning",
             outcome: Pill::of_outcome(&run.status),
             suppressed: run.suppressed,
             values: values_line(&run.results),
@@ -96,7 +99,9 @@ impl Results {
                 None => rows.push(Row::new(run, now)),
             }
         }
-        rows.sort_by(|a, b| (&a.hardware, &a.name, &a.target).cmp(&(&b.hardware, &b.name, &b.target)));
+        let key =
+            |row: &Row| (!row.commissioning, row.hardware.clone(), row.name.clone(), row.target.clone());
+        rows.sort_by_cached_key(key);
         Self { machine: machine.to_owned(), rows, failed: failed.to_vec() }
     }
 }
@@ -161,5 +166,17 @@ mod tests {
         assert_eq!(results.rows[0].earlier.iter().map(|e| e.0).collect::<Vec<_>>(), [5, 2]);
         assert_eq!(results.rows[0].values, "read_mib_s 2712.43 · smart PASSED");
         assert_eq!(results.rows[0].took, "30 s");
+        assert!(!results.rows[0].commissioning);
+    }
+
+    #[test]
+    fn commissioning_scripts_come_first_and_are_marked() {
+        let mut firmware = sample::run(3, "passed");
+        firmware.name = "firmware".into();
+        firmware.script_type = "commissioning".into();
+        let results = Results::new("k3x9ab", &[sample::run(9, "passed"), firmware], &[], sample_now());
+        let rows: Vec<_> = results.rows.iter().map(|r| (r.name.as_str(), r.commissioning)).collect();
+        assert_eq!(rows, [("firmware", true), ("disk-quick", false)]);
+        assert_eq!(results.to_string().matches("<span class=\"tag\">commissioning</span>").count(), 1);
     }
 }

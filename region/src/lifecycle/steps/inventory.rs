@@ -2,8 +2,7 @@
 
 use super::{Look, StepName, items};
 use crate::db::DbError;
-use crate::lifecycle::decision::{Decision, Effect};
-use rackwright_common::lifecycle::Event;
+use crate::lifecycle::decision::Decision;
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -19,5 +18,5 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
     if ours_to_set && let Some(decision) = items::one(conn, look, BMC, "setup-bmc", json!({})).await? {
         return Ok(decision.remembering(json!({ "bmc_item": true })));
     }
-    Ok(look.onward(StepName::Inventory).with_all([Effect::Commissioned, Effect::Status(Event::StartTest)]))
+    Ok(look.onward(StepName::Inventory))
 }

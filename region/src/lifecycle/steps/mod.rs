@@ -2,6 +2,7 @@
 
 mod await_agent;
 mod await_system;
+mod commissioning_scripts;
 mod erase;
 mod finish_off;
 mod install;
@@ -13,10 +14,12 @@ mod power_command;
 mod power_off;
 mod rescue;
 mod restore;
+mod script_plan;
+mod scripts;
 mod tests_run;
 
 pub use items::REBOOTS;
-pub use tests_run::target_environment;
+pub use script_plan::target_environment;
 
 use super::decision::{Decision, Next};
 use super::engine::Timing;
@@ -64,6 +67,8 @@ steps! {
     AwaitAgent = "await-agent", "waiting for the ephemeral environment";
     /// The agent reads the hardware and sets up the BMC.
     Inventory = "inventory", "reading the hardware";
+    /// The agent runs the users' commissioning scripts.
+    CommissioningScripts = "commissioning-scripts", "running commissioning scripts";
     /// The agent runs the tests.
     Tests = "tests", "testing";
     /// The agent writes the operating system.
@@ -95,7 +100,16 @@ pub fn plan(request: &OperationRequest) -> &'static [StepName] {
     use StepName as S;
     match request {
         OperationRequest::Commission { .. } => {
-            &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Inventory, S::Tests, S::FinishOff]
+            const STEPS: &[StepName] = &[
+                S::PowerOff,
+                S::NetworkBoot,
+                S::AwaitAgent,
+                S::Inventory,
+                S::CommissioningScripts,
+                S::Tests,
+                S::FinishOff,
+            ];
+            STEPS
         }
         OperationRequest::Test { .. } => {
             &[S::PowerOff, S::NetworkBoot, S::AwaitAgent, S::Tests, S::FinishOff, S::Restore]
@@ -173,6 +187,7 @@ async fn dispatch(conn: &mut PgConnection, look: &Look<'_>) -> Result<Decision, 
         StepName::NetworkBoot => network_boot::step(conn, look).await,
         StepName::AwaitAgent => await_agent::step(conn, look).await,
         StepName::Inventory => inventory::step(conn, look).await,
+        StepName::CommissioningScripts => commissioning_scripts::step(conn, look).await,
         StepName::Tests => tests_run::step(conn, look).await,
         StepName::Install => install::step(conn, look).await,
         StepName::AwaitSystem => await_system::step(conn, look).await,

@@ -1,8 +1,9 @@
 //! The end of an operation: a machine that held a system runs it again, and the status says how it went.
 
 use super::power::{Answer, ask};
+use super::scripts::{self, Phase};
 use super::{Look, StepName};
-use crate::db::{DbError, script_run};
+use crate::db::DbError;
 use crate::lifecycle::decision::{Decision, Effect, Next};
 use crate::lifecycle::request::OperationRequest;
 use rackwright_common::Status;
@@ -59,16 +60,10 @@ pub(super) async fn verdict(
     if !tested || decision.next != Next::Done {
         return Ok(decision);
     }
-    let failures = script_run::failures(conn, look.op.id).await?;
-    if failures.is_empty() {
-        return Ok(decision);
-    }
-    let names: Vec<String> = failures
-        .into_iter()
-        .map(|(name, target)| if target.is_empty() { name } else { format!("{name} on {target}") })
-        .collect();
-    Ok(Decision::fail(format!(
-        "failed tests: {}; look at their output, retest, or override",
-        names.join(", ")
-    )))
+    Ok(match scripts::failed(conn, look, Phase::Tests).await? {
+        Some(names) => {
+            Decision::fail(format!("failed tests: {names}; look at their output, retest, or override"))
+        }
+        None => decision,
+    })
 }
