@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod event_query;
 pub mod fabric;
+pub mod group;
 pub mod idempotency;
 pub mod image;
 pub mod interface;
@@ -22,7 +23,6 @@ pub mod machine_query;
 pub mod machine_sort;
 pub mod operation;
 pub mod operation_query;
-pub mod pool;
 pub mod rack;
 pub mod rack_task;
 pub mod rack_token;
@@ -41,7 +41,6 @@ pub mod vlan;
 pub mod wakeups;
 pub mod work_item;
 pub mod world;
-pub mod zone;
 
 pub use error::DbError;
 
