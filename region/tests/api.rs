@@ -260,6 +260,28 @@ async fn a_wait_ends_with_the_operation() {
 }
 
 #[tokio::test]
+async fn operations_come_page_by_page_newest_first_and_are_counted_once() {
+    let site = Site::new().await;
+    let id = site.machine("alpha", 1).await;
+    let insert = "INSERT INTO operation (kind, machine_id, status, step, deadline, requested_by)
+                  SELECT CASE WHEN n = 3 THEN 'test' ELSE 'power' END, $1, 'done', 'act', now(), 'x' FROM generate_series(1, 6) n";
+    sqlx::query(insert).bind(id.as_str()).execute(&site.pool).await.unwrap();
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = site.get(&format!("/operations?kind=power&limit=2{cursor}")).await.expect(200);
+        assert_eq!(page["total"], 5, "as it was when the first page was made");
+        seen.extend(page["items"].as_array().unwrap().iter().map(|o| o["id"].as_i64().unwrap()));
+        sqlx::query(insert).bind(id.as_str()).execute(&site.pool).await.unwrap();
+        match &page["next_cursor"] {
+            Value::String(next) => cursor = format!("&cursor={next}"),
+            _ => break,
+        }
+    }
+    assert_eq!(seen, [6, 5, 4, 2, 1]);
+    site.get("/operations?cursor=Nw").await.problem(422, "invalid");
+}
+
+#[tokio::test]
 async fn settings_are_changed_all_or_none() {
     let site = Site::new().await;
     let admin = Some(Role::Administrator);

@@ -5,7 +5,7 @@ use super::problem::Refused;
 use crate::app::{App, Error, group};
 use crate::auth::Actor;
 use crate::model::Page;
-use crate::model::network::Group;
+use crate::model::network::{Group, GroupKind};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 #[utoipa::path(get, path = "/pools", tag = "groups",
     responses((status = 200, body = Page<Group>), Refused))]
 pub async fn list_pools(State(app): State<App>, actor: Actor) -> Result<Json<Page<Group>>, Error> {
-    group::pools(&app, &actor).await.map(Json)
+    group::list(&app, &actor, GroupKind::Pool).await.map(Json)
 }
 
 /// Makes a resource pool, or changes its description.
@@ -27,7 +27,7 @@ pub async fn put_pool(
     ApiPath(name): ApiPath<String>,
     ApiJson(body): ApiJson<Description>,
 ) -> Result<StatusCode, Error> {
-    group::put_pool(&app, &actor, &body.group(name)).await?;
+    group::put(&app, &actor, GroupKind::Pool, &body.group(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -39,7 +39,7 @@ pub async fn delete_pool(
     actor: Actor,
     ApiPath(name): ApiPath<String>,
 ) -> Result<StatusCode, Error> {
-    group::delete_pool(&app, &actor, &name).await?;
+    group::delete(&app, &actor, GroupKind::Pool, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -47,7 +47,7 @@ pub async fn delete_pool(
 #[utoipa::path(get, path = "/zones", tag = "groups",
     responses((status = 200, body = Page<Group>), Refused))]
 pub async fn list_zones(State(app): State<App>, actor: Actor) -> Result<Json<Page<Group>>, Error> {
-    group::zones(&app, &actor).await.map(Json)
+    group::list(&app, &actor, GroupKind::Zone).await.map(Json)
 }
 
 /// Makes a zone, or changes its description.
@@ -59,7 +59,7 @@ pub async fn put_zone(
     ApiPath(name): ApiPath<String>,
     ApiJson(body): ApiJson<Description>,
 ) -> Result<StatusCode, Error> {
-    group::put_zone(&app, &actor, &body.group(name)).await?;
+    group::put(&app, &actor, GroupKind::Zone, &body.group(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -71,7 +71,7 @@ pub async fn delete_zone(
     actor: Actor,
     ApiPath(name): ApiPath<String>,
 ) -> Result<StatusCode, Error> {
-    group::delete_zone(&app, &actor, &name).await?;
+    group::delete(&app, &actor, GroupKind::Zone, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,77 +3,39 @@
 use super::{App, Change, Describe, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
-use crate::model::network::Group;
+use crate::model::network::{Group, GroupKind};
 use crate::model::{Page, Role};
 
-/// All resource pools.
-pub async fn pools(app: &App, actor: &Actor) -> Result<Page<Group>> {
+/// All of a kind.
+pub async fn list(app: &App, actor: &Actor, kind: GroupKind) -> Result<Page<Group>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::pool::list(&mut *app.read().await?).await?))
+    Ok(Page::whole(db::group::list(&mut *app.read().await?, kind).await?))
 }
 
-/// All zones.
-pub async fn zones(app: &App, actor: &Actor) -> Result<Page<Group>> {
-    actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::zone::list(&mut *app.read().await?).await?))
-}
-
-/// Makes a resource pool, or changes its description.
-pub async fn put_pool(app: &App, actor: &Actor, group: &Group) -> Result<()> {
+/// Makes one, or changes its description.
+pub async fn put(app: &App, actor: &Actor, kind: GroupKind, group: &Group) -> Result<()> {
     actor.require(Role::Administrator)?;
     let mut tx = app.begin().await?;
-    db::pool::put(&mut tx, &group.name, &group.description).await?;
-    let message = format!("The pool {} was set", group.name);
-    audit(&mut tx, actor, Change { kind: "pool.changed", message, ..Change::default() }).await?;
+    db::group::put(&mut tx, kind, group).await?;
+    let word = kind.as_str();
+    let (event, message) = (format!("{word}.changed"), format!("The {word} {} was set", group.name));
+    audit(&mut tx, actor, Change { kind: &event, message, ..Change::default() }).await?;
     Ok(tx.commit().await?)
 }
 
-/// Makes a zone, or changes its description.
-pub async fn put_zone(app: &App, actor: &Actor, group: &Group) -> Result<()> {
+/// Removes an empty one. New machines go to the default ones, so these stay.
+pub async fn delete(app: &App, actor: &Actor, kind: GroupKind, name: &str) -> Result<()> {
     actor.require(Role::Administrator)?;
-    let mut tx = app.begin().await?;
-    db::zone::put(&mut tx, &group.name, &group.description).await?;
-    let message = format!("The zone {} was set", group.name);
-    audit(&mut tx, actor, Change { kind: "zone.changed", message, ..Change::default() }).await?;
-    Ok(tx.commit().await?)
-}
-
-/// Removes an empty resource pool.
-pub async fn delete_pool(app: &App, actor: &Actor, name: &str) -> Result<()> {
-    actor.require(Role::Administrator)?;
-    stays("pool", name)?;
-    let mut tx = app.begin().await?;
-    let gone = db::pool::delete(&mut tx, name)
-        .await
-        .or_in_use("there are machines in this pool; move them first")?;
-    if !gone {
-        return Err(Error::not_found("pool", name));
-    }
-    let message = format!("The pool {name} was removed");
-    audit(&mut tx, actor, Change { kind: "pool.deleted", message, ..Change::default() }).await?;
-    Ok(tx.commit().await?)
-}
-
-/// Removes an empty zone.
-pub async fn delete_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
-    actor.require(Role::Administrator)?;
-    stays("zone", name)?;
-    let mut tx = app.begin().await?;
-    let gone = db::zone::delete(&mut tx, name)
-        .await
-        .or_in_use("there are machines in this zone; move them first")?;
-    if !gone {
-        return Err(Error::not_found("zone", name));
-    }
-    let message = format!("The zone {name} was removed");
-    audit(&mut tx, actor, Change { kind: "zone.deleted", message, ..Change::default() }).await?;
-    Ok(tx.commit().await?)
-}
-
-/// New machines go to the default ones, so these stay.
-fn stays(what: &str, name: &str) -> Result<()> {
+    let word = kind.as_str();
     if name == "default" {
-        return Err(Error::conflict(format!("new machines go to the default {what}; it stays")));
+        return Err(Error::conflict(format!("new machines go to the default {word}; it stays")));
     }
-    Ok(())
+    let mut tx = app.begin().await?;
+    let gone = db::group::delete(&mut tx, kind, name).await;
+    if !gone.or_in_use(&format!("there are machines in this {word}; move them first"))? {
+        return Err(Error::not_found(word, name));
+    }
+    let (event, message) = (format!("{word}.deleted"), format!("The {word} {name} was removed"));
+    audit(&mut tx, actor, Change { kind: &event, message, ..Change::default() }).await?;
+    Ok(tx.commit().await?)
 }

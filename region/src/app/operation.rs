@@ -5,6 +5,7 @@ use crate::auth::Actor;
 use crate::db;
 use crate::db::wakeups;
 use crate::model::operation::{LogChunk, Operation, OperationDetail, OperationQuery};
+use crate::model::page::InvalidCursor;
 use crate::model::{Page, Role};
 use rackwright_common::OperationId;
 use std::time::{Duration, Instant};
@@ -22,15 +23,23 @@ pub async fn list(app: &App, actor: &Actor, query: &OperationQuery) -> Result<Pa
         return Err(Error::invalid("status", format!("`{status}` is not running, done, failed or aborted")));
     }
     let filter = db::operation_query::Filter {
-        id: None,
         machine: query.machine.as_ref(),
         status: query.status.as_deref(),
         kind: query.kind.as_deref(),
-        before: page.after_number().map_err(|e| Error::invalid("cursor", format!("`cursor` {e}")))?,
-        limit: page.rows() + 1,
     };
-    let (rows, total) = db::operation_query::list(&mut *app.read().await?, &filter).await?;
-    Ok(Page::new(rows, total, page.rows(), |o| o.id.to_string()))
+    let after = page.after_counted().and_then(|after| match after {
+        Some((total, key)) => Ok(Some((total, key.parse::<i64>().map_err(|_| InvalidCursor)?))),
+        None => Ok(None),
+    });
+    let after = after.map_err(|e| Error::invalid("cursor", format!("`cursor` {e}")))?;
+    let mut conn = app.read().await?;
+    let total = match after {
+        Some((total, _)) => total,
+        None => db::operation_query::count(&mut conn, &filter).await?,
+    };
+    let before = after.map(|(_, key)| key);
+    let rows = db::operation_query::list(&mut conn, &filter, before, page.rows() + 1).await?;
+    Ok(Page::new(rows, total, page.rows(), |o| format!("{total} {}", o.id)))
 }
 
 /// One operation with its work items.

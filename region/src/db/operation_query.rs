@@ -11,18 +11,12 @@ use time::OffsetDateTime;
 /// Which operations; `None` lets all through.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    /// Only this one.
-    pub id: Option<OperationId>,
     /// On this machine.
     pub machine: Option<&'a MachineId>,
     /// With this status.
     pub status: Option<&'a str>,
     /// Of this kind.
     pub kind: Option<&'a str>,
-    /// Older than this one.
-    pub before: Option<i64>,
-    /// At most so many.
-    pub limit: i64,
 }
 
 struct Row {
@@ -41,7 +35,6 @@ struct Row {
     created_at: OffsetDateTime,
     step_since: OffsetDateTime,
     finished_at: Option<OffsetDateTime>,
-    total: i64,
 }
 
 impl TryFrom<Row> for Operation {
@@ -68,39 +61,61 @@ impl TryFrom<Row> for Operation {
     }
 }
 
-/// Operations, newest first, and how many the filter lets through over all pages. The percentage counts finished
-/// items whole and the present one by what the agent says of it.
-pub async fn list(conn: &mut PgConnection, f: &Filter<'_>) -> Result<(Vec<Operation>, i64), DbError> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"WITH fit AS MATERIALIZED (
-             SELECT o.* FROM operation o WHERE ($1::bigint IS NULL OR o.id = $1) AND ($2::text IS NULL OR o.machine_id = $2)
-               AND ($3::text IS NULL OR o.status = $3) AND ($4::text IS NULL OR o.kind = $4))
-           SELECT o.id, o.kind, o.machine_id, m.hostname, o.status, o.step, o.message, o.error, o.attempt,
-                  CASE WHEN o.status = 'done' THEN 100::real ELSE (
-                    SELECT (sum(CASE w.status WHEN 'done' THEN 100 WHEN 'given' THEN coalesce(w.percent, 0) ELSE 0 END)
-                            / nullif(count(*), 0))::real FROM work_item w WHERE w.operation_id = o.id) END AS percent,
-                  o.deadline, o.requested_by, o.created_at, o.step_since, o.finished_at, (SELECT count(*) FROM fit) AS "total!"
-           FROM fit o JOIN machine m ON m.id = o.machine_id
-           WHERE $5::bigint IS NULL OR o.id < $5 ORDER BY o.id DESC LIMIT $6"#,
-        f.id.map(|id| id.0),
+/// Rows of operations. The columns are said once; `$tail` says which. The percentage counts finished items whole and the
+/// present one by what the agent says of it.
+macro_rules! operations {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT o.id, o.kind, o.machine_id, m.hostname, o.status, o.step, o.message, o.error, o.attempt,
+                      CASE WHEN o.status = 'done' THEN 100::real ELSE (
+                        SELECT (sum(CASE w.status WHEN 'done' THEN 100 WHEN 'given' THEN coalesce(w.percent, 0) ELSE 0 END)
+                                / nullif(count(*), 0))::real FROM work_item w WHERE w.operation_id = o.id) END AS percent,
+                      o.deadline, o.requested_by, o.created_at, o.step_since, o.finished_at
+               FROM operation o JOIN machine m ON m.id = o.machine_id "# + $tail,
+            $($argument),*
+        )
+    };
+}
+
+/// A page of operations, newest first, older than `before`. Found by number, so its cost does not grow with the number
+/// of operations.
+pub async fn list(
+    conn: &mut PgConnection,
+    f: &Filter<'_>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Operation>, DbError> {
+    let rows = operations!(
+        "WHERE o.id < coalesce($4, 9223372036854775807) AND ($1::text IS NULL OR o.machine_id = $1)
+           AND ($2::text IS NULL OR o.status = $2) AND ($3::text IS NULL OR o.kind = $3) ORDER BY o.id DESC LIMIT $5",
         f.machine.map(MachineId::as_str),
         f.status,
         f.kind,
-        f.before,
-        f.limit
+        before,
+        limit
     )
     .fetch_all(conn)
     .await?;
-    let total = rows.first().map_or(0, |r| r.total);
-    let operations: Result<Vec<_>, _> = rows.into_iter().map(Operation::try_from).collect();
-    Ok((operations?, total))
+    rows.into_iter().map(Operation::try_from).collect()
+}
+
+/// How many operations the filter lets through.
+pub async fn count(conn: &mut PgConnection, f: &Filter<'_>) -> Result<i64, DbError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "n!" FROM operation o WHERE ($1::text IS NULL OR o.machine_id = $1)
+           AND ($2::text IS NULL OR o.status = $2) AND ($3::text IS NULL OR o.kind = $3)"#,
+        f.machine.map(MachineId::as_str),
+        f.status,
+        f.kind
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// One operation.
 pub async fn get(conn: &mut PgConnection, id: OperationId) -> Result<Operation, DbError> {
-    let filter = Filter { id: Some(id), limit: 1, ..Filter::default() };
-    list(conn, &filter).await?.0.pop().ok_or(DbError::NotFound)
+    operations!("WHERE o.id = $1", id.0).fetch_one(conn).await?.try_into()
 }
 
 /// The last lines of the machine's console before the operation failed.

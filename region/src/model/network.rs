@@ -250,6 +250,25 @@ pub struct Lease {
     pub expires_at: Timestamp,
 }
 
+/// What kind of group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupKind {
+    /// Resource pools: who may use machines.
+    Pool,
+    /// Zones: where machines are.
+    Zone,
+}
+
+impl GroupKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Zone => "zone",
+        }
+    }
+}
+
 /// A resource pool or a zone: a named group of machines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -52,11 +52,6 @@ impl PageQuery {
         String::from_utf8(bytes).map(Some).map_err(|_| InvalidCursor)
     }
 
-    /// As [`Self::after`], for lists that are ordered by number.
-    pub fn after_number(&self) -> Result<Option<i64>, InvalidCursor> {
-        self.after()?.map(|key| key.parse().map_err(|_| InvalidCursor)).transpose()
-    }
-
     /// As [`Self::after`], for lists whose cursor carries their total: `<total> <key>`.
     pub fn after_counted(&self) -> Result<Option<(i64, String)>, InvalidCursor> {
         let Some(cursor) = self.after()? else { return Ok(None) };

@@ -17,6 +17,7 @@ use rackwright_region::model::action::{
     CommissionRequest, DeployRequest, PowerRequest, ReasonRequest, ReleaseRequest, TestRequest,
 };
 use rackwright_region::model::machine::{MachinePatch, MachineQuery, MachineSummary};
+use rackwright_region::model::network::GroupKind;
 use rackwright_region::model::page::MAX_LIMIT;
 use std::collections::BTreeSet;
 
@@ -70,8 +71,8 @@ async fn preview(
         |groups: Vec<rackwright_region::model::network::Group>| groups.into_iter().map(|g| g.name).collect();
     let choices = Choices {
         images: &image::list(app, actor).await?.items,
-        pools: names(group::pools(app, actor).await?.items),
-        zones: names(group::zones(app, actor).await?.items),
+        pools: names(group::list(app, actor, GroupKind::Pool).await?.items),
+        zones: names(group::list(app, actor, GroupKind::Zone).await?.items),
     };
     let back = crate::view::machine_list::address("/machines", &filter::parse(&fields.text("filter")));
     Ok(PreviewPage::new(visitor.layout("Machines"), actor, verb, machines, &choices, back))

@@ -12,6 +12,7 @@ use rackwright_common::storage::{LayoutKind, StorageLayout};
 use rackwright_common::{Hostname, Secret};
 use rackwright_region::app::{App, Error, group, machine};
 use rackwright_region::model::machine::{Machine, MachinePatch, NewBmc};
+use rackwright_region::model::network::GroupKind;
 
 /// The page.
 pub async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<EditPage> {
@@ -27,8 +28,8 @@ pub async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
 }
 
 async fn page(app: &App, visitor: Visitor, found: &Machine) -> Shown<EditPage> {
-    let pools = group::pools(app, &visitor.actor).await?.items;
-    let zones = group::zones(app, &visitor.actor).await?.items;
+    let pools = group::list(app, &visitor.actor, GroupKind::Pool).await?.items;
+    let zones = group::list(app, &visitor.actor, GroupKind::Zone).await?.items;
     Ok(EditPage::new(visitor.layout("Machines"), &visitor.actor, found, &pools, &zones))
 }
 

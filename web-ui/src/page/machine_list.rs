@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use rackwright_region::app::{self, App, Error};
 use rackwright_region::model::machine::{MachineQuery, MachineSummary};
+use rackwright_region::model::network::GroupKind;
 use rackwright_region::model::{Page, Role};
 
 /// The filters: what is typed into the box, and what a link adds.
@@ -42,8 +43,10 @@ pub async fn show(State(app): State<App>, visitor: Visitor, params: Params) -> S
         Err(error) => return Err(error.into()),
     };
     let status = app::controller::status(&app, actor).await?;
-    let pools: Vec<_> = app::group::pools(&app, actor).await?.items.into_iter().map(|g| g.name).collect();
-    let zones: Vec<_> = app::group::zones(&app, actor).await?.items.into_iter().map(|g| g.name).collect();
+    let pools: Vec<_> =
+        app::group::list(&app, actor, GroupKind::Pool).await?.items.into_iter().map(|g| g.name).collect();
+    let zones: Vec<_> =
+        app::group::list(&app, actor, GroupKind::Zone).await?.items.into_iter().map(|g| g.name).collect();
     let around = Surroundings { counts: &status.machines, pools: &pools, zones: &zones };
     let mut shown = MachineList::new(visitor.layout("Machines"), &page, &around, &query, now());
     let Some(error) = refused else { return Ok(shown.into_response()) };

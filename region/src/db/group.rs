@@ -1,0 +1,54 @@
+//! Resource pools and zones: two tables of one shape. A checked statement names its table, so each stands twice.
+
+use super::DbError;
+use crate::model::network::{Group, GroupKind};
+use sqlx::PgConnection;
+
+/// All of a kind, by name, with the number of their machines.
+pub async fn list(conn: &mut PgConnection, kind: GroupKind) -> Result<Vec<Group>, DbError> {
+    let groups = match kind {
+        GroupKind::Pool => sqlx::query_as!(
+            Group,
+            r#"SELECT g.name, g.description, (SELECT count(*) FROM machine m WHERE m.pool = g.name) AS "machines!"
+               FROM pool g ORDER BY g.name"#
+        )
+        .fetch_all(conn)
+        .await,
+        GroupKind::Zone => sqlx::query_as!(
+            Group,
+            r#"SELECT g.name, g.description, (SELECT count(*) FROM machine m WHERE m.zone = g.name) AS "machines!"
+               FROM zone g ORDER BY g.name"#
+        )
+        .fetch_all(conn)
+        .await,
+    };
+    Ok(groups?)
+}
+
+/// Makes one, or changes its description.
+pub async fn put(conn: &mut PgConnection, kind: GroupKind, group: &Group) -> Result<(), DbError> {
+    let (name, about) = (&group.name, &group.description);
+    let statement = match kind {
+        GroupKind::Pool => sqlx::query!(
+            "INSERT INTO pool (name, description) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET description = $2",
+            name,
+            about
+        ),
+        GroupKind::Zone => sqlx::query!(
+            "INSERT INTO zone (name, description) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET description = $2",
+            name,
+            about
+        ),
+    };
+    statement.execute(conn).await?;
+    Ok(())
+}
+
+/// Removes one; refused by the database while machines are in it.
+pub async fn delete(conn: &mut PgConnection, kind: GroupKind, name: &str) -> Result<bool, DbError> {
+    let statement = match kind {
+        GroupKind::Pool => sqlx::query!("DELETE FROM pool WHERE name = $1", name),
+        GroupKind::Zone => sqlx::query!("DELETE FROM zone WHERE name = $1", name),
+    };
+    Ok(statement.execute(conn).await?.rows_affected() == 1)
+}
