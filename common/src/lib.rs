@@ -10,6 +10,7 @@ pub mod clock;
 pub mod console;
 pub mod id;
 pub mod inventory;
+pub mod lease;
 pub mod lifecycle;
 pub mod link;
 pub mod net;

@@ -4,6 +4,7 @@
 
 use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
 use crate::id::MachineId;
+use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
 use crate::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,8 @@ pub enum ToRack {
         /// Through which BMCs.
         consoles: Vec<BmcEndpoint>,
     },
+    /// The answer to a report of leases. A rack of the version before knows no such answers and is sent none.
+    Leases(Box<LeaseNews>),
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -91,6 +94,9 @@ pub enum ToRegion {
         /// In order for each machine.
         chunks: Vec<ConsoleChunk>,
     },
+    /// What the rack did with dynamic addresses, and how far it has caught up. A region of the version before does not
+    /// answer it.
+    Leases(LeaseReport),
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -218,7 +224,7 @@ pub struct JournalEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "fact")]
 pub enum Fact {
-    /// A dynamic or fixed address was given.
+    /// A dynamic or fixed address was given. For people; who may have which address goes by [`LeaseReport`].
     Lease {
         /// To whom.
         mac: Mac,

@@ -75,6 +75,9 @@ pub struct BlockView {
     pub last: Ipv4Addr,
     /// Raised when the block is granted anew.
     pub epoch: i64,
+    /// Nothing is given from it before the changes of leases up to this number are taken.
+    #[serde(default)]
+    pub since: i64,
 }
 
 /// A known machine.

@@ -5,7 +5,7 @@ use crate::boot::{BootContext, HttpError, TftpError, serve_http, serve_tftp};
 use crate::cache::{Cache, CacheConfig, keep_pinned};
 use crate::config::RackConfig;
 use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
-use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld};
+use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::state::{Journal, StateError, World};
 use crate::{addresses, ra};
@@ -49,6 +49,7 @@ pub enum RackError {
 
 /// What DHCP needs of the rack.
 struct DhcpView {
+    leases: LeaseExchange,
     world: Arc<World>,
     journal: Journal,
     boot: BootContext,
@@ -64,6 +65,10 @@ impl DhcpWorld for DhcpView {
             self.boot.leased(*address, *mac);
         }
         self.journal.append(fact);
+    }
+
+    fn leases(&self) -> LeaseExchange {
+        self.leases.clone()
     }
 
     fn wants_signed(&self, mac: Mac) -> bool {
@@ -119,7 +124,9 @@ pub async fn run_with(
     let stop_journal = CancellationToken::new();
     let writer = tokio::spawn(journal.clone().run(stop_journal.clone()));
     let mut parts: JoinSet<Part> = JoinSet::new();
+    let leases = LeaseExchange::default();
     let context = LinkContext {
+        leases: leases.clone(),
         config: config.clone(),
         credentials,
         world: world.clone(),
@@ -146,7 +153,7 @@ pub async fn run_with(
             http_port: config.http_port,
         };
         let stop = stop.clone();
-        let view = Arc::new(DhcpView { world, journal, boot });
+        let view = Arc::new(DhcpView { leases, world, journal, boot });
         parts.spawn(async move { ("DHCP", dhcp::run(dhcp, view, stop).await.map_err(RackError::from)) });
     }
 

@@ -54,6 +54,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("deploy_machine", User, none.clone()),
         ("enter_rescue", Operator, none.clone()),
         ("exit_rescue", Operator, none.clone()),
+        ("fence_rack", Administrator, json!({})),
         ("list_events", Viewer, none.clone()),
         ("list_fabrics", Viewer, none.clone()),
         ("list_images", Viewer, none.clone()),

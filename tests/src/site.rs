@@ -94,7 +94,12 @@ impl Site {
 
     /// A command on the controller: `rackwright` with these arguments, as a daemon or as a client.
     pub fn rackwright(&self, arguments: &[&str]) -> Command {
-        let mut command = self.lab.exec("ctl", &self.program.to_string_lossy());
+        self.rackwright_on("ctl", arguments)
+    }
+
+    /// The same on another host of the lab.
+    pub fn rackwright_on(&self, host: &str, arguments: &[&str]) -> Command {
+        let mut command = self.lab.exec(host, &self.program.to_string_lossy());
         command.args(arguments);
         command
     }

@@ -70,6 +70,11 @@ pub enum RackCommand {
         /// Its name.
         name: String,
     },
+    /// Say that a rack's box is off for certain, so that its addresses go to others after the longest lease.
+    Fence {
+        /// Its name.
+        name: String,
+    },
     /// Print a token with which a new box becomes a rack.
     Token(enroll::MakeToken),
     /// Make this box a rack.
@@ -83,6 +88,14 @@ impl Rack {
             Some(RackCommand::Delete { name }) => {
                 console.client.delete(&format!("/racks/{}", path_part(&name))).await?;
                 console.done(&format!("The rack {name} was removed"))
+            }
+            Some(RackCommand::Fence { name }) => {
+                let path = format!("/racks/{}/fence", path_part(&name));
+                let fence: controller::RackFence = console.client.post(&path, &serde_json::json!({})).await?;
+                console.show(&fence, |f| {
+                    let free = f.blocks_free_at;
+                    format!("The rack {name} counts as off. Its dynamic addresses may go to other racks from {free} on.\n")
+                })
             }
             Some(RackCommand::Token(command)) => command.run(console).await,
             Some(RackCommand::Enroll(command)) => command.run(console).await,
@@ -107,7 +120,7 @@ fn rack(r: &controller::Rack) -> Vec<String> {
     };
     vec![
         r.name.clone(),
-        state(r.connected),
+        if r.fenced_at.is_some() { "declared off".into() } else { state(r.connected) },
         r.version.clone(),
         serves.join(", "),
         snapshot,

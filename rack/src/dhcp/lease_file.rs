@@ -1,16 +1,19 @@
-//! Leases on disk: one JSON line per change, appended; the last line of an address counts.
+//! The lease file: what has to be found again after a crash, one line each, appended in the order in which it happened.
 //!
-//! Written whole at each start (to a new file that replaces the old one), so that it does not grow for ever. A line
-//! that cannot be read is skipped: after a crash it is the last, whose client never got an answer.
+//! Written whole at each start (to a new file that replaces the old one), and when it has grown long. A line that cannot
+//! be read is skipped: after a crash it is the last, whose client never got an answer. Leases that the version before
+//! wrote are found and become lines of today's.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use rackwright_dhcp::{ClientKey, Lease, LeaseState, Leases};
-use serde::{Deserialize, Serialize};
+use rackwright_dhcp::Lease;
+use rackwright_dhcp::racks::{Block, Record};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use super::line::{self, Entry};
 
 /// The lease file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,26 +32,24 @@ pub enum LeaseFileError {
     InUse(PathBuf),
 }
 
-/// One line.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    address: Ipv4Addr,
-    /// The key's bytes, hexadecimal.
-    client: String,
-    state: State,
-    expires: u64,
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Which memory the file is, and the last start on it; none for a new one.
+    pub(super) memory: Option<(Uuid, u64)>,
+    /// The rack's number in the region.
+    pub(super) rack: Option<i64>,
+    /// The blocks that it was told of last.
+    pub(super) blocks: Option<Vec<Block>>,
+    /// To make the rack of.
+    pub(super) records: Vec<Record>,
+    /// What regions may not have stored yet.
+    pub(super) untold: Vec<Record>,
+    /// Of the version before: the last line of each address.
+    pub(super) former: Vec<Lease>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum State {
-    Offered,
-    Bound,
-    Released,
-    Declined,
-}
-
-/// Where changes are appended.
+/// Where lines are appended.
 #[derive(Debug)]
 pub(super) struct LeaseFile {
     path: PathBuf,
@@ -61,7 +62,7 @@ pub(super) struct LeaseFile {
 }
 
 /// Reads what there is and opens the file for appending.
-pub(super) async fn open(directory: &Path) -> Result<(Leases, LeaseFile), LeaseFileError> {
+pub(super) async fn open(directory: &Path) -> Result<(Found, LeaseFile), LeaseFileError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| LeaseFileError::Io { path, source }
@@ -77,32 +78,53 @@ pub(super) async fn open(directory: &Path) -> Result<(Leases, LeaseFile), LeaseF
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(source) => return Err(LeaseFileError::Io { path, source }),
     };
-    let leases = read(&text);
-    let file = write_whole(&path, &leases).await.map_err(at(&path))?;
-    let lines = leases.len();
-    Ok((leases, LeaseFile { path, file, _lock: lock, lines, torn: false }))
+    let (found, lines) = read(&text);
+    let file = OpenOptions::new().create(true).append(true).open(&path).await.map_err(at(&path))?;
+    Ok((found, LeaseFile { path, file, _lock: lock, lines, torn: true }))
 }
 
-fn read(text: &[u8]) -> Leases {
-    let mut leases = Leases::new();
-    let mut skipped = 0;
-    for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-        match serde_json::from_slice::<Line>(line).ok().and_then(Line::into_lease) {
-            Some(lease) => leases.insert(lease),
-            None => skipped += 1,
+fn read(text: &[u8]) -> (Found, usize) {
+    let (mut found, mut skipped, mut lines) = (Found::default(), 0, 0);
+    let (mut stored, mut former) = (0, rackwright_dhcp::Leases::new());
+    for bytes in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        lines += 1;
+        match line::read(bytes) {
+            None => match line::read_former(bytes) {
+                Some(lease) => former.insert(lease),
+                None => skipped += 1,
+            },
+            Some(Entry::Memory { id, life }) => found.memory = Some((id, life)),
+            Some(Entry::Rack(id)) => found.rack = Some(id),
+            Some(Entry::Blocks(blocks)) => found.blocks = Some(blocks),
+            Some(Entry::Stored(number)) => stored = stored.max(number),
+            Some(Entry::State(record)) => found.records.push(record),
+            Some(Entry::Tell(record)) => found.untold.push(record),
+            Some(Entry::Happened(record)) => {
+                if is_told(&record) {
+                    found.untold.push(record.clone());
+                }
+                found.records.push(record);
+            }
         }
     }
     if skipped > 0 {
         tracing::warn!(skipped, "DHCP: unreadable lines in the lease file were skipped");
     }
-    leases
+    found.untold.retain(|record| record.number().is_some_and(|number| number > stored));
+    found.former = former.iter().cloned().collect();
+    (found, lines)
 }
 
-/// Replaces the file by one line per lease, safely against a crash at any point.
-async fn write_whole(path: &Path, leases: &Leases) -> io::Result<File> {
+/// Whether regions are told of it: they do not decide about fixed addresses.
+pub(super) fn is_told(record: &Record) -> bool {
+    matches!(record, Record::Lease { dynamic: true, .. } | Record::CaughtUp { .. })
+}
+
+/// Replaces the file, safely against a crash at any point.
+async fn write_whole(path: &Path, text: &[u8]) -> io::Result<File> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&new).await?;
-    file.write_all(&lines(leases.iter())).await?;
+    file.write_all(text).await?;
     file.flush().await?;
     file.sync_all().await?;
     fs::rename(&new, path).await?;
@@ -112,23 +134,20 @@ async fn write_whole(path: &Path, leases: &Leases) -> io::Result<File> {
     OpenOptions::new().append(true).open(path).await
 }
 
-fn lines<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> Vec<u8> {
+fn text_of(entries: &[Entry]) -> Vec<u8> {
     let mut text = Vec::new();
-    for lease in leases {
-        serde_json::to_writer(&mut text, &Line::of(lease)).expect("a line is made of plain values");
-        text.push(b'\n');
-    }
+    entries.iter().for_each(|entry| line::write(&mut text, entry));
     text
 }
 
 impl LeaseFile {
-    /// Appends the changes and returns when they are on the disk. After an error they count as not written.
-    pub(super) async fn append(&mut self, changes: &[Lease]) -> Result<(), LeaseFileError> {
+    /// Appends the entries and returns when they are on the disk. After an error they count as not written.
+    pub(super) async fn append(&mut self, entries: &[Entry]) -> Result<(), LeaseFileError> {
         let mut text = if std::mem::replace(&mut self.torn, true) { vec![b'\n'] } else { Vec::new() };
-        text.extend(lines(changes));
+        text.extend(text_of(entries));
         let written = self.write(&text).await;
         self.torn = written.is_err();
-        self.lines += changes.len();
+        self.lines += entries.len();
         written.map_err(|source| LeaseFileError::Io { path: self.path.clone(), source })
     }
 
@@ -138,43 +157,17 @@ impl LeaseFile {
         self.file.sync_data().await
     }
 
-    /// Writes the file anew when most of its lines are of the past.
-    pub(super) async fn compact(&mut self, leases: &Leases) -> Result<(), LeaseFileError> {
-        if self.lines < 4 * leases.len() + 10_000 {
-            return Ok(());
-        }
-        let written = write_whole(&self.path, leases).await;
+    /// Whether most of its lines are of the past, when `entries` say the same.
+    pub(super) fn is_long(&self, entries: usize) -> bool {
+        self.lines > 4 * entries + 10_000
+    }
+
+    /// Replaces all that is in it.
+    pub(super) async fn rewrite(&mut self, entries: &[Entry]) -> Result<(), LeaseFileError> {
+        let written = write_whole(&self.path, &text_of(entries)).await;
         self.file = written.map_err(|source| LeaseFileError::Io { path: self.path.clone(), source })?;
-        (self.lines, self.torn) = (leases.len(), false);
+        (self.lines, self.torn) = (entries.len(), false);
         Ok(())
-    }
-}
-
-impl Line {
-    fn of(lease: &Lease) -> Line {
-        let state = match lease.state {
-            LeaseState::Offered => State::Offered,
-            LeaseState::Bound => State::Bound,
-            LeaseState::Released => State::Released,
-            LeaseState::Declined => State::Declined,
-        };
-        Line {
-            address: lease.address,
-            client: hex::encode(lease.client.as_bytes()),
-            state,
-            expires: lease.expires,
-        }
-    }
-
-    fn into_lease(self) -> Option<Lease> {
-        let state = match self.state {
-            State::Offered => LeaseState::Offered,
-            State::Bound => LeaseState::Bound,
-            State::Released => LeaseState::Released,
-            State::Declined => LeaseState::Declined,
-        };
-        let client = ClientKey::from_bytes(&hex::decode(&self.client).ok()?)?;
-        Some(Lease { address: self.address, client, state, expires: self.expires })
     }
 }
 

@@ -2,14 +2,20 @@
 //!
 //! A listener per interface hands datagrams to one worker. The worker asks the core, writes changed leases to disk
 //! (one `fdatasync` for all that came in meanwhile), and only then sends what depends on them. So a lease that a client
-//! has heard of survives `kill -9`; an offer does not, but the core makes the same one again.
+//! has heard of survives `kill -9`; an offer does not, but the core makes the same one again. What is on the disk is told
+//! to the regions ([`LeaseExchange`]), and what they answer is written before it counts, so that all racks of a network
+//! are one server (`docs/decisions/0007-dhcp-on-n-racks.md`).
 //!
-//! Left out: DHCPv6, the conflict probe before an offer, RFC 3074 (each rack answers what it can).
+//! Left out: DHCPv6, the conflict probe before an offer.
 
+mod exchange;
 mod interface;
 mod lease_file;
+mod line;
+mod memory;
 mod report;
 mod socket;
+mod steady;
 mod view;
 mod worker;
 
@@ -26,6 +32,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use exchange::LeaseExchange;
 pub use lease_file::LeaseFileError;
 
 /// What the server has to be told.
@@ -46,6 +53,9 @@ pub trait DhcpWorld: Send + Sync + 'static {
 
     /// Takes note of what happened, for the regions. Must not block.
     fn record(&self, fact: Fact);
+
+    /// The line to the regions.
+    fn leases(&self) -> LeaseExchange;
 
     /// Whether the firmware with this MAC, which asks for an address, is to get the signed loader.
     fn wants_signed(&self, _mac: Mac) -> bool {
@@ -138,7 +148,6 @@ async fn serve<W: DhcpWorld>(
     world: &Arc<W>,
     interfaces: &[interface::Interface],
 ) -> Result<(), DhcpError> {
-    let (leases, file) = lease_file::open(&config.lease_directory).await?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     let mut sockets = Vec::new();
     let mut listeners = JoinSet::new();
@@ -150,8 +159,7 @@ async fn serve<W: DhcpWorld>(
         tracing::info!(interface = interface.name, addresses = ?interface.addresses, "DHCP is served");
     }
     drop(sender);
-    let worker =
-        worker::Worker::new(config.clone(), world.clone(), interfaces.to_vec(), sockets, leases, file);
+    let worker = worker::Worker::open(config.clone(), world.clone(), interfaces.to_vec(), sockets).await?;
     tokio::select! {
         ended = worker.run(receiver) => ended,
         _ = listeners.join_next() => Err(DhcpError::Ended),

@@ -17,6 +17,8 @@ const STEP_AGAIN: i64 = 3;
 const TROUBLE_AGAIN: i64 = 60;
 /// Two UUIDs behind one MAC within this time are two machines, not a board that was replaced.
 const SAME_MAC: i64 = 900;
+/// A rack that has just started has not heard a region yet, which is no trouble.
+const STARTING: i64 = 60;
 /// Refusals told in one second at most: strangers are without number, and their refusals without limit.
 const REFUSALS: u32 = 20;
 /// Different things remembered; more, and all are forgotten.
@@ -30,8 +32,9 @@ enum Told {
 }
 
 /// Turns outcomes into facts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reporter {
+    started: OffsetDateTime,
     told: HashMap<Told, OffsetDateTime>,
     machines: HashMap<Mac, (Uuid, OffsetDateTime)>,
     /// The second, and the refusals told in it.
@@ -39,6 +42,11 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
+    /// Begins at the start of the server.
+    pub(super) fn new(started: OffsetDateTime) -> Self {
+        Self { started, told: HashMap::new(), machines: HashMap::new(), refusals: (0, 0) }
+    }
+
     /// Reports one message's outcome.
     pub(super) fn report(
         &mut self,
@@ -67,7 +75,10 @@ impl Reporter {
             let mac = outcome.client.mac.map(|m| Mac(m.0));
             record(Fact::Warning { code: "dhcp.duplicate-mac".into(), message, mac });
         }
-        if let Some((code, message)) = trouble(outcome, packet, interface) {
+        let starting = (at - self.started).whole_seconds().abs() < STARTING;
+        if let Some((code, message)) = trouble(outcome, packet, interface)
+            && !(starting && outcome.action == Action::Silent(Reason::Unheard))
+        {
             let place = Some(packet.giaddr).filter(|a| !a.is_unspecified());
             if self.is_news(Told::Trouble(code, place), TROUBLE_AGAIN, at) {
                 let mac = outcome.client.mac.map(|m| Mac(m.0));
@@ -199,6 +210,12 @@ fn trouble(outcome: &Outcome, packet: &Packet, interface: &str) -> Option<(&'sta
             "dhcp.pool-empty",
             format!(
                 "no free address for clients on {place}: enlarge the subnet's dynamic range or shorten its leases"
+            ),
+        )),
+        Action::Silent(Reason::Unheard) => Some((
+            "dhcp.unheard",
+            format!(
+                "clients on {place} that have no fixed address got none: no region had heard this rack for a day, or since its box was started"
             ),
         )),
         Action::Silent(Reason::RateLimited) => Some((

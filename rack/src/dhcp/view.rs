@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use rackwright_common::snapshot::{HostView, Snapshot, SubnetView};
-use rackwright_dhcp::{Boot, BootFile, Config, Host, HostBoot, Limits, MacAddr, Pool, Subnet};
+use rackwright_dhcp::{Boot, BootFile, Config, Host, HostBoot, Limits, MacAddr, Subnet};
 
 use super::interface::Interface;
 use crate::boot::UNSIGNED_LOADER;
@@ -11,7 +11,8 @@ use crate::boot::UNSIGNED_LOADER;
 /// Numbers of segments that are not on an interface of this box begin here.
 const RELAYED: u64 = 1 << 32;
 
-/// Makes the configuration. Subnets that one interface has addresses in are one link.
+/// Makes the configuration, without pools: the blocks come by another way. Subnets that one interface has addresses in
+/// are one link.
 pub(super) fn config(snapshot: &Snapshot, interfaces: &[Interface], http_port: u16) -> Config {
     let served = snapshot.subnets.iter().filter(|s| s.dhcp);
     let subnets = served.map(|view| subnet(view, interfaces)).collect();
@@ -29,7 +30,7 @@ fn subnet(view: &SubnetView, interfaces: &[Interface]) -> Subnet {
         ntp_servers: view.ntp_servers.clone(),
         domain: view.domain.clone(),
         mtu: view.mtu,
-        pools: view.blocks.iter().map(|block| Pool { first: block.first, last: block.last }).collect(),
+        pools: Vec::new(),
         lease_seconds: view.lease_seconds.max(60),
         authoritative: true,
     }

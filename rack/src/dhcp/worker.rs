@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use rackwright_common::Mac;
 use rackwright_common::clock::Clock;
+use rackwright_common::lease::LeaseNews;
 use rackwright_common::snapshot::Snapshot;
-use rackwright_dhcp::{Action, Arrival, BootKind, Client, Config, Lease, Leases, Packet, Reply, respond};
+use rackwright_dhcp::racks::Record;
+use rackwright_dhcp::{Action, Arrival, BootKind, Client, Config, Packet, Reply};
 use tokio::sync::mpsc;
 
 use super::interface::{self, Interface};
-use super::lease_file::LeaseFile;
+use super::lease_file::LeaseFileError;
+use super::memory::Memory;
 use super::report::Reporter;
 use super::socket::{Datagram, Socket};
 use super::{DhcpConfig, DhcpError, DhcpWorld, view};
@@ -20,6 +23,8 @@ use super::{DhcpConfig, DhcpError, DhcpWorld, view};
 const BATCH: usize = 256;
 /// How often the box's own addresses are looked at.
 const ADDRESSES_EVERY: Duration = Duration::from_secs(5);
+/// How often what could not be written is tried again, and the pools are looked at.
+const CARE_EVERY: Duration = Duration::from_secs(1);
 
 /// A datagram and the number of the interface it came in by.
 pub(super) struct Arrived {
@@ -50,37 +55,45 @@ pub(super) struct Worker<W> {
     clock: Arc<dyn Clock>,
     interfaces: Vec<Interface>,
     sockets: Vec<Arc<Socket>>,
-    leases: Leases,
-    file: LeaseFile,
+    memory: Memory,
     snapshot: Arc<Snapshot>,
     config: Config,
     reporter: Reporter,
 }
 
 impl<W: DhcpWorld> Worker<W> {
-    pub(super) fn new(
+    /// A server with what the lease file has.
+    pub(super) async fn open(
         settings: DhcpConfig,
         world: Arc<W>,
         interfaces: Vec<Interface>,
         sockets: Vec<Arc<Socket>>,
-        leases: Leases,
-        file: LeaseFile,
-    ) -> Worker<W> {
-        let (snapshot, clock) = (world.snapshot(), world.clock());
+    ) -> Result<Self, LeaseFileError> {
+        let (clock, snapshot) = (world.clock(), world.snapshot());
         let config = view::config(&snapshot, &interfaces, settings.http_port);
-        let reporter = Reporter::default();
-        Worker { settings, world, clock, interfaces, sockets, leases, file, snapshot, config, reporter }
+        let reporter = Reporter::new(clock.now());
+        let memory =
+            Memory::open(&settings.lease_directory, world.leases(), clock.clone(), &config, &snapshot);
+        let memory = memory.await?;
+        Ok(Self { settings, world, clock, interfaces, sockets, memory, snapshot, config, reporter })
     }
 
     /// Works until an interface is made anew (`Ok`) or the listeners are gone.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Arrived>) -> Result<(), DhcpError> {
         let mut look = tokio::time::interval(ADDRESSES_EVERY);
+        let mut care = tokio::time::interval(CARE_EVERY);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 _ = look.tick() => if self.look_at_addresses() == Links::MadeAnew {
                     return Ok(());
                 },
+                _ = care.tick() => {
+                    self.take_snapshot();
+                    let written = self.memory.care(&self.snapshot).await;
+                    self.heed(written);
+                }
+                news = self.memory.news() => self.learn(&news).await,
                 received = queue.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         return Err(DhcpError::Ended);
@@ -108,7 +121,7 @@ impl<W: DhcpWorld> Worker<W> {
         if now != self.interfaces {
             tracing::info!("DHCP: the addresses of the interfaces changed");
             self.interfaces = now;
-            self.config = view::config(&self.snapshot, &self.interfaces, self.settings.http_port);
+            self.configure();
         }
         Links::Same
     }
@@ -117,40 +130,53 @@ impl<W: DhcpWorld> Worker<W> {
         let snapshot = self.world.snapshot();
         if !Arc::ptr_eq(&snapshot, &self.snapshot) {
             self.snapshot = snapshot;
-            self.config = view::config(&self.snapshot, &self.interfaces, self.settings.http_port);
+            self.configure();
+        }
+    }
+
+    fn configure(&mut self) {
+        self.config = view::config(&self.snapshot, &self.interfaces, self.settings.http_port);
+        self.memory.configure(self.config.clone());
+    }
+
+    /// A region's answer.
+    async fn learn(&mut self, news: &LeaseNews) {
+        self.take_snapshot();
+        let written = self.memory.learn(news).await;
+        self.heed(written);
+    }
+
+    fn heed(&mut self, written: Result<(), LeaseFileError>) {
+        if let Err(error) = written {
+            tracing::error!(error = &error as &dyn std::error::Error, "DHCP: leases could not be written");
+            self.reporter.lease_file_failed(self.clock.now(), &error, |fact| self.world.record(fact));
         }
     }
 
     /// Sends at once what depends on no lease, the rest when the leases are on the disk.
     async fn answer(&mut self, batch: impl Iterator<Item = Arrived>) {
-        let mut changes = Vec::new();
+        let mut records = Vec::new();
         let mut waiting = Vec::new();
         for arrived in batch {
-            let (outgoing, changed) = self.decide(&arrived);
+            let (outgoing, made) = self.decide(&arrived);
             match outgoing {
-                Some(outgoing) if changed.is_empty() => self.send(&outgoing),
+                Some(outgoing) if made.is_empty() => self.send(&outgoing),
                 outgoing => waiting.extend(outgoing),
             }
-            changes.extend(changed);
+            records.extend(made);
         }
-        if changes.is_empty() {
+        if records.is_empty() {
             return;
         }
-        if let Err(error) = self.file.append(&changes).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "DHCP: leases could not be written");
-            self.reporter.lease_file_failed(self.clock.now(), &error, |fact| self.world.record(fact));
+        let written = self.memory.write(records).await;
+        if written.is_err() {
             waiting.retain(|outgoing| outgoing.fixed);
         }
+        self.heed(written);
         waiting.iter().for_each(|outgoing| self.send(outgoing));
-        if let Err(error) = self.file.compact(&self.leases).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "DHCP: the lease file could not be written anew"
-            );
-        }
     }
 
-    fn decide(&mut self, arrived: &Arrived) -> (Option<Outgoing>, Vec<Lease>) {
+    fn decide(&mut self, arrived: &Arrived) -> (Option<Outgoing>, Vec<Record>) {
         let Datagram { bytes, destination, local } = &arrived.datagram;
         let packet = match Packet::decode(bytes) {
             Ok(packet) => packet,
@@ -163,19 +189,21 @@ impl<W: DhcpWorld> Worker<W> {
         let interface = &self.interfaces[arrived.interface];
         let server = view::server_address(&self.config, interface, *local);
         let arrival = Arrival { server, broadcast: !interface.has(*destination) };
+        let place = if packet.giaddr.is_unspecified() { server } else { packet.giaddr };
+        let network = self.config.subnet_of(place).map(|subnet| subnet.network);
+        let answer = self.memory.respond(&packet, arrival, network);
+        let outcome = answer.outcome;
         let at = self.clock.now();
-        let now = u64::try_from(at.unix_timestamp()).unwrap_or(0);
-        let outcome = respond(&packet, arrival, &self.config, &mut self.leases, now);
         self.reporter.report(&packet, &outcome, &interface.name, at, |fact| self.world.record(fact));
         let reply = match outcome.action {
             Action::Offer(reply) | Action::Ack(reply) | Action::Nak(reply, _) => reply,
-            Action::Silent(_) => return (None, outcome.changes),
+            Action::Silent(_) => return (None, answer.records),
         };
         let given = reply.packet.yiaddr;
         let mac = outcome.client.mac;
         let fixed =
             self.config.subnet_of(given).and_then(|s| self.config.fixed_address(mac, s)) == Some(given);
-        (Some(Outgoing { interface: arrived.interface, server, reply, fixed }), outcome.changes)
+        (Some(Outgoing { interface: arrived.interface, server, reply, fixed }), answer.records)
     }
 
     /// Firmware that does not start the unsigned loader gets the signed one.
@@ -185,12 +213,12 @@ impl<W: DhcpWorld> Worker<W> {
         match client.boot {
             BootKind::Ipxe => self.world.loader_runs(Mac(mac.0)),
             BootKind::Pxe | BootKind::Http if self.world.wants_signed(Mac(mac.0)) => {
-                self.config.signed.insert(mac);
+                self.memory.set_signed(mac, true);
                 return;
             }
             BootKind::Pxe | BootKind::Http | BootKind::None => {}
         }
-        self.config.signed.remove(&mac);
+        self.memory.set_signed(mac, false);
     }
 
     fn send(&self, outgoing: &Outgoing) {

@@ -17,6 +17,7 @@ pub use tasks::TaskRunner;
 
 use crate::config::RackConfig;
 use crate::console::Consoles;
+use crate::dhcp::LeaseExchange;
 use crate::state::{Journal, World};
 use known::KnownRegions;
 use rackwright_link::Credentials;
@@ -41,6 +42,8 @@ pub struct LinkContext {
     pub runner: Arc<dyn TaskRunner>,
     /// The streams.
     pub hub: Hub,
+    /// What there is to tell of dynamic addresses.
+    pub leases: LeaseExchange,
     /// What machines write to their consoles.
     pub consoles: Consoles,
     /// Random per process start.

@@ -41,6 +41,8 @@ struct Session<'a> {
     sent: u64,
     unacknowledged: usize,
     moved: Instant,
+    /// When leases were reported, as long as that is not answered.
+    reported: Option<Instant>,
 }
 
 /// Leaves the hub however the session ends.
@@ -65,9 +67,18 @@ pub(super) async fn run(
     let id = context.hub.join(sender.clone());
     let _joined = Joined(context, id);
     tracing::info!(region = address, "a stream to this region is open");
-    let mut session =
-        Session { context, known, id, sender, sent: 0, unacknowledged: 0, moved: Instant::now() };
+    let mut session = Session {
+        context,
+        known,
+        id,
+        sender,
+        sent: 0,
+        unacknowledged: 0,
+        moved: Instant::now(),
+        reported: None,
+    };
     let (mut journal, mut hub) = (context.journal.subscribe(), context.hub.subscribe());
+    let mut leases = context.leases.subscribe();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -80,6 +91,7 @@ pub(super) async fn run(
             }
             _ = heartbeat.tick() => {
                 session.send(session.heartbeat()).await?;
+                session.report_leases().await?;
                 if own_addresses(context) != addresses {
                     return Err(SessionError::Moved);
                 }
@@ -87,6 +99,7 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(heard + DEAD_AFTER) => return Err(SessionError::Silent),
             _ = journal.changed() => {}
             _ = hub.changed() => {}
+            _ = leases.changed() => session.report_leases().await?,
         }
     }
 }
@@ -144,6 +157,19 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Reports leases, when this stream is the one that does and the last report is answered or lost.
+    async fn report_leases(&mut self) -> Result<(), SessionError> {
+        let waiting = self.reported.is_some_and(|at| at.elapsed() < DEAD_AFTER);
+        if waiting || !self.context.hub.carries_journal(self.id) {
+            return Ok(());
+        }
+        if let Some(report) = self.context.leases.report() {
+            self.reported = Some(Instant::now());
+            self.send(ToRegion::Leases(report)).await?;
+        }
+        Ok(())
+    }
+
     async fn received(&mut self, received: Received) -> Result<(), SessionError> {
         self.context.hub.heard(self.id);
         let context = self.context;
@@ -153,6 +179,12 @@ impl Session<'_> {
                 self.known.tell(regions);
             }
             ToRack::Heartbeat | ToRack::Unknown => {}
+            ToRack::Leases(news) => {
+                self.reported = None;
+                if context.leases.take(*news) {
+                    self.report_leases().await?;
+                }
+            }
             ToRack::Snapshot { snapshot, .. } => {
                 let generation = snapshot.generation;
                 let world = context.world.clone();

@@ -109,6 +109,7 @@ impl Site {
             journal: Journal::open(dir.path(), Arc::new(SystemClock)).unwrap(),
             runner: runner.clone(),
             hub: Hub::new(),
+            leases: LeaseExchange::default(),
             consoles: Consoles::new(),
             instance: Uuid::from_u128(1),
         };

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use rackwright_common::lease::LeaseNews;
 use rackwright_common::link::Fact;
 use rackwright_common::snapshot::{BlockView, Snapshot, SubnetView};
-use rackwright_rack::dhcp::{self, DhcpConfig, DhcpWorld};
+use rackwright_rack::dhcp::{self, DhcpConfig, DhcpWorld, LeaseExchange};
 use tokio_util::sync::CancellationToken;
 
 use crate::link::{Link, run, wait, wait_for_port_67};
@@ -20,6 +21,7 @@ pub fn snapshot() -> Snapshot {
         first: first.parse().unwrap(),
         last: last.parse().unwrap(),
         epoch: 1,
+        since: 1,
     };
     let near = SubnetView {
         id: 1,
@@ -132,11 +134,39 @@ impl Drop for Server<'_> {
 struct World {
     snapshot: Arc<Snapshot>,
     facts: PathBuf,
+    leases: LeaseExchange,
+}
+
+/// A region with one rack: the blocks are the snapshot's, and nothing ever changes.
+async fn region(leases: LeaseExchange, snapshot: Arc<Snapshot>) {
+    let mut every = tokio::time::interval(std::time::Duration::from_millis(50));
+    loop {
+        every.tick().await;
+        let Some(report) = leases.report() else { continue };
+        let blocks = snapshot.subnets.iter().flat_map(|s| s.blocks.clone()).collect();
+        leases.take(LeaseNews {
+            rack: 1,
+            memory: report.memory,
+            life: report.life,
+            sent_at: report.sent_at,
+            blocks,
+            after: report.learned,
+            upto: 1,
+            whole: report.learned == 0,
+            stored: report.facts.last().map_or(report.after, |fact| fact.number),
+            words: vec![],
+            live: vec![],
+        });
+    }
 }
 
 impl DhcpWorld for World {
     fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.clone()
+    }
+
+    fn leases(&self) -> LeaseExchange {
+        self.leases.clone()
     }
 
     fn record(&self, fact: Fact) {
@@ -150,13 +180,16 @@ pub fn serve_if_asked() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
     let snapshot = serde_json::from_slice(&std::fs::read(folder.join("snapshot.json")).unwrap()).unwrap();
-    let world = World { snapshot: Arc::new(snapshot), facts: folder.join("facts.jsonl") };
+    let leases = LeaseExchange::default();
+    let world =
+        World { snapshot: Arc::new(snapshot), facts: folder.join("facts.jsonl"), leases: leases.clone() };
     let config = DhcpConfig {
         interfaces: vec!["eth0".into()],
         lease_directory: folder.join("leases"),
         http_port: 5248,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.spawn(region(leases, world.snapshot.clone()));
     if let Err(error) = runtime.block_on(dhcp::run(config, Arc::new(world), CancellationToken::new())) {
         panic!("{error}");
     }

@@ -5,7 +5,7 @@ use super::problem::Refused;
 use crate::app::{App, Error, controller};
 use crate::auth::Actor;
 use crate::model::Page;
-use crate::model::controller::{Rack, Region, SiteStatus};
+use crate::model::controller::{Rack, RackFence, Region, SiteStatus};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -34,6 +34,17 @@ pub async fn delete_rack(
 ) -> Result<StatusCode, Error> {
     controller::delete_rack(&app, &actor, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes the caller's word that a rack's box is off and cannot give addresses any more. Refused while a region hears it.
+#[utoipa::path(post, path = "/racks/{name}/fence", tag = "controllers", params(("name" = String, Path)),
+    responses((status = 200, body = RackFence), Refused))]
+pub async fn fence_rack(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Json<RackFence>, Error> {
+    controller::fence_rack(&app, &actor, &name).await.map(Json)
 }
 
 /// All regions.

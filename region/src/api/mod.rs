@@ -116,6 +116,7 @@ fn work() -> OpenApiRouter<App> {
         .routes(routes!(controller::show_status))
         .routes(routes!(controller::list_racks))
         .routes(routes!(controller::delete_rack))
+        .routes(routes!(controller::fence_rack))
         .routes(routes!(rack_token::create_rack_token))
         .routes(routes!(rack_token::enroll_rack))
         .routes(routes!(controller::list_regions))

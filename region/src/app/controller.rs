@@ -3,8 +3,14 @@
 use super::{App, Change, Describe, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
-use crate::model::controller::{Rack, Region, SiteStatus};
+use crate::db::lease_state::{self, Changes};
+use crate::model::controller::{Rack, RackFence, Region, SiteStatus};
 use crate::model::{Page, Role};
+use rackwright_dhcp::racks::Terms;
+use time::OffsetDateTime;
+
+/// A rack that was heard within this time may be running, seconds.
+const HEARD_SECONDS: i64 = 10;
 
 /// All racks.
 pub async fn racks(app: &App, actor: &Actor) -> Result<Page<Rack>> {
@@ -41,10 +47,41 @@ pub async fn delete_rack(app: &App, actor: &Actor, name: &str) -> Result<()> {
     }
     db::controller_query::delete_rack(&mut tx, name)
         .await
-        .or_in_use("the rack still holds address blocks, leases or tasks, which are not handed over yet")?;
+        .or_in_use(
+            "the rack still holds address blocks, leases or tasks; `rackwright rack fence` says that its box is off, and \
+             frees them after the longest lease",
+        )?;
     let message = format!("The rack {name} was removed");
     audit(&mut tx, actor, Change { kind: "rack.deleted", message, ..Change::default() }).await?;
     Ok(tx.commit().await?)
+}
+
+/// Takes a person's word that a rack's box is off, and stays off until it may speak again. What it has given is valid for
+/// one longest lease more; then its blocks go to others.
+pub async fn fence_rack(app: &App, actor: &Actor, name: &str) -> Result<RackFence> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    Changes::lock(&mut tx).await?;
+    let now = lease_state::now(&mut tx).await?;
+    let racks = lease_state::racks(&mut tx, now).await?;
+    let rack = racks.into_iter().find(|r| r.name == name).ok_or_else(|| Error::not_found("rack", name))?;
+    if rack.seen.max(rack.heard).is_some_and(|seen| now < seen + HEARD_SECONDS) {
+        return Err(Error::conflict(format!(
+            "a region hears the rack {name}, so it is not off; switch its box off first, and ask again ten seconds later"
+        )));
+    }
+    if rack.fenced.is_none() {
+        lease_state::fence(&mut tx, rack.id, now).await?;
+        let message = format!("{} says that the box of the rack {name} is off", actor.name);
+        audit(&mut tx, actor, Change { kind: "rack.fenced", message, ..Change::default() }).await?;
+    }
+    tx.commit().await?;
+    let terms =
+        Terms { longest_lease_seconds: u64::try_from(rack.longest_lease).unwrap_or(0), ..Terms::default() };
+    let free_at = terms.out_after_fence(u64::try_from(rack.fenced.unwrap_or(now)).unwrap_or(0));
+    let free_at = i64::try_from(free_at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let blocks_free_at = free_at.ok_or_else(|| Error::conflict("the database's clock is wrong"))?.into();
+    Ok(RackFence { blocks_free_at })
 }
 
 /// Whether this region can work: its database answers and takes writes. Asks nobody who they are.

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 /// All racks, by name. A rack is connected while a region has heard it in the last ten seconds.
 pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT id, name, version, addresses, running, generation, error, last_seen_at, created_at,
+        r#"SELECT id, name, version, addresses, running, generation, error, last_seen_at, fenced_at, created_at,
                   coalesce(last_seen_at > now() - interval '10 seconds', FALSE) AS "connected!"
            FROM rack ORDER BY name"#
     )
@@ -26,6 +26,7 @@ pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
             generation: r.generation,
             error: r.error,
             last_seen_at: r.last_seen_at.map(Into::into),
+            fenced_at: r.fenced_at.map(Into::into),
             created_at: r.created_at.into(),
         })
         .collect())
@@ -52,8 +53,15 @@ pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
         .collect())
 }
 
-/// Removes a rack that is not connected; false when there is none of that name.
+/// Removes a rack that is not connected, with the leases that it gave and that are over; false when there is none of
+/// that name.
 pub async fn delete_rack(conn: &mut PgConnection, name: &str) -> Result<bool, DbError> {
+    sqlx::query!(
+        "DELETE FROM lease l USING rack r WHERE r.name = $1 AND l.rack_id = r.id AND l.expires_at < now()",
+        name
+    )
+    .execute(&mut *conn)
+    .await?;
     Ok(sqlx::query!("DELETE FROM rack WHERE name = $1", name).execute(conn).await?.rows_affected() == 1)
 }
 

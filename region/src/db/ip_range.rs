@@ -1,6 +1,7 @@
 //! Dynamic and reserved ranges.
 
-use super::DbError;
+use super::lease_state::Changes;
+use super::{DbError, lease_block};
 use crate::model::network::{IpRange, NewIpRange, RangeKind};
 use sqlx::PgConnection;
 
@@ -43,10 +44,12 @@ pub async fn insert(conn: &mut PgConnection, new: &NewIpRange) -> Result<i64, Db
     .await?)
 }
 
-/// Blocks of this range's addresses that racks hold: they may still give them out.
+/// Addresses of this range that are leased.
 pub async fn granted(conn: &mut PgConnection, id: i64) -> Result<i64, DbError> {
     Ok(sqlx::query_scalar!(
-        r#"SELECT count(*) AS "n!" FROM lease l JOIN ip_range r ON l.address BETWEEN r.first AND r.last
+        r#"SELECT count(DISTINCT l.address) AS "n!"
+           FROM (SELECT address, expires_at FROM lease UNION SELECT address, expires_at FROM lease_state) l
+                JOIN ip_range r ON l.address BETWEEN r.first AND r.last
            WHERE r.id = $1 AND r.kind = 'dynamic' AND l.expires_at > now()"#,
         id
     )
@@ -54,14 +57,10 @@ pub async fn granted(conn: &mut PgConnection, id: i64) -> Result<i64, DbError> {
     .await?)
 }
 
-/// Removes a range, and the racks' blocks in it.
+/// Removes a range; the racks give back their blocks in it.
 pub async fn delete(conn: &mut PgConnection, id: i64) -> Result<bool, DbError> {
-    sqlx::query!(
-        "DELETE FROM lease_block b USING ip_range r WHERE r.id = $1 AND b.subnet_id = r.subnet_id
-         AND inetrange(b.first, b.last, '[]') && inetrange(r.first, r.last, '[]')",
-        id
-    )
-    .execute(&mut *conn)
-    .await?;
+    let mut changes = Changes::lock(conn).await?;
+    lease_block::recall_range(conn, &mut changes, id).await?;
+    changes.save(conn).await?;
     Ok(sqlx::query!("DELETE FROM ip_range WHERE id = $1", id).execute(conn).await?.rows_affected() == 1)
 }

@@ -27,13 +27,14 @@ pub struct Rack {
     pub alive: bool,
 }
 
-/// A rack says hello: its row is made or refreshed.
+/// A rack says hello: its row is made or refreshed. It is not off, whoever said so.
 pub async fn hello(conn: &mut PgConnection, name: &str, hello: &RackHello) -> Result<i64, DbError> {
     let addresses =
         serde_json::to_value(&hello.addresses).map_err(|_| DbError::Corrupt { what: "rack address" })?;
     Ok(sqlx::query_scalar!(
         "INSERT INTO rack (name, version, addresses, running, last_seen_at) VALUES ($1, $2, $3, $4, now())
-         ON CONFLICT (name) DO UPDATE SET version = $2, addresses = $3, running = $4, last_seen_at = now() RETURNING id",
+         ON CONFLICT (name) DO UPDATE SET version = $2, addresses = $3, running = $4, last_seen_at = now(), fenced_at = NULL
+         RETURNING id",
         name,
         hello.version,
         addresses,

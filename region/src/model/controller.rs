@@ -28,8 +28,18 @@ pub struct Rack {
     /// Last heard.
     #[serde(default)]
     pub last_seen_at: Option<Timestamp>,
+    /// When a person said that its box is off.
+    #[serde(default)]
+    pub fenced_at: Option<Timestamp>,
     /// Enrolled.
     pub created_at: Timestamp,
+}
+
+/// A rack that was declared off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RackFence {
+    /// From then on its dynamic addresses may go to other racks: the last lease that it can have given is over.
+    pub blocks_free_at: Timestamp,
 }
 
 /// A region controller.

@@ -1,6 +1,7 @@
 //! Addresses: networks that racks bring along, and the fixed address of each machine.
 
-use crate::db::lease::{grant, lock_subnet};
+use crate::db::lease_block::{self, grant, lock_subnet};
+use crate::db::lease_state::Changes;
 use crate::db::{DbError, address, interface, world};
 use ipnet::Ipv4Net;
 use rackwright_common::MachineId;
@@ -64,30 +65,31 @@ pub async fn grant_first_blocks(
     rack: i64,
     addresses: &[RackAddress],
 ) -> Result<(), DbError> {
+    let mut changes = Changes::lock(conn).await?;
     for subnet in served(conn, addresses).await? {
-        lock_subnet(conn, subnet.id).await?;
-        let held =
-            crate::db::lease::blocks(conn, rack).await?.iter().filter(|b| b.subnet == subnet.id).count();
+        let held = lease_block::of_rack(conn, rack).await?.iter().filter(|b| b.subnet == subnet.id).count();
         for _ in held..FIRST_BLOCKS {
-            if !grant(conn, rack, subnet.id).await? {
+            if !grant(conn, &mut changes, rack, subnet.id).await? {
                 break;
             }
         }
     }
-    Ok(())
+    changes.save(conn).await
 }
 
-/// Grants one more block in each subnet that a rack serves: its pool runs low.
+/// Grants one more block in each subnet that a rack serves: its pool is empty, it says. Racks that report leases are
+/// granted blocks earlier, by `racks::leases`.
 pub async fn grant_more(
     conn: &mut PgConnection,
     rack: i64,
     addresses: &[RackAddress],
 ) -> Result<bool, DbError> {
+    let mut changes = Changes::lock(conn).await?;
     let mut granted = false;
     for subnet in served(conn, addresses).await? {
-        lock_subnet(conn, subnet.id).await?;
-        granted |= grant(conn, rack, subnet.id).await?;
+        granted |= grant(conn, &mut changes, rack, subnet.id).await?;
     }
+    changes.save(conn).await?;
     Ok(granted)
 }
 

@@ -52,7 +52,17 @@ pub async fn store(
     }
     rack::set_journal(&mut tx, source.id, i64::try_from(last).unwrap_or(i64::MAX)).await?;
     tx.commit().await?;
+    if entries.iter().any(|e| e.seq > stored && is_pool_empty(&e.fact)) {
+        // In a transaction of its own: the lock of blocks comes before a rack's row.
+        let mut tx = conn.begin().await?;
+        network::grant_more(&mut tx, source.id, &source.addresses).await?;
+        tx.commit().await?;
+    }
     Ok(last)
+}
+
+fn is_pool_empty(fact: &Fact) -> bool {
+    matches!(fact, Fact::Warning { code, .. } if code.starts_with("dhcp.pool"))
 }
 
 async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) -> Result<(), DbError> {
@@ -82,12 +92,7 @@ async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) ->
             Ok(())
         }
         Fact::Boot { mac, uuid, stage, detail } => boot(conn, source, *mac, *uuid, *stage, detail).await,
-        Fact::Warning { code, message, mac } => {
-            if code.starts_with("dhcp.pool") {
-                network::grant_more(conn, source.id, &source.addresses).await?;
-            }
-            warn(conn, source, *mac, code, message).await
-        }
+        Fact::Warning { code, message, mac } => warn(conn, source, *mac, code, message).await,
         Fact::Report(_) | Fact::Unknown => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod console;
 pub mod journal;
+pub mod leases;
 pub mod service;
 pub mod session;
 pub mod snapshot;

@@ -2,7 +2,8 @@
 
 use super::journal::{self, Source};
 use super::service::RackService;
-use super::{console, snapshot, tasks};
+use super::{console, leases, snapshot, tasks};
+use crate::db::lease_state::Changes;
 use crate::db::wakeups::Wakeup;
 use crate::db::{DbError, rack, rack_task};
 use crate::network;
@@ -71,6 +72,8 @@ impl Session {
     async fn welcome(&mut self, hello: &RackHello) -> Result<Source, SessionError> {
         let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
         let mut tx = conn.begin().await.map_err(DbError::from)?;
+        // Blocks may be granted below, and that lock comes before a rack's row.
+        Changes::lock(&mut tx).await?;
         let id = rack::hello(&mut tx, &self.name, hello).await?;
         rack::lock(&mut tx, id).await?;
         network::adopt(&mut tx, &hello.addresses, self.service.new_networks).await?;
@@ -157,6 +160,14 @@ impl Session {
             ToRegion::Console { chunks } => {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
                 console::store(&mut conn, &source.name, &chunks).await?;
+            }
+            ToRegion::Leases(report) => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                let news = leases::exchange(&mut conn, source.id, &report).await?;
+                drop(conn);
+                if let Some(news) = news {
+                    self.send(ToRack::Leases(Box::new(news))).await?;
+                }
             }
             ToRegion::Unknown => {}
         }

@@ -4,7 +4,7 @@
 //! generations follow the order of changes, and equal content never makes a new one.
 
 use crate::db::rack::Rack;
-use crate::db::{DbError, lease, rack, setting, world};
+use crate::db::{DbError, lease_block, rack, setting, world};
 use crate::lifecycle::request::EPHEMERAL_IMAGE;
 use crate::model::setting::Settings;
 use crate::secrets::{AgentToken, MasterKey};
@@ -45,7 +45,7 @@ async fn content(
 ) -> Result<Snapshot, DbError> {
     let settings = setting::load(conn).await?;
     let images = world::images(conn).await?;
-    let blocks = lease::blocks(conn, present.id).await?;
+    let blocks = lease_block::of_rack(conn, present.id).await?;
     let subnets: Vec<world::Subnet> = world::subnets(conn)
         .await?
         .into_iter()
@@ -73,7 +73,7 @@ async fn content(
     })
 }
 
-fn subnet_view(subnet: &world::Subnet, blocks: &[lease::Block]) -> SubnetView {
+fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block]) -> SubnetView {
     SubnetView {
         id: subnet.id,
         cidr: subnet.cidr,
@@ -87,7 +87,7 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease::Block]) -> SubnetView {
         blocks: blocks
             .iter()
             .filter(|b| b.subnet == subnet.id)
-            .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch })
+            .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch, since: b.since })
             .collect(),
     }
 }

@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use super::block::{Block, Terms};
 use super::record::Record;
 use super::split::{RackId, Split};
 use crate::client::Client;
-use crate::config::{Config, Pool};
+use crate::config::{Config, Pool, Subnet};
 use crate::lease::{Lease, LeaseState, Leases};
 use crate::mac::MacAddr;
 use crate::options::{MessageType, code};
@@ -169,6 +171,16 @@ impl Member {
         self.learned
     }
 
+    /// Networks in which few of this rack's addresses are free: a quarter at most, or fewer than four.
+    pub fn low(&self, now: u64) -> Vec<Ipv4Net> {
+        let few = |subnet: &&Subnet| {
+            let (held, all) = self.leases.usage(subnet, now);
+            let free = all - held;
+            free < 4 || free * 4 <= all
+        };
+        self.config.subnets().iter().filter(few).map(|subnet| subnet.network).collect()
+    }
+
     /// What to do about a message.
     pub fn respond(&mut self, packet: &Packet, arrival: Arrival, now: u64) -> Answer {
         let kind = packet.options.message_type();
@@ -189,6 +201,9 @@ impl Member {
         } else {
             respond(packet, arrival, &self.fixed_only, &mut self.aside, now)
         };
+        if standing == Standing::Cut && outcome.action == Action::Silent(Reason::PoolEmpty) {
+            outcome.action = Action::Silent(Reason::Unheard);
+        }
         if let (true, Action::Nak(_, reason)) = (renewing, &outcome.action)
             && *reason != Reason::WrongNetwork
         {

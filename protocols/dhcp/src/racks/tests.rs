@@ -102,6 +102,24 @@ fn a_rack_that_no_region_has_heard_serves_fixed_addresses_only() {
 }
 
 #[test]
+fn it_says_where_its_free_addresses_run_low_and_why_it_gives_none() {
+    let mut rack = new_rack(vec![], 1, NOW);
+    let ten = Block { pool: pool([10, 77, 0, 100], [10, 77, 0, 109]), epoch: 1, since: 1 };
+    let asked = message(MessageType::Discover, mac(1));
+    assert_eq!(ask(&mut rack, &asked, NOW), Action::Silent(Reason::Unheard));
+    rack.learn(NOW, &[ten], &batch(0, 1, vec![]));
+    assert_eq!(rack.low(NOW).len(), rack_networks() - 1, "those without a block");
+    for last in 1..=7 {
+        assert!(is_acknowledged(&mut rack, &selecting(mac(last), Ipv4Addr::new(10, 77, 0, 99 + last)), NOW));
+    }
+    assert_eq!(rack.low(NOW).len(), rack_networks(), "three of ten are free");
+}
+
+fn rack_networks() -> usize {
+    config_with(vec![]).subnets().len()
+}
+
+#[test]
 fn it_extends_what_it_learned_of_others_and_offers_it_again() {
     let mut rack = rack();
     let renewal = renewing(mac(1), OTHERS_ADDRESS);

@@ -98,6 +98,8 @@ pub enum Reason {
     OtherRack,
     /// All addresses of the subnet's pools are held, or it has no pools.
     PoolEmpty,
+    /// No region has heard this rack for too long, so that it gives fixed addresses only.
+    Unheard,
     /// Too many clients not seen before.
     RateLimited,
     /// It asks for an address that another server may know.

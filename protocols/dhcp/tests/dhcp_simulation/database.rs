@@ -1,6 +1,7 @@
 //! The database that the regions share: reports in, changes out, each call one transaction. What it decides about an
 //! address is [`Row`]'s; this model keeps the rows, the blocks and how far each rack is.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -8,6 +9,9 @@ use rackwright_dhcp::Pool;
 use rackwright_dhcp::racks::{Batch, Block, Next, RackId, Record, Row, RowState, Terms};
 
 use crate::Bug;
+
+/// Free addresses that a rack keeps when it is asked for a block.
+pub const SPARE: usize = 1;
 
 /// From a rack to a region: everything it has to say, each time.
 #[derive(Debug, Clone)]
@@ -44,13 +48,13 @@ struct RackRow {
     life: u32,
     stored: u64,
     caught_up: u64,
-    heard: u64,
+    /// It counts from the first time on.
+    heard: Option<u64>,
     /// The others' addresses are freed without asking it.
     muted: bool,
     /// What it has learned up to here does not count: it was not asked meanwhile.
     floor: u64,
     fenced: Option<u64>,
-    blocks_moved: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +63,16 @@ struct BlockRow {
     epoch: u64,
     since: u64,
     owner: Option<usize>,
+    /// Its owner is to give it back: it is told of the block no more from this change on.
+    recalled: Option<u64>,
+}
+
+/// What is asked of the database.
+#[derive(Debug, Clone)]
+pub enum Call {
+    Exchange(Box<Up>),
+    Sweep,
+    Fence(usize),
 }
 
 #[derive(Debug)]
@@ -70,7 +84,13 @@ pub struct Database {
     rows: BTreeMap<Ipv4Addr, Row>,
     change: u64,
     pub moves: u64,
+    pub recalls: u64,
+    /// Every call with its time and its answer, when somebody wants to repeat them elsewhere.
+    pub calls: Option<Vec<Called>>,
 }
+
+/// A call, its time, its answer.
+pub type Called = (u64, Call, Option<Down>);
 
 impl Database {
     /// Each rack has the block of its number; what is left is nobody's.
@@ -80,50 +100,58 @@ impl Database {
             epoch: 1,
             since: 1,
             owner: Some(number).filter(|n| *n < racks),
+            recalled: None,
         });
-        let new = RackRow { floor: 1, ..RackRow::default() };
         Database {
             terms,
             bug,
-            racks: vec![new; racks],
+            racks: vec![RackRow::default(); racks],
             blocks: blocks.collect(),
             rows: BTreeMap::new(),
             change: 1,
             moves: 0,
+            recalls: 0,
+            calls: None,
         }
     }
 
     /// One exchange with a rack.
     pub fn exchange(&mut self, up: &Up, now: u64) -> Option<Down> {
+        let down = self.answer(up, now);
+        self.note(now, || Call::Exchange(Box::new(up.clone())), &down);
+        down
+    }
+
+    fn answer(&mut self, up: &Up, now: u64) -> Option<Down> {
         let rack = up.rack;
         if up.life < self.racks[rack].life {
             return None; // Its stream ended with that run.
         }
-        let fenced_run = self.racks[rack].fenced.is_some() && up.life == self.racks[rack].life;
-        if fenced_run {
-            return None;
+        self.advance_all(now);
+        if self.racks[rack].heard.is_none() {
+            self.change += 1;
+            self.racks[rack].floor = self.change;
         }
-        self.sweep(now);
         let row = &mut self.racks[rack];
-        (row.life, row.heard, row.fenced, row.blocks_moved) = (up.life, now, None, false);
+        (row.life, row.heard, row.fenced) = (up.life, Some(now), None);
         for record in &up.records {
             if record.number().is_some_and(|number| number == self.racks[rack].stored + 1) {
                 self.store(rack, record, now);
             }
         }
         if up.low {
-            self.grant(rack);
+            self.grant(rack, now);
         }
-        self.sweep(now);
+        self.advance_all(now);
         let whole = self.racks[rack].muted || up.learned < self.racks[rack].floor;
         self.racks[rack].muted = false;
         let words = self.rows.iter().filter(|(_, row)| whole || row.change > up.learned);
         let words = words.map(|(address, row)| row.word(*address, self.owner(*address) == Some(rack)));
         let stored = self.racks[rack].stored;
         let batch = Batch { after: up.learned, upto: self.change, whole, stored, words: words.collect() };
-        let own = self.blocks.iter().filter(|b| b.owner == Some(rack));
+        let own = self.blocks.iter().filter(|b| b.owner == Some(rack) && b.recalled.is_none());
         let blocks = own.map(|b| Block { pool: b.pool, epoch: b.epoch, since: b.since }).collect();
-        let live = (0..self.racks.len()).filter(|r| now.saturating_sub(self.racks[*r].heard) < 12);
+        let live = (0..self.racks.len()).filter(|r| self.is_live(*r, now));
         Some(Down {
             life: up.life,
             sent_at: up.sent_at,
@@ -132,6 +160,16 @@ impl Database {
             batch,
             live: live.map(|r| r as RackId).collect(),
         })
+    }
+
+    fn note(&mut self, now: u64, call: impl FnOnce() -> Call, down: &Option<Down>) {
+        if let Some(calls) = &mut self.calls {
+            calls.push((now, call(), down.clone()));
+        }
+    }
+
+    fn is_live(&self, rack: usize, now: u64) -> bool {
+        self.racks[rack].heard.is_some_and(|heard| now < heard + 12)
     }
 
     fn store(&mut self, rack: usize, record: &Record, now: u64) {
@@ -156,20 +194,28 @@ impl Database {
 
     /// What every region does now and then, and before it answers.
     pub fn sweep(&mut self, now: u64) {
-        let (change, terms) = (self.change, self.terms);
+        self.advance_all(now);
+        self.note(now, || Call::Sweep, &None);
+    }
+
+    fn advance_all(&mut self, now: u64) {
+        let terms = self.terms;
+        let fenced = |rack: &RackRow| rack.fenced.is_some_and(|at| now >= terms.out_after_fence(at));
         for rack in &mut self.racks {
-            let fenced = rack.fenced.is_some_and(|at| now >= terms.out_after_fence(at));
-            if !rack.muted && (fenced || now >= terms.mute_at(rack.heard)) {
-                (rack.muted, rack.floor) = (true, change + 1);
-                self.change = change + 1;
+            let silent = rack.heard.is_some_and(|heard| now >= terms.mute_at(heard));
+            if !rack.muted && (silent || fenced(rack)) {
+                self.change += 1;
+                (rack.muted, rack.floor) = (true, self.change);
             }
         }
-        for rack in 0..self.racks.len() {
-            let row = &self.racks[rack];
-            let fenced = row.fenced.is_some_and(|at| now >= terms.out_after_fence(at));
-            let hasty = self.bug == Bug::BlockMovesAtOnce && now >= row.heard + 15;
-            if !row.blocks_moved && (fenced || hasty || now >= terms.out_at(row.heard)) {
-                self.move_blocks(rack, now);
+        for block in 0..self.blocks.len() {
+            let Some(owner) = self.blocks[block].owner else { continue };
+            let row = &self.racks[owner];
+            let hasty = self.bug == Bug::BlockMovesAtOnce && row.heard.is_some_and(|heard| now >= heard + 15);
+            let out = fenced(row) || hasty || row.heard.is_some_and(|heard| now >= terms.out_at(heard));
+            let given_back = self.blocks[block].recalled.is_some_and(|change| row.caught_up >= change);
+            if out || given_back {
+                self.free(block);
             }
         }
         let addresses: Vec<Ipv4Addr> = self.rows.keys().copied().collect();
@@ -180,7 +226,8 @@ impl Database {
 
     fn advance(&mut self, address: Ipv4Addr, now: u64) {
         let owner = self.owner(address);
-        let asked = (0..self.racks.len()).filter(|r| Some(*r) != owner && !self.racks[*r].muted);
+        let counts = |rack: &RackRow| rack.heard.is_some() && !rack.muted;
+        let asked = (0..self.racks.len()).filter(|r| Some(*r) != owner && counts(&self.racks[*r]));
         let mut others = asked.map(|r| self.racks[r].caught_up).min();
         if self.bug == Bug::ReuseWithoutCatchUp {
             others = None;
@@ -197,40 +244,58 @@ impl Database {
         }
     }
 
-    /// The blocks of a rack that cannot act any more go to others that are heard.
-    fn move_blocks(&mut self, rack: usize, now: u64) {
-        let heard: Vec<usize> =
-            (0..self.racks.len()).filter(|r| *r != rack && now < self.racks[*r].heard + 12).collect();
-        if heard.is_empty() {
-            return;
-        }
-        self.racks[rack].blocks_moved = true;
-        let mine: Vec<usize> =
-            (0..self.blocks.len()).filter(|b| self.blocks[*b].owner == Some(rack)).collect();
-        for (turn, block) in mine.into_iter().enumerate() {
-            self.give(block, heard[turn % heard.len()]);
-            self.moves += 1;
-        }
-    }
-
-    fn give(&mut self, block: usize, rack: usize) {
+    /// The block is nobody's: its owner cannot act any more, or has given it back. Whoever was told of a row as the
+    /// owner is told of it again as one of the others.
+    fn free(&mut self, block: usize) {
         self.change += 1;
         let block = &mut self.blocks[block];
-        (block.owner, block.epoch, block.since) = (Some(rack), block.epoch + 1, self.change);
+        (block.owner, block.recalled) = (None, None);
+        for (_, row) in self.rows.range_mut(block.pool.first..=block.pool.last) {
+            (row.state, row.change) = (RowState::Held, self.change);
+        }
+        self.moves += 1;
+    }
+
+    /// A block that is nobody's goes to the rack. If there is none, one is called back from whoever has plenty.
+    fn grant(&mut self, rack: usize, now: u64) {
+        let Some(free) = self.blocks.iter().position(|b| b.owner.is_none()) else {
+            return self.recall(rack, now);
+        };
+        self.change += 1;
+        let block = &mut self.blocks[free];
+        (block.owner, block.epoch, block.since) = (Some(rack), self.change, self.change);
         for (_, row) in self.rows.range_mut(block.pool.first..=block.pool.last) {
             (row.state, row.change) = (RowState::Held, self.change);
         }
     }
 
-    fn grant(&mut self, rack: usize) {
-        if let Some(free) = self.blocks.iter().position(|b| b.owner.is_none()) {
-            self.give(free, rack);
+    /// The emptiest block of another rack that keeps free addresses without it. One at a time.
+    fn recall(&mut self, rack: usize, now: u64) {
+        if self.blocks.iter().any(|b| b.recalled.is_some()) {
+            return;
+        }
+        let free = |b: &BlockRow| {
+            let size = u32::from(b.pool.last) - u32::from(b.pool.first) + 1;
+            size as usize - self.rows.range(b.pool.first..=b.pool.last).count()
+        };
+        let spares = |number: &usize| {
+            let owner = self.blocks[*number].owner;
+            let others = (0..self.blocks.len()).filter(|b| b != number && self.blocks[*b].owner == owner);
+            owner.is_some_and(|o| o != rack && self.is_live(o, now))
+                && others.map(|b| free(&self.blocks[b])).sum::<usize>() >= SPARE
+        };
+        let candidates = (0..self.blocks.len()).filter(|b| free(&self.blocks[*b]) > 0).filter(spares);
+        if let Some(emptiest) = candidates.min_by_key(|b| (Reverse(free(&self.blocks[*b])), *b)) {
+            self.change += 1;
+            self.blocks[emptiest].recalled = Some(self.change);
+            self.recalls += 1;
         }
     }
 
     /// The rack's box is off for certain.
     pub fn fence(&mut self, rack: usize, now: u64) {
         self.racks[rack].fenced = Some(now);
+        self.note(now, || Call::Fence(rack), &None);
     }
 
     fn owner(&self, address: Ipv4Addr) -> Option<usize> {

@@ -35,6 +35,7 @@ pub struct Counts {
     pub rebooted: u64,
     pub given_to_another: u64,
     pub block_moves: u64,
+    pub recalls: u64,
     pub records_lost: u64,
 }
 
@@ -45,6 +46,7 @@ impl AddAssign for Counts {
         self.rebooted += other.rebooted;
         self.given_to_another += other.given_to_another;
         self.block_moves += other.block_moves;
+        self.recalls += other.recalls;
         self.records_lost += other.records_lost;
     }
 }

@@ -25,7 +25,8 @@ mod world;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use world::World;
+use database::{Call, Database};
+use world::{World, terms};
 
 const SEEDS: u64 = 10_000;
 /// A mutant that lives this long has not been found.
@@ -105,8 +106,27 @@ fn the_worlds_are_eventful() {
     assert!(total.extended_by_others > 500, "{total:?}");
     assert!(total.rebooted > 200, "{total:?}");
     assert!(total.block_moves > 20, "{total:?}");
+    assert!(total.recalls > 20, "{total:?}");
     assert!(total.given_to_another > 500, "{total:?}");
     assert!(total.records_lost > 100, "{total:?}");
+}
+
+/// What the database answers depends on what it is asked and when, and on nothing else: so another one can be held to it.
+#[test]
+fn a_database_that_is_asked_the_same_answers_the_same() {
+    let world = World::new(7, Bug::None, false);
+    let mut database = Database::new(terms(), world.racks.len(), world.pools.clone(), Bug::None);
+    let calls = world.record().unwrap();
+    assert!(calls.len() > 500, "{}", calls.len());
+    for (now, call, answered) in calls {
+        match call {
+            Call::Exchange(up) => {
+                assert_eq!(format!("{:?}", database.exchange(&up, now)), format!("{answered:?}"));
+            }
+            Call::Sweep => database.sweep(now),
+            Call::Fence(rack) => database.fence(rack, now),
+        }
+    }
 }
 
 /// The bug is found as one of the broken promises that it leads to, and the seed that finds it does so again.

@@ -9,7 +9,7 @@ use rackwright_dhcp::{MacAddr, MessageType, Packet, Pool};
 use crate::Bug;
 use crate::checks::describe;
 use crate::client::{Client, State, Step};
-use crate::database::{Database, Up};
+use crate::database::{Called, Database, Up};
 use crate::event::{Counts, Event};
 use crate::numbers::Numbers;
 use crate::rack::{Effects, Input, Rack, is_ack};
@@ -30,6 +30,8 @@ pub struct World {
     pub racks: Vec<Rack>,
     pub clients: Vec<Client>,
     pub database: Database,
+    /// The blocks; each rack begins with the one of its number.
+    pub pools: Vec<Pool>,
     /// Regions are down until then; between rack and region, and rack and link, each direction is cut until then.
     pub region_down: [u64; REGIONS],
     pub cut_up: Vec<[u64; REGIONS]>,
@@ -75,7 +77,8 @@ impl World {
             now: 0,
             racks: (0..racks).map(|number| Rack::new(number, terms(), bug)).collect(),
             clients: (0..clients).map(Client::new).collect(),
-            database: Database::new(terms(), racks, pools, bug),
+            database: Database::new(terms(), racks, pools.clone(), bug),
+            pools,
             region_down: [0; REGIONS],
             cut_up: vec![[0; REGIONS]; racks],
             cut_down: vec![[0; REGIONS]; racks],
@@ -121,11 +124,23 @@ impl World {
 
     /// Runs to the end; an error says which promise was broken.
     pub fn run(mut self) -> Result<Counts, String> {
+        self.run_to_end()?;
+        (self.counts.block_moves, self.counts.recalls) = (self.database.moves, self.database.recalls);
+        Ok(self.counts)
+    }
+
+    /// Runs to the end: all that the database was asked and answered.
+    pub fn record(mut self) -> Result<Vec<Called>, String> {
+        self.database.calls = Some(Vec::new());
+        self.run_to_end()?;
+        Ok(self.database.calls.unwrap_or_default())
+    }
+
+    fn run_to_end(&mut self) -> Result<(), String> {
         while let Some(((at, _), event)) = self.queue.pop_first() {
             self.now = at;
             if matches!(event, Event::Finish) {
-                self.every_new_client_is_bound()?;
-                break;
+                return self.every_new_client_is_bound();
             }
             if self.trace {
                 println!("{:>9} {event:?}", self.now);
@@ -133,8 +148,7 @@ impl World {
             self.happen(event).map_err(|broken| format!("at {} ms: {broken}", self.now))?;
             self.one_holder_each().map_err(|broken| format!("at {} ms: {broken}", self.now))?;
         }
-        self.counts.block_moves = self.database.moves;
-        Ok(self.counts)
+        Ok(())
     }
 
     fn happen(&mut self, event: Event) -> Result<(), String> {

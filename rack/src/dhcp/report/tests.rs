@@ -29,7 +29,7 @@ impl Site {
             authoritative: true,
         };
         let config = Config::new(vec![subnet], vec![], Boot::default(), Limits::default());
-        Site { config, leases: Leases::new(), reporter: Reporter::default() }
+        Site { config, leases: Leases::new(), reporter: Reporter::new(OffsetDateTime::UNIX_EPOCH) }
     }
 
     /// The facts that come of a message of machine `machine` with MAC `mac`, `seconds` after the beginning.

@@ -66,13 +66,16 @@ fn a_machine_wins_over_a_reservation_of_its_mac_and_keeps_both_addresses() {
 }
 
 #[test]
-fn blocks_are_pools_and_the_server_is_known_by_an_address_of_a_served_subnet() {
-    let block = BlockView { first: address("10.1.0.100"), last: address("10.1.0.199"), epoch: 1 };
+fn the_configuration_has_no_pools_and_the_server_is_known_by_an_address_of_a_served_subnet() {
+    let block = BlockView { first: address("10.1.0.100"), last: address("10.1.0.199"), epoch: 1, since: 1 };
     let view = SubnetView { blocks: vec![block], ..subnet_view(1, "10.1.0.0/24") };
     let eth1 = interface("eth1", &["192.0.2.1/24", "10.1.0.1/24"]);
     let config =
         config(&Snapshot { subnets: vec![view], ..Snapshot::default() }, std::slice::from_ref(&eth1), 5248);
-    assert!(config.subnets()[0].is_dynamic(address("10.1.0.150")));
+    assert!(
+        !config.subnets()[0].is_dynamic(address("10.1.0.150")),
+        "blocks come with the answers of regions"
+    );
     assert_eq!(server_address(&config, &eth1, address("192.0.2.1")), address("10.1.0.1"));
     assert_eq!(server_address(&config, &eth1, address("10.1.0.1")), address("10.1.0.1"));
 }
