@@ -1,4 +1,5 @@
 //! What the end-to-end tests and the benchmarks are made of; the programs in `bin/` are thin.
 
 pub mod api_bench;
+pub mod controllers;
 pub mod site;

@@ -16,11 +16,11 @@ pub async fn healthz() -> &'static str {
     ready("ok\n").await
 }
 
-/// The database answers and takes writes.
+/// The database answers and takes writes, and nobody drains this region.
 pub async fn readyz(State(app): State<App>) -> Response {
-    let because = match tokio::time::timeout(READY_WITHIN, controller::is_ready(&app)).await {
-        Ok(Ok(true)) => return "ready\n".into_response(),
-        Ok(Ok(false)) => "the database is read-only".to_owned(),
+    let because = match tokio::time::timeout(READY_WITHIN, controller::unready(&app)).await {
+        Ok(Ok(None)) => return "ready\n".into_response(),
+        Ok(Ok(Some(because))) => because.to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the database does not answer in time".to_owned(),
     };

@@ -25,6 +25,7 @@ pub mod pool;
 pub mod rack;
 pub mod rack_task;
 pub mod rack_token;
+pub mod region;
 pub mod reservation;
 pub mod result_value;
 pub mod script;

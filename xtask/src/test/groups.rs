@@ -155,6 +155,7 @@ pub const GROUPS: &[Group] = &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
             Step::EndToEnd { name: "controller" },
+            Step::EndToEnd { name: "several_regions" },
             // Of the programs that were built for these tests.
             Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
             Step::EndToEnd { name: "deploys" },
