@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
 const ORGANIZATION: &str = "Rackwright";
-const REGION_UNIT: &str = "region";
+/// Organizational unit in a region's certificate.
+pub(crate) const REGION_UNIT: &str = "region";
 /// Organizational unit in a rack's certificate.
 pub(crate) const RACK_UNIT: &str = "rack";
 const CA_FILE: &str = "ca.pem";
@@ -132,37 +133,37 @@ impl Ca {
         fingerprint(&self.certificate_pem)
     }
 
-    /// A server certificate for a region that is reached under `names` (host names and IP addresses); the fixed
-    /// name [`REGION_NAME`] is added.
+    /// A certificate for a region that is reached under `names` (host names and IP addresses); the fixed name
+    /// [`REGION_NAME`] is added. The region serves with it, and asks other regions with it.
     pub fn issue_region(&self, names: &[String]) -> Result<Credentials, CaError> {
         let mut sans = vec![REGION_NAME.to_owned()];
         sans.extend(names.iter().filter(|n| *n != REGION_NAME).cloned());
         let mut params = params(ORGANIZATION, REGION_UNIT, REGION_NAME);
         params.subject_alt_names = CertificateParams::new(sans)?.subject_alt_names;
-        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(params, &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A key and a client certificate for the rack of this name.
     pub fn issue_rack(&self, name: &str) -> Result<Credentials, CaError> {
         check_rack_name(name)?;
-        self.issue(params(ORGANIZATION, RACK_UNIT, name), ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(params(ORGANIZATION, RACK_UNIT, name), &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A client certificate, PEM, for a rack that made its own key ([`KeyRequest`]).
     pub fn sign_rack(&self, name: &str, request_pem: &str) -> Result<String, CaError> {
         check_rack_name(name)?;
         let mut request = CertificateSigningRequestParams::from_pem(request_pem)?;
-        request.params = leaf(params(ORGANIZATION, RACK_UNIT, name), ExtendedKeyUsagePurpose::ClientAuth);
+        request.params = leaf(params(ORGANIZATION, RACK_UNIT, name), &[ExtendedKeyUsagePurpose::ClientAuth]);
         Ok(request.signed_by(&self.issuer)?.pem())
     }
 
     fn issue(
         &self,
         params: CertificateParams,
-        usage: ExtendedKeyUsagePurpose,
+        usages: &[ExtendedKeyUsagePurpose],
     ) -> Result<Credentials, CaError> {
         let key = KeyPair::generate()?;
-        let certificate = leaf(params, usage).signed_by(&key, &self.issuer)?;
+        let certificate = leaf(params, usages).signed_by(&key, &self.issuer)?;
         Ok(Credentials {
             ca_pem: self.certificate_pem.clone(),
             certificate_pem: certificate.pem(),
@@ -194,10 +195,10 @@ fn params(organization: &str, unit: &str, name: &str) -> CertificateParams {
     params
 }
 
-fn leaf(mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> CertificateParams {
+fn leaf(mut params: CertificateParams, usages: &[ExtendedKeyUsagePurpose]) -> CertificateParams {
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![usage];
+    params.extended_key_usages = usages.to_vec();
     params.use_authority_key_identifier_extension = true;
     params
 }

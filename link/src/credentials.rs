@@ -69,11 +69,22 @@ impl Credentials {
 /// The rack's name in the certificate it showed (first of the chain, DER): its common name. `None` for a
 /// certificate that is not a rack's.
 pub fn peer_rack_name<C: AsRef<[u8]>>(certificates: &[C]) -> Option<String> {
+    let (unit, name) = peer(certificates)?;
+    (unit == crate::ca::RACK_UNIT).then_some(name)
+}
+
+/// Whether it is a region's certificate (first of the chain, DER).
+pub(crate) fn is_region<C: AsRef<[u8]>>(certificates: &[C]) -> bool {
+    peer(certificates).is_some_and(|(unit, name)| unit == crate::ca::REGION_UNIT && name == REGION_NAME)
+}
+
+/// Organizational unit and common name.
+fn peer<C: AsRef<[u8]>>(certificates: &[C]) -> Option<(String, String)> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificates.first()?.as_ref()).ok()?;
     let subject = certificate.subject();
     let unit = subject.iter_organizational_unit().next()?.as_str().ok()?;
     let name = subject.iter_common_name().next()?.as_str().ok()?;
-    (unit == crate::ca::RACK_UNIT && !name.is_empty()).then(|| name.to_owned())
+    (!name.is_empty()).then(|| (unit.to_owned(), name.to_owned()))
 }
 
 /// SHA-256 of a PEM certificate's DER, lower-case hexadecimal: what an enrolment token carries to recognize

@@ -5,7 +5,7 @@
 //! large image never delays a heartbeat. A region implements [`LinkServer`] and calls [`serve`].
 //!
 //! What holds: a [`LinkServer`] is called only for a peer that proved, with a certificate of this site's own
-//! authority, which rack it is; a rack speaks only to something that proved to be a region of that site.
+//! authority, which rack it is, or for blobs that it is another region; a rack speaks only to something that proved to be a region of that site.
 //! Messages are JSON ([`rackwright_common::link`]) so that versions N and N + 1 understand each other; chunks
 //! of blobs are bare bytes. There is no protobuf, so building needs no protoc.
 //!

@@ -2,7 +2,7 @@
 
 use crate::client::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::codec::{GivingCodec, JsonCodec};
-use crate::credentials::{Credentials, peer_rack_name};
+use crate::credentials::{Credentials, REGION_NAME, is_region, peer_rack_name};
 use crate::error::LinkError;
 use crate::{FetchRequest, MAX_MESSAGE};
 use async_trait::async_trait;
@@ -49,7 +49,7 @@ pub trait LinkServer: Send + Sync + 'static {
     /// A rack opened its stream. Return soon: the rack sees nothing before.
     async fn attach(&self, rack: String, incoming: Incoming) -> Result<Outgoing, LinkError>;
 
-    /// A rack wants a blob. [`file_chunks`] answers from a file.
+    /// A rack wants a blob, or another region ([`REGION_NAME`]). [`file_chunks`] answers from a file.
     async fn fetch(&self, rack: String, request: FetchRequest) -> Result<Chunks, LinkError>;
 }
 
@@ -167,6 +167,12 @@ fn rack_of<T>(request: &Request<T>) -> Result<String, Status> {
     peer_rack_name(&certificates).ok_or_else(|| Status::unauthenticated("this certificate is not a rack's"))
 }
 
+/// Who may fetch: racks, and the other regions.
+fn rack_or_region<T>(request: &Request<T>) -> Result<String, Status> {
+    let certificates = request.peer_certs().unwrap_or_default();
+    if is_region(&certificates) { Ok(REGION_NAME.to_owned()) } else { rack_of(request) }
+}
+
 struct Attach<S>(Link<S>);
 
 impl<S: LinkServer> StreamingService<ToRegion> for Attach<S> {
@@ -196,8 +202,8 @@ impl<S: LinkServer> ServerStreamingService<FetchRequest> for Fetch<S> {
     fn call(&mut self, request: Request<FetchRequest>) -> Self::Future {
         let Link { service, cancel } = self.0.clone();
         Box::pin(async move {
-            let rack = rack_of(&request)?;
-            let chunks = service.fetch(rack, request.into_inner()).await?;
+            let peer = rack_or_region(&request)?;
+            let chunks = service.fetch(peer, request.into_inner()).await?;
             let chunks = until(chunks.map(|chunk| chunk.map_err(Status::from)), cancel);
             Ok(Response::new(Box::pin(chunks) as Self::ResponseStream))
         })

@@ -3,6 +3,7 @@
 use crate::door::TlsSetting;
 use crate::lifecycle::Timing;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -60,6 +61,18 @@ impl Default for RegionConfig {
 }
 
 impl RegionConfig {
+    /// Settings that the regions of a site have in common, as `region.toml` has them.
+    pub fn in_common(&self) -> Map<String, Value> {
+        let tls = self.tls.as_ref().filter(|tls| matches!(tls, TlsSetting::Own(_)));
+        let settings = [
+            ("tls", tls.map(serde_json::to_value)),
+            ("plain_http", Some(Ok(self.plain_http.into()))),
+            ("serve_new_networks", Some(Ok(self.serve_new_networks.into()))),
+            ("timing", Some(serde_json::to_value(&self.timing))),
+        ];
+        settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.ok()?))).collect()
+    }
+
     /// What racks dial.
     pub fn stream_address(&self) -> String {
         self.stream_address.clone().unwrap_or_else(|| {
@@ -67,5 +80,25 @@ impl RegionConfig {
             let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
             format!("{host}:{}", self.stream_listen.port())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::Own;
+
+    #[test]
+    fn what_regions_have_in_common_is_read_as_settings_and_names_nothing_of_one_box() {
+        let config = RegionConfig {
+            tls: Some(TlsSetting::Own(Own::Own)),
+            timing: Timing { boot_seconds: 77, ..Timing::default() },
+            ..RegionConfig::default()
+        };
+        let common = config.in_common();
+        let read: RegionConfig = serde_json::from_value(Value::Object(common.clone())).unwrap();
+        assert_eq!(read.timing.boot_seconds, 77);
+        let keys: Vec<_> = common.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["plain_http", "serve_new_networks", "timing", "tls"]);
     }
 }

@@ -2,32 +2,32 @@
 
 use crate::api::bridge::bridge;
 use crate::app::App;
+use crate::app::region_token::Invitation;
 use crate::auth;
 use crate::config::RegionConfig;
 use crate::db::wakeups::Wakeups;
-use crate::db::{self, Database, DbError, Patience};
+use crate::db::{Database, DbError, Patience};
 use crate::door::{Caller, Door, Tls, TlsError, TlsSetting, admit};
+use crate::images::exchange::Exchange;
 use crate::images::{Store, StoreError};
 use crate::inband::InBand;
 use crate::lifecycle::engine;
 use crate::network::NewNetworks;
+use crate::presence::{Presence, PresenceError};
 use crate::racks::RackService;
 use crate::scripts;
 use crate::secrets::{KeyError, MasterKey};
+use crate::standing::{Standing, VALID};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use rackwright_link::{Ca, CaError, LinkError};
-use sqlx::PgPool;
+use rackwright_common::Secret;
+use rackwright_link::{Ca, CaError, Credentials, LinkError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
-/// How often a region says in the database that it is alive.
-const ALIVE: Duration = Duration::from_secs(1);
 
 /// Why a region does not run.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,12 @@ pub enum RegionError {
         #[source]
         source: std::io::Error,
     },
+    /// Its name, or its life in the database.
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
+    /// The thread that watches over it.
+    #[error("the region cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// A folder.
     #[error("the data folder {path} cannot be made or written: give it to this user, or set `data`")]
     Data {
@@ -95,6 +101,9 @@ pub struct Region {
     config: RegionConfig,
     app: App,
     ca: Arc<Ca>,
+    presence: Presence,
+    credentials: Credentials,
+    exchange: Exchange,
 }
 
 impl Region {
@@ -107,10 +116,25 @@ impl Region {
         let store = Store::open(&config.data.join("images")).await?;
         let database =
             Database::open(&config.database_url, config.database_connections, Patience::default()).await?;
-        auth::bootstrap::bootstrap(database.pool(), &config.data.join("admin.token")).await?;
-        scripts::install_builtin(database.pool()).await?;
-        let app = App::new(database, keys, store).with_wakeups(Wakeups::default()).with_ca(ca.clone());
-        Ok(Self { config, app, ca })
+        let pool = database.pool();
+        auth::bootstrap::bootstrap(pool, &config.data.join("admin.token")).await?;
+        scripts::install_builtin(pool).await?;
+        let presence = Presence::of(&config)?;
+        let credentials = ca.issue_region(&[config.name.clone(), "localhost".into(), "127.0.0.1".into()])?;
+        let exchange = Exchange::new(&config.name, store.clone(), pool.clone(), credentials.clone());
+        let invitation = Invitation {
+            region: config.name.clone(),
+            stream: config.stream_address(),
+            database_url: Secret::new(config.database_url.clone()),
+            settings: config.in_common(),
+        };
+        let app = App::new(database, keys, store)
+            .with_wakeups(Wakeups::default())
+            .with_ca(ca.clone())
+            .with_invitation(invitation)
+            .with_standing(Standing::watched(VALID).map_err(RegionError::Thread)?)
+            .with_exchange(exchange.clone());
+        Ok(Self { config, app, ca, presence, credentials, exchange })
     }
 
     /// The use cases, for whoever mounts pages over them.
@@ -132,22 +156,27 @@ impl Region {
     pub async fn run(self, router: Router, cancel: CancellationToken) -> Result<(), RegionError> {
         let listener = listen(&self.config.listen.to_string(), "listen").await?;
         let racks = listen(&self.config.stream_listen.to_string(), "stream_listen").await?;
+        self.presence.begin(self.app.pool()).await?;
         let mut parts: JoinSet<(&'static str, Result<(), RegionError>)> = JoinSet::new();
         let (pool, wakeups) = (self.app.pool().clone(), self.app.wakeups().clone());
+        let standing = self.app.standing().clone();
         let stop = cancel.child_token();
         parts.spawn(endless("listener", wakeups.clone().run(pool.clone(), stop.clone())));
-        parts.spawn(endless("heartbeat", alive(pool.clone(), self.config.clone(), stop.clone())));
+        let (presence, heard) = (self.presence.clone(), (pool.clone(), standing.clone(), stop.clone()));
+        parts.spawn(async move {
+            let (pool, standing, stop) = heard;
+            ("heartbeat", presence.run(pool, standing, stop).await.map_err(Into::into))
+        });
         for worker in 0..self.config.workers.max(1) {
-            let owner = format!("{}/{worker}", self.config.name);
+            let owner = (format!("{}/{worker}", self.config.name), standing.clone());
             let run =
                 engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
             parts.spawn(endless("worker", run));
         }
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());
         parts.spawn(endless("image store", sweep));
-        let service = self.rack_service();
-        let names = vec![self.config.name.clone(), "localhost".into(), "127.0.0.1".into()];
-        let credentials = self.ca.issue_region(&names)?;
+        parts.spawn(endless("image exchange", self.exchange.clone().run(wakeups, stop.clone())));
+        let (service, credentials) = (self.rack_service(), self.credentials.clone());
         let stop_racks = stop.clone();
         parts.spawn(async move {
             (
@@ -196,6 +225,8 @@ impl Region {
         RackService {
             inband: InBand::new(pool.clone(), keys.clone(), wakeups.clone()),
             store: self.app.store().clone(),
+            exchange: self.exchange.clone(),
+            standing: self.app.standing().clone(),
             region: self.config.name.clone(),
             new_networks: if self.config.serve_new_networks {
                 NewNetworks::Serve
@@ -255,34 +286,5 @@ async fn first_end(
             Some(Err(_)) => Err(RegionError::Ended("task")),
             Some(Ok(_)) | None => Ok(()),
         },
-    }
-}
-
-/// Says in the database that this region is alive, so that racks learn of it.
-async fn alive(pool: PgPool, config: RegionConfig, cancel: CancellationToken) {
-    let instance = Uuid::new_v4();
-    let mut tick = tokio::time::interval(ALIVE);
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let said = async {
-            let mut conn = pool.acquire().await.map_err(DbError::from)?;
-            db::rack::region_alive(
-                &mut conn,
-                &config.name,
-                env!("CARGO_PKG_VERSION"),
-                instance,
-                &config.stream_address(),
-            )
-            .await
-        };
-        if let Err(error) = said.await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "could not say that this region is alive"
-            );
-        }
     }
 }

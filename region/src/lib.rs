@@ -15,6 +15,8 @@ pub mod inband;
 pub mod lifecycle;
 pub mod model;
 pub mod network;
+pub mod presence;
 pub mod racks;
 pub mod scripts;
 pub mod secrets;
+pub mod standing;

@@ -81,6 +81,11 @@ impl MasterKey {
         }
     }
 
+    /// The key as its file holds it, to hand it to another region or into a backup.
+    pub fn to_hex(&self) -> Secret<String> {
+        Secret::new(hex::encode(self.0.expose()))
+    }
+
     /// A key with known content.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Arc::new(Secret::new(bytes)))

@@ -29,6 +29,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ),
         ("create_machine", Operator, json!({ "macs": ["52:54:00:00:00:99"] })),
         ("create_rack_token", Administrator, json!({ "name": "rack-9" })),
+        ("create_region_token", Administrator, json!({ "name": "region-9" })),
         ("create_reservation", Operator, json!({ "mac": "52:54:00:00:00:98", "address": "10.0.0.7" })),
         ("create_script", Administrator, json!({ "body": "#!/bin/sh" })),
         ("create_ssh_key", User, key),
@@ -43,6 +44,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("delete_machine", Operator, none.clone()),
         ("delete_pool", Administrator, none.clone()),
         ("delete_rack", Administrator, none.clone()),
+        ("delete_region", Administrator, none.clone()),
         ("delete_reservation", Operator, none.clone()),
         ("delete_script", Administrator, none.clone()),
         ("delete_ssh_key", User, none.clone()),
@@ -51,6 +53,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("delete_user", Administrator, none.clone()),
         ("delete_vlan", Administrator, none.clone()),
         ("delete_zone", Administrator, none.clone()),
+        ("drain_region", Administrator, none.clone()),
         ("deploy_machine", User, none.clone()),
         ("enter_rescue", Operator, none.clone()),
         ("exit_rescue", Operator, none.clone()),
@@ -85,12 +88,14 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("put_zone", Administrator, json!({})),
         ("read_bmc", User, none.clone()),
         ("release_machine", User, none.clone()),
+        ("resume_region", Administrator, none.clone()),
         ("set_bmc", Operator, json!({ "driver": "manual" })),
         ("show_console", Viewer, none.clone()),
         ("show_image", Viewer, none.clone()),
         ("show_machine", Viewer, none.clone()),
         ("show_operation", Viewer, none.clone()),
         ("show_operation_log", Viewer, none.clone()),
+        ("show_region", Viewer, none.clone()),
         ("show_script", Viewer, none.clone()),
         ("show_script_history", Viewer, none.clone()),
         ("show_script_run", Viewer, none.clone()),
@@ -119,7 +124,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
 }
 
 /// Operations that need no credentials.
-const PUBLIC: &[&str] = &["enroll_rack", "login"];
+const PUBLIC: &[&str] = &["enroll_rack", "join_region", "login"];
 
 struct Operation {
     id: String,

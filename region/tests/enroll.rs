@@ -6,7 +6,7 @@ mod support;
 
 use rackwright_common::Secret;
 use rackwright_link::{Ca, KeyRequest, fingerprint};
-use rackwright_region::model::rack_token::{TokenContent, proof};
+use rackwright_region::model::rack_token::{Controller, TokenContent, proof};
 use rackwright_region::{api, db};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,7 +20,14 @@ async fn site(stream: &str) -> (Site, Arc<Ca>) {
     let ca = Arc::new(Ca::create().unwrap());
     site.router = api::router(site.app.clone().with_ca(ca.clone()));
     let mut conn = site.pool.acquire().await.unwrap();
-    db::rack::region_alive(&mut conn, "region", "1", uuid::Uuid::new_v4(), stream).await.unwrap();
+    let region = db::region::Presence {
+        name: "region",
+        version: "1",
+        instance: uuid::Uuid::new_v4(),
+        identity: uuid::Uuid::new_v4(),
+        stream,
+    };
+    assert!(db::region::take_name(&mut conn, &region).await.unwrap());
     drop(conn);
     (site, ca)
 }
@@ -32,7 +39,7 @@ async fn token(site: &Site, body: Value) -> Reply {
 
 async fn token_for(site: &Site, name: &str) -> TokenContent {
     let made = token(site, json!({ "name": name })).await.expect(201);
-    TokenContent::parse(made["token"].as_str().unwrap()).unwrap()
+    TokenContent::parse(Controller::Rack, made["token"].as_str().unwrap()).unwrap()
 }
 
 async fn enroll(site: &Site, secret: &str, name: &str, csr: &str) -> Reply {

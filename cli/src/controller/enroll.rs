@@ -1,55 +1,24 @@
-//! `rackwright rack token` and `rackwright rack enroll`: how a new box becomes a rack.
+//! `rackwright rack enroll`: a new box becomes a rack.
 //!
 //! What holds: nothing that comes over the line is believed before the authority's certificate has the fingerprint
 //! in the token, and nothing is written before all of it fits together. What can be wrong with this box is found
 //! before the region is asked, because the token is good once.
 
+use super::settle::{hand_over, prepare, stored, write_whole};
+use super::token;
 use crate::client::{Client, ClientError};
 use crate::console::Console;
 use anyhow::{Context, Result, bail, ensure};
 use rackwright_link::{Credentials, KeyRequest, fingerprint, peer_rack_name};
 use rackwright_rack::config::RackConfig;
-use rackwright_region::model::rack_token::{
-    NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent, proof,
-};
+use rackwright_region::model::rack_token::{Controller, RackCertificate, RackEnrolment, TokenContent, proof};
 use reqwest::Method;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Makes a token with which a new box becomes a rack; it is printed this once.
-#[derive(Debug, clap::Args)]
-pub struct MakeToken {
-    /// The name the rack will have.
-    name: String,
-    /// How long the token is good: a number and s, m, h or d.
-    #[arg(long, default_value = "1h", value_parser = seconds)]
-    expires: u32,
-}
-
-impl MakeToken {
-    /// Asks a region for it.
-    pub async fn run(self, console: &Console) -> Result<()> {
-        let new = NewRackToken { name: self.name, expires_seconds: Some(self.expires) };
-        let made: RackToken = console.client.post("/racks/tokens", &new).await?;
-        let api = TokenContent::parse(made.token.expose())?.api;
-        if api
-            .iter()
-            .any(|url| url.contains("//127.") || url.contains("//localhost") || url.contains("//[::1]"))
-        {
-            eprintln!(
-                "rackwright: this token leads to {} and so works on this box only; for another box run the command \
-                 with --url http://ADDRESS:PORT, with an address of the region that the box reaches",
-                api.join(", ")
-            );
-        }
-        console.show(&made, |made| made.token.expose().clone())
-    }
-}
 
 /// Makes this box a rack: gets a certificate with a token, and writes the configuration. `rackwright rack` then runs
 /// it.
@@ -72,7 +41,7 @@ pub struct Enroll {
 impl Enroll {
     /// From the token to a rack that can be started.
     pub async fn run(self, console: &Console) -> Result<()> {
-        let token = TokenContent::parse(&self.token_text()?)?;
+        let token = token::read(Controller::Rack, &self.token)?;
         let mut table = stored(&self.config)?;
         let config = self.configure(&mut table, &token, token.regions.clone())?;
         prepare(&config.certificates)?;
@@ -89,22 +58,13 @@ impl Enroll {
         credentials.save(&config.certificates)?;
         hand_over(&self.data)?;
         hand_over(&config.certificates)?;
-        write_whole(&self.config, &toml::to_string(&table)?)?;
+        write_whole(&self.config, &toml::to_string(&table)?, 0o644)?;
         console.done(&format!(
             "This box is the rack {} of {}; start it with `rackwright rack --config {}`",
             config.name,
             config.regions.join(", "),
             self.config.display()
         ))
-    }
-
-    fn token_text(&self) -> Result<String> {
-        let mut text = self.token.clone();
-        if text == "-" {
-            text.clear();
-            std::io::stdin().read_to_string(&mut text).context("cannot read the token")?;
-        }
-        Ok(text)
     }
 
     /// Puts into the configuration what enrolling decides, and checks all of it.
@@ -197,62 +157,6 @@ fn check(token: &TokenContent, got: &Credentials) -> Result<()> {
     Ok(())
 }
 
-/// The configuration as it is; empty when there is none.
-fn stored(path: &Path) -> Result<toml::Table> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => text.parse().with_context(|| format!("{} is not valid TOML", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(toml::Table::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-fn prepare(folder: &Path) -> Result<()> {
-    let failed = || format!("cannot write to {}; are you root?", folder.display());
-    std::fs::create_dir_all(folder).with_context(failed)?;
-    let probe = folder.join(".enroll");
-    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).with_context(failed)
-}
-
-/// The packaged unit runs the rack as the user `rackwright`: where there is one, a folder and the files in it are made
-/// that user's.
-fn hand_over(folder: &Path) -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let Some(user) = nix::unistd::User::from_name("rackwright")? else { return Ok(()) };
-    let give = |path: &Path| {
-        std::os::unix::fs::lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-            .with_context(|| format!("cannot give {} to the user rackwright", path.display()))
-    };
-    give(folder)?;
-    for entry in std::fs::read_dir(folder)? {
-        give(&entry?.path())?;
-    }
-    Ok(())
-}
-
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, text)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// `90s`, `30m`, `1h`, `2d` in seconds.
-fn seconds(text: &str) -> Result<u32, String> {
-    let wrong = || format!("`{text}` is not a time; write a number and s, m, h or d, such as 30m");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,23 +179,6 @@ mod tests {
             ca_pem: ca.certificate_pem().to_owned(),
             certificate_pem: ca.sign_rack(name, &key.request_pem).unwrap(),
             key_pem: key.key_pem,
-        }
-    }
-
-    #[test]
-    fn a_bad_token_is_answered_with_what_to_do() {
-        for text in ["", "rwt_abc", "rwe_", "rwe_abc", "hello"] {
-            let error = TokenContent::parse(text).unwrap_err().to_string();
-            assert!(error.contains("`rackwright rack token NAME`"), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn times_have_a_unit() {
-        assert_eq!((seconds("90s"), seconds("30m"), seconds("1h")), (Ok(90), Ok(1800), Ok(3600)));
-        assert_eq!(seconds("2d"), Ok(172_800));
-        for text in ["", "h", "5", "1w", "-1h", "99999999d"] {
-            assert!(seconds(text).unwrap_err().contains("such as 30m"), "{text}");
         }
     }
 

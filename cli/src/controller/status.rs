@@ -1,6 +1,6 @@
 //! `rackwright status`
 
-use super::state;
+use super::{region_state, state};
 use crate::console::Console;
 use anyhow::Result;
 use rackwright_region::model::controller::SiteStatus;
@@ -29,7 +29,7 @@ fn text(status: &SiteStatus) -> String {
         text.push_str(&format!(
             "  Region      {} {} ({})\n",
             region.name,
-            state(region.connected),
+            region_state(region),
             region.version
         ));
     }

@@ -30,7 +30,11 @@ impl List {
                 files.join(","),
                 disk_size(i.size()),
                 ago(i.created_at),
-                if i.missing.is_empty() { i.title.clone() } else { lost(i) },
+                match (i.missing.is_empty(), i.lacking_in.is_empty()) {
+                    (false, _) => lost(i),
+                    (true, false) => format!("not yet in {}", i.lacking_in.join(", ")),
+                    (true, true) => i.title.clone(),
+                },
             ]
         })
     }
@@ -38,7 +42,10 @@ impl List {
 
 /// What to do about an image that is not whole.
 fn lost(image: &Image) -> String {
-    format!("DAMAGED OR LOST: {}; load the image again", image.missing.join(", "))
+    format!(
+        "NOT IN THIS REGION: {}; it comes from another region that has it; if none has, load the image again",
+        image.missing.join(", ")
+    )
 }
 
 /// Show an image with its files and how it was made.
@@ -59,6 +66,9 @@ impl Show {
             );
             if !i.missing.is_empty() {
                 text = format!("{}\n{text}", lost(i));
+            }
+            if !i.lacking_in.is_empty() {
+                text = format!("Not yet all of it in: {}\n{text}", i.lacking_in.join(", "));
             }
             for file in &i.files {
                 text.push_str(&format!(

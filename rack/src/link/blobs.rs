@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Mutex;
 
-/// Asks the known regions in turn, so that the next attempt after a failure or damage asks another one.
+/// Asks the regions to which there is a stream in turn, so that the next attempt after a failure or damage asks another
+/// one; then the others that are known, of which one that is gone costs a while.
 pub struct RegionBlobs {
     hub: Hub,
     credentials: Arc<Credentials>,
@@ -40,13 +41,16 @@ impl RegionBlobs {
 #[async_trait]
 impl BlobSource for RegionBlobs {
     async fn fetch(&self, sha256: &str, offset: u64) -> Result<BlobStream, LinkError> {
-        let regions = self.hub.regions();
+        let (mut regions, live) = self.hub.regions();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if let Some(live) = regions.get_mut(..live).filter(|live| !live.is_empty()) {
+            let first = turn % live.len();
+            live.rotate_left(first);
+        }
         // "Not found" is the answer only when nobody is left who might have it.
         let mut nowhere = None;
         let mut last = None;
-        for _ in 0..regions.len() {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            let Some(address) = regions.get(turn % regions.len()) else { break };
+        for address in &regions {
             match self.ask(address, sha256, offset).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {

@@ -30,6 +30,7 @@ pub(super) type StreamId = u64;
 
 struct Live {
     id: StreamId,
+    address: String,
     sender: LinkSender,
     heard: Instant,
 }
@@ -78,9 +79,15 @@ impl Hub {
         !self.lock().live.is_empty()
     }
 
-    /// Addresses of all known regions.
-    pub fn regions(&self) -> Vec<String> {
-        self.lock().regions.clone()
+    /// Addresses of all known regions: first those to which there is a stream, whose number is told, then the others.
+    pub fn regions(&self) -> (Vec<String>, usize) {
+        let inner = self.lock();
+        let is_live =
+            |address: &String| inner.live.iter().any(|l| l.address == *address && !l.sender.is_closed());
+        let (mut live, others): (Vec<_>, Vec<_>) = inner.regions.iter().cloned().partition(is_live);
+        let number = live.len();
+        live.extend(others);
+        (live, number)
     }
 
     /// Passes a machine's request to a region and returns its answer. When the stream dies meanwhile, another
@@ -121,11 +128,11 @@ impl Hub {
     }
 
     /// A new stream.
-    pub(super) fn join(&self, sender: LinkSender) -> StreamId {
+    pub(super) fn join(&self, address: &str, sender: LinkSender) -> StreamId {
         let mut inner = self.lock();
         inner.next += 1;
         let id = inner.next;
-        inner.live.push(Live { id, sender, heard: Instant::now() });
+        inner.live.push(Live { id, address: address.to_owned(), sender, heard: Instant::now() });
         drop(inner);
         self.changed.send_replace(());
         id

@@ -64,7 +64,7 @@ pub(super) async fn run(
 ) -> Result<(), SessionError> {
     let addresses = own_addresses(context);
     sender.send(hello(context, addresses.clone())).await.map_err(|_| SessionError::Ended)?;
-    let id = context.hub.join(sender.clone());
+    let id = context.hub.join(address, sender.clone());
     let _joined = Joined(context, id);
     tracing::info!(region = address, "a stream to this region is open");
     let mut session = Session {

@@ -53,3 +53,49 @@ pub async fn fence_rack(
 pub async fn list_regions(State(app): State<App>, actor: Actor) -> Result<Json<Page<Region>>, Error> {
     controller::regions(&app, &actor).await.map(Json)
 }
+
+/// One region.
+#[utoipa::path(get, path = "/regions/{name}", tag = "controllers", params(("name" = String, Path)),
+    responses((status = 200, body = Region), Refused))]
+pub async fn show_region(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Json<Region>, Error> {
+    controller::region(&app, &actor, &name).await.map(Json)
+}
+
+/// Removes a region that is gone for good.
+#[utoipa::path(delete, path = "/regions/{name}", tag = "controllers", params(("name" = String, Path)),
+    responses((status = 204), Refused))]
+pub async fn delete_region(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<StatusCode, Error> {
+    controller::delete_region(&app, &actor, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Has a region take no new work: it claims no operations, racks go to the others, and `/readyz` says 503. It stays so,
+/// also across a restart, until it is resumed.
+#[utoipa::path(post, path = "/regions/{name}/drain", tag = "controllers", params(("name" = String, Path)),
+    responses((status = 200, body = Region), Refused))]
+pub async fn drain_region(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Json<Region>, Error> {
+    controller::set_draining(&app, &actor, &name, true).await.map(Json)
+}
+
+/// Has a drained region take work again.
+#[utoipa::path(post, path = "/regions/{name}/resume", tag = "controllers", params(("name" = String, Path)),
+    responses((status = 200, body = Region), Refused))]
+pub async fn resume_region(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Json<Region>, Error> {
+    controller::set_draining(&app, &actor, &name, false).await.map(Json)
+}

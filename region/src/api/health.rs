@@ -1,6 +1,7 @@
 //! `/healthz` (the process lives), `/readyz` (it can work), `/metrics` (Prometheus text format, no label per machine).
 
 use super::request_log::Counters;
+use crate::app::controller::Unready;
 use crate::app::{App, controller};
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -24,13 +25,14 @@ pub struct ReadyQuery {
     r#for: Option<String>,
 }
 
-/// The database answers and takes writes; with `?for=reads`, it answers.
+/// The database answers and takes writes, and nobody drains this region; with `?for=reads`, reading will do.
 pub async fn readyz(State(app): State<App>, Query(query): Query<ReadyQuery>) -> Response {
     let reads = query.r#for.as_deref() == Some("reads");
-    let because = match tokio::time::timeout(READY_WITHIN, controller::is_ready(&app)).await {
-        Ok(Ok(true)) => return "ready\n".into_response(),
-        Ok(Ok(false)) if reads => return "ready for reads\n".into_response(),
-        Ok(Ok(false)) => "the database is read-only".to_owned(),
+    let because = match tokio::time::timeout(READY_WITHIN, controller::unready(&app)).await {
+        Ok(Ok(None)) => return "ready\n".into_response(),
+        Ok(Ok(Some(Unready::ReadOnly))) if reads => return "ready for reads\n".into_response(),
+        Ok(Ok(Some(Unready::ReadOnly))) => "the database is read-only".to_owned(),
+        Ok(Ok(Some(Unready::Draining))) => "draining".to_owned(),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the database does not answer in time".to_owned(),
     };

@@ -22,6 +22,7 @@ pub mod network;
 pub mod operation;
 pub mod problem;
 pub mod rack_token;
+pub mod region_token;
 pub mod request_log;
 pub mod script;
 pub mod session;
@@ -120,6 +121,11 @@ fn work() -> OpenApiRouter<App> {
         .routes(routes!(rack_token::create_rack_token))
         .routes(routes!(rack_token::enroll_rack))
         .routes(routes!(controller::list_regions))
+        .routes(routes!(controller::show_region, controller::delete_region))
+        .routes(routes!(controller::drain_region))
+        .routes(routes!(controller::resume_region))
+        .routes(routes!(region_token::create_region_token))
+        .routes(routes!(region_token::join_region))
 }
 
 fn network() -> OpenApiRouter<App> {

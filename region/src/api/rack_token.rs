@@ -47,7 +47,7 @@ pub async fn enroll_rack(
 }
 
 /// Under which `host[:port]` the caller reached us (RFC 9110 section 7.2).
-fn host(headers: &HeaderMap) -> Option<String> {
+pub(super) fn host(headers: &HeaderMap) -> Option<String> {
     let authority: Authority = headers.get(header::HOST)?.to_str().ok()?.parse().ok()?;
     // No user name before the host.
     let plain = !authority.host().is_empty() && !authority.as_str().contains('@');

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 /// A rack that was heard within this time may be running, seconds.
 const HEARD_SECONDS: i64 = 10;
+use sqlx::PgConnection;
 
 /// All racks.
 pub async fn racks(app: &App, actor: &Actor) -> Result<Page<Rack>> {
@@ -22,6 +23,56 @@ pub async fn racks(app: &App, actor: &Actor) -> Result<Page<Rack>> {
 pub async fn regions(app: &App, actor: &Actor) -> Result<Page<Region>> {
     actor.require(Role::Viewer)?;
     Ok(Page::whole(db::controller_query::regions(&mut *app.read().await?).await?))
+}
+
+/// One region.
+pub async fn region(app: &App, actor: &Actor, name: &str) -> Result<Region> {
+    actor.require(Role::Viewer)?;
+    find_region(&mut *app.read().await?, name).await
+}
+
+async fn find_region(conn: &mut PgConnection, name: &str) -> Result<Region> {
+    let found = db::controller_query::regions(conn).await?.into_iter().find(|r| r.name == name);
+    found.ok_or_else(|| Error::not_found("region", name))
+}
+
+/// Has a region take no new work, or work again.
+pub async fn set_draining(app: &App, actor: &Actor, name: &str, draining: bool) -> Result<Region> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    let before = find_region(&mut tx, name).await?;
+    if draining && !db::region::others_work(&mut tx, name).await? {
+        return Err(Error::conflict(format!(
+            "no other region than {name} lives and takes work: machines and racks would have nobody. Start another one, or              stop the service on its box if that is what you want"
+        )));
+    }
+    if before.draining != draining {
+        db::region::set_draining(&mut tx, name, draining).await?;
+        let (kind, message) = if draining {
+            ("region.drained", format!("The region {name} takes no new work any more"))
+        } else {
+            ("region.resumed", format!("The region {name} takes work again"))
+        };
+        audit(&mut tx, actor, Change { kind, message, ..Change::default() }).await?;
+    }
+    let after = find_region(&mut tx, name).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// Forgets a region that is gone for good.
+pub async fn delete_region(app: &App, actor: &Actor, name: &str) -> Result<()> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    if find_region(&mut tx, name).await?.connected {
+        return Err(Error::conflict(format!(
+            "the region {name} lives; drain it with `rackwright region drain {name}` and stop its service first"
+        )));
+    }
+    db::region::delete(&mut tx, name).await?;
+    let message = format!("The region {name} was removed");
+    audit(&mut tx, actor, Change { kind: "region.deleted", message, ..Change::default() }).await?;
+    Ok(tx.commit().await?)
 }
 
 /// What the site has and how it does.
@@ -84,9 +135,22 @@ pub async fn fence_rack(app: &App, actor: &Actor, name: &str) -> Result<RackFenc
     Ok(RackFence { blocks_free_at })
 }
 
-/// Whether this region can work: its database answers and takes writes. Asks nobody who they are.
-pub async fn is_ready(app: &App) -> Result<bool> {
-    Ok(db::controller_query::is_writable(&mut *app.read().await?).await?)
+/// What a region cannot do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unready {
+    /// A person drains it.
+    Draining,
+    /// Its database does not take writes.
+    ReadOnly,
+}
+
+/// Why this region cannot work, if so. Asks nobody who they are.
+pub async fn unready(app: &App) -> Result<Option<Unready>> {
+    if app.standing().is_draining() {
+        return Ok(Some(Unready::Draining));
+    }
+    let writable = db::controller_query::is_writable(&mut *app.read().await?).await?;
+    Ok((!writable).then_some(Unready::ReadOnly))
 }
 
 /// Machines by status, and operations under way, for metrics. Asks nobody who they are; names no machine.

@@ -8,25 +8,32 @@ use crate::model::image::{Image, NewImage, Upload};
 use crate::model::{Page, Role};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use rackwright_common::snapshot::BlobRef;
 
 /// Images by name, newest version first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Page<Image>> {
     actor.require(Role::Viewer)?;
-    let found = db::image::list(&mut *app.read().await?, None, None).await?;
+    let mut conn = app.read().await?;
+    let found = db::image::list(&mut conn, None, None).await?;
+    let lacking = db::region::lacking(&mut conn).await?;
+    drop(conn);
     let mut images = Vec::with_capacity(found.len());
     for image in found {
-        images.push(looked_at(app, image).await);
+        images.push(looked_at(app, image, &lacking).await);
     }
     Ok(Page::whole(images))
 }
 
-/// The image with the names of those of its files that are not in the store.
-async fn looked_at(app: &App, mut image: Image) -> Image {
+/// The image with the names of those of its files that are not in the store, and of the regions that say the same.
+async fn looked_at(app: &App, mut image: Image, lacking: &[(String, Vec<String>)]) -> Image {
     for file in &image.files {
         if app.store().find(&file.sha256).await.is_none() {
             image.missing.push(file.name.clone());
         }
     }
+    let lacks = |hashes: &[String]| image.files.iter().any(|file| hashes.contains(&file.sha256));
+    image.lacking_in =
+        lacking.iter().filter(|(_, hashes)| lacks(hashes)).map(|(region, _)| region.clone()).collect();
     image
 }
 
@@ -34,9 +41,16 @@ async fn looked_at(app: &App, mut image: Image) -> Image {
 pub async fn get(app: &App, actor: &Actor, reference: &str) -> Result<Image> {
     actor.require(Role::Viewer)?;
     let (name, version) = parse(reference)?;
-    let found = db::image::list(&mut *app.read().await?, Some(name), version).await?;
+    let mut conn = app.read().await?;
+    let found = db::image::list(&mut conn, Some(name), version).await?;
     let image = found.into_iter().next().ok_or_else(|| Error::not_found("image", reference))?;
-    Ok(looked_at(app, image).await)
+    let lacking = db::region::lacking(&mut conn).await?;
+    drop(conn);
+    let image = looked_at(app, image, &lacking).await;
+    if let Some(exchange) = app.exchange.as_ref().filter(|_| !image.missing.is_empty()) {
+        exchange.wake();
+    }
+    Ok(image)
 }
 
 fn parse(reference: &str) -> Result<(&str, Option<i32>)> {
@@ -45,12 +59,13 @@ fn parse(reference: &str) -> Result<(&str, Option<i32>)> {
     Ok((name, Some(version.parse().map_err(wrong)?)))
 }
 
-/// Registers the next version of an image. Every file must be in the store, whole.
+/// Registers the next version of an image. Every file must be in the store of this region or another, whole.
 pub async fn create(app: &App, actor: &Actor, new: &NewImage) -> Result<Image> {
     actor.require(Role::Administrator)?;
     if new.files.is_empty() {
         return Err(Error::invalid("files", "an image has one file at least"));
     }
+    fetch_absent(app, new).await?;
     let mut tx = app.begin().await?;
     db::image::lock_files(&mut tx).await?;
     for file in &new.files {
@@ -81,6 +96,27 @@ pub async fn create(app: &App, actor: &Actor, new: &NewImage) -> Result<Image> {
     let made = db::image::list(&mut tx, Some(&new.name), Some(version)).await?.pop();
     tx.commit().await?;
     made.ok_or_else(|| Error::not_found("image", &new.name))
+}
+
+/// Files that were uploaded through another region are fetched from there, before anything is locked.
+async fn fetch_absent(app: &App, new: &NewImage) -> Result<()> {
+    let Some(exchange) = &app.exchange else { return Ok(()) };
+    for file in &new.files {
+        check_hash(&file.sha256)?;
+        let size = u64::try_from(file.size).map_err(|_| Error::invalid("files", "a size is negative"))?;
+        if stored_size(app, &file.sha256).await?.is_none() {
+            let blob = BlobRef { sha256: file.sha256.clone(), size };
+            // Where it is nowhere, the answer to the request says so.
+            if let Err(error) = exchange.fetch(&blob).await {
+                tracing::info!(
+                    sha256 = file.sha256,
+                    error = &error as &dyn std::error::Error,
+                    "no other region has what this image names"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes one version. The store drops content that nothing names any more in its own time.

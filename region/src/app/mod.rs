@@ -17,6 +17,7 @@ pub mod once;
 pub mod operation;
 mod parameters;
 pub mod rack_token;
+pub mod region_token;
 pub mod result_value;
 pub mod script;
 pub mod script_history;
@@ -32,8 +33,10 @@ use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, Transaction};
+use crate::images::exchange::Exchange;
 use crate::images::store::Store;
 use crate::secrets::MasterKey;
+use crate::standing::Standing;
 use rackwright_common::{MachineId, OperationId};
 use rackwright_link::Ca;
 use serde_json::Value;
@@ -50,6 +53,9 @@ pub struct App {
     wakeups: Wakeups,
     logins: Arc<LoginLimit>,
     ca: Option<Arc<Ca>>,
+    invitation: Option<Arc<region_token::Invitation>>,
+    standing: Standing,
+    exchange: Option<Exchange>,
 }
 
 impl App {
@@ -62,6 +68,9 @@ impl App {
             wakeups: Wakeups::default(),
             logins: Arc::default(),
             ca: None,
+            invitation: None,
+            standing: Standing::default(),
+            exchange: None,
         }
     }
 
@@ -75,6 +84,29 @@ impl App {
     #[must_use]
     pub fn with_ca(self, ca: Arc<Ca>) -> Self {
         Self { ca: Some(ca), ..self }
+    }
+
+    /// Lets further regions join with what this one has. Without it, no region token is made and none is taken.
+    #[must_use]
+    pub fn with_invitation(self, invitation: region_token::Invitation) -> Self {
+        Self { invitation: Some(Arc::new(invitation)), ..self }
+    }
+
+    /// Is ready only while this says that the region may act.
+    #[must_use]
+    pub fn with_standing(self, standing: Standing) -> Self {
+        Self { standing, ..self }
+    }
+
+    /// Fetches from other regions what an image needs. Without it, what is not in the store is not to be had.
+    #[must_use]
+    pub fn with_exchange(self, exchange: Exchange) -> Self {
+        Self { exchange: Some(exchange), ..self }
+    }
+
+    /// Whether the region may act.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// The content store of images.

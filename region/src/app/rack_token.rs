@@ -7,8 +7,10 @@ use super::{App, Change, Error, Result, audit};
 use crate::auth::{Actor, token};
 use crate::db;
 use crate::model::Role;
+use crate::model::Timestamp;
 use crate::model::rack_token::{
-    DEFAULT_SECONDS, NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent, is_proven, stored,
+    Controller, DEFAULT_SECONDS, NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent,
+    is_proven, stored,
 };
 use rackwright_common::Secret;
 use rackwright_link::Ca;
@@ -17,8 +19,6 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 const SECONDS: RangeInclusive<u32> = 60..=604_800;
-/// Names that would hide places of the API.
-const TAKEN: [&str; 2] = ["tokens", "enroll"];
 const NOT_GOOD: &str = "this rack token was used, has expired or is not known here; \
                         make a new one with `rackwright rack token NAME`";
 
@@ -39,24 +39,44 @@ pub async fn create(
     reached: ReachedAt<'_>,
 ) -> Result<RackToken> {
     actor.require(Role::Administrator)?;
+    check_name(Controller::Rack, &new.name)?;
+    let made = make(app, actor, (Controller::Rack, &new.name), new.expires_seconds, reached).await?;
+    Ok(RackToken { token: made.0, expires_at: made.1 })
+}
+
+/// Makes a token with which a box becomes a rack or a region of this name.
+pub(super) async fn make(
+    app: &App,
+    actor: &Actor,
+    (controller, name): (Controller, &str),
+    seconds: Option<u32>,
+    reached: ReachedAt<'_>,
+) -> Result<(Secret<String>, Timestamp)> {
     let reached_at = named(reached.host)?;
-    let seconds = new.expires_seconds.unwrap_or(DEFAULT_SECONDS);
+    let seconds = seconds.unwrap_or(DEFAULT_SECONDS);
     if !SECONDS.contains(&seconds) {
-        return Err(Error::invalid("expires_seconds", "a rack token lasts 60 seconds to 7 days (604800)"));
+        return Err(Error::invalid("expires_seconds", "a token lasts 60 seconds to 7 days (604800)"));
     }
-    check_name(&new.name)?;
     let ca_sha256 = authority(app)?.fingerprint().map_err(Error::internal)?;
     let secret = Secret::new(token::random());
     let mut tx = app.begin().await?;
-    let expires_at = db::rack_token::insert(&mut tx, &stored(&secret), &new.name, seconds).await?;
+    let expires_at = db::rack_token::insert(&mut tx, &stored(&secret), (controller, name), seconds).await?;
     let regions = streams(&mut tx, reached_at).await?;
-    let message = format!("{} made a token to enrol the rack {}", actor.name, new.name);
-    audit(&mut tx, actor, Change { kind: "rack.token", message, ..Change::default() }).await?;
+    let verb = match controller {
+        Controller::Rack => "enrol",
+        Controller::Region => "join",
+    };
+    let message = format!("{} made a token to {verb} the {controller} {name}", actor.name);
+    let kind = match controller {
+        Controller::Rack => "rack.token",
+        Controller::Region => "region.token",
+    };
+    audit(&mut tx, actor, Change { kind, message, ..Change::default() }).await?;
     tx.commit().await?;
     let scheme = if reached.tls { "https" } else { "http" };
     let api = vec![format!("{scheme}://{reached_at}")];
-    let content = TokenContent { name: new.name.clone(), api, regions, ca_sha256, secret };
-    Ok(RackToken { token: content.encode(), expires_at })
+    let content = TokenContent { name: name.to_owned(), api, regions, ca_sha256, secret };
+    Ok((content.encode(controller), expires_at))
 }
 
 /// Certifies a new rack's key. The proof alone says who asks; its secret is used up.
@@ -69,7 +89,7 @@ pub async fn enroll(
     let reached_at = named(reached_at)?;
     let ca = authority(app)?;
     let mut tx = app.begin().await?;
-    let good = db::rack_token::lock_valid(&mut tx, &asked.name).await?;
+    let good = db::rack_token::lock_valid(&mut tx, (Controller::Rack, &asked.name)).await?;
     let Some(used) = good.iter().find(|stored| is_proven(stored, asked)) else {
         tracing::warn!(from = from.map(tracing::field::display), "a rack token was refused");
         return Err(Error::Unauthenticated(NOT_GOOD));
@@ -94,7 +114,7 @@ pub async fn enroll(
     Ok(RackCertificate { certificate_pem, ca_pem: ca.certificate_pem().to_owned(), regions })
 }
 
-fn authority(app: &App) -> Result<&Ca> {
+pub(super) fn authority(app: &App) -> Result<&Ca> {
     app.ca.as_deref().ok_or_else(|| Error::conflict("this region has no certificate authority; ask another"))
 }
 
@@ -102,13 +122,20 @@ fn named(reached_at: Option<&str>) -> Result<&str> {
     reached_at.ok_or_else(|| Error::invalid("Host", "the request does not say in `Host` whom it is for"))
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// Whether a rack or region can have this name.
+pub(super) fn check_name(controller: Controller, name: &str) -> Result<()> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    if (1..=64).contains(&name.len()) && name.bytes().all(fits) && !TAKEN.contains(&name) {
+    let taken = match controller {
+        Controller::Rack => ["tokens", "enroll"],
+        Controller::Region => ["tokens", "join"],
+    };
+    if (1..=64).contains(&name.len()) && name.bytes().all(fits) && !taken.contains(&name) {
         return Ok(());
     }
-    let message = "a rack's name has 1 to 64 letters, digits, dots, hyphens or underscores, and is neither \
-                   `tokens` nor `enroll`";
+    let message = format!(
+        "a {controller}'s name has 1 to 64 letters, digits, dots, hyphens or underscores, and is neither `{}` nor `{}`",
+        taken[0], taken[1]
+    );
     Err(Error::invalid("name", message))
 }
 
@@ -117,7 +144,7 @@ fn check_name(name: &str) -> Result<()> {
 async fn streams(conn: &mut PgConnection, reached_at: &str) -> Result<Vec<String>> {
     let host = split(reached_at).0;
     let mut streams: Vec<String> = Vec::new();
-    for stream in db::rack::region_streams(conn).await? {
+    for stream in db::region::streams(conn).await? {
         let stream = match split(&stream) {
             (own, Some(port)) if is_loopback(own) => format!("{host}:{port}"),
             _ => stream,
@@ -130,14 +157,14 @@ async fn streams(conn: &mut PgConnection, reached_at: &str) -> Result<Vec<String
 }
 
 /// `host:port`, `[address]:port` or a host alone.
-fn split(address: &str) -> (&str, Option<u16>) {
+pub(super) fn split(address: &str) -> (&str, Option<u16>) {
     match address.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
         _ => (address, None),
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }

@@ -1,6 +1,7 @@
 //! Regions, racks and leases as people see them.
 
 use super::DbError;
+use super::region::DEAD_SECONDS;
 use crate::model::controller::{Rack, Region};
 use crate::model::network::Lease;
 use sqlx::PgConnection;
@@ -32,11 +33,15 @@ pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
         .collect())
 }
 
-/// All regions, by name.
+/// All regions, by name. A region lives while it was heard within [`DEAD_SECONDS`], by the database's clock.
 pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT name, version, stream, started_at, last_seen_at,
-                  last_seen_at > now() - interval '10 seconds' AS "connected!" FROM region ORDER BY name"#
+        r#"SELECT r.name, r.version, r.stream, r.started_at, r.last_seen_at, r.draining, r.racks, r.lacks_because,
+                  r.last_seen_at >= clock_timestamp() - make_interval(secs => $1) AS "connected!",
+                  (SELECT coalesce(array_agg(i.name || '@' || i.version || '/' || f.name ORDER BY i.name, i.version, f.name), '{}')
+                   FROM image_file f JOIN image i ON i.id = f.image_id WHERE f.sha256 = ANY (r.lacks)) AS "lacks!"
+           FROM region r ORDER BY r.name"#,
+        DEAD_SECONDS
     )
     .fetch_all(conn)
     .await?;
@@ -46,7 +51,11 @@ pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
             name: r.name,
             version: r.version,
             connected: r.connected,
+            draining: r.draining,
             stream: r.stream,
+            racks: if r.connected { r.racks } else { Vec::new() },
+            lacks_because: (!r.lacks.is_empty() && !r.lacks_because.is_empty()).then_some(r.lacks_because),
+            lacks: r.lacks,
             started_at: r.started_at.into(),
             last_seen_at: r.last_seen_at.into(),
         })

@@ -2,6 +2,7 @@
 
 use super::DbError;
 use crate::model::image::{Image, ImageFile, ImagePurpose, NewImage};
+use rackwright_common::snapshot::BlobRef;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -32,6 +33,7 @@ impl TryFrom<Row> for Image {
             files: r.files.0,
             created_at: r.created_at.into(),
             missing: Vec::new(),
+            lacking_in: Vec::new(),
         })
     }
 }
@@ -65,6 +67,16 @@ pub async fn lock_files(conn: &mut PgConnection) -> Result<(), DbError> {
         .fetch_one(conn)
         .await?;
     Ok(())
+}
+
+/// Every file that an image names, once: hash and bytes.
+pub async fn named(conn: &mut PgConnection) -> Result<Vec<BlobRef>, DbError> {
+    let rows =
+        sqlx::query!("SELECT DISTINCT sha256, size FROM image_file ORDER BY sha256").fetch_all(conn).await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| BlobRef { sha256: r.sha256, size: u64::try_from(r.size).unwrap_or(0) })
+        .collect())
 }
 
 /// Those of the hashes that no image names.

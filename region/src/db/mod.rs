@@ -29,6 +29,7 @@ pub mod operation_query;
 pub mod rack;
 pub mod rack_task;
 pub mod rack_token;
+pub mod region;
 pub mod reservation;
 pub mod result_value;
 pub mod script;

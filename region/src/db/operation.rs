@@ -128,10 +128,12 @@ pub async fn seconds_until_due(conn: &mut PgConnection) -> Result<Option<f64>, D
 }
 
 /// The compare-and-set that every worker's write begins with: locks the row and fails with [`DbError::Stale`]
-/// when the claim is no longer ours. Everything else in the transaction is rolled back by the caller then.
+/// when the claim is no longer ours, or has expired by the database's clock, taken over or not: an owner that is late
+/// stops before another may begin. Everything else in the transaction is rolled back by the caller then.
 pub async fn hold(conn: &mut PgConnection, operation: &Operation) -> Result<(), DbError> {
     let ours = sqlx::query_scalar!(
-        "SELECT epoch = $2 AND status = 'running' AS \"ours!\" FROM operation WHERE id = $1 FOR UPDATE",
+        "SELECT epoch = $2 AND status = 'running' AND coalesce(claimed_until > clock_timestamp(), FALSE) AS \"ours!\"
+         FROM operation WHERE id = $1 FOR UPDATE",
         operation.id.0,
         operation.epoch,
     )

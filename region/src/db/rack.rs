@@ -1,9 +1,8 @@
-//! Rack and region controllers: who is alive, and which snapshot each rack has.
+//! Rack controllers: who is alive, and which snapshot each has.
 
 use super::DbError;
 use rackwright_common::link::{RackAddress, RackHello};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 /// A rack that was heard of within this time is alive, seconds.
 const ALIVE_SECONDS: f64 = 5.0;
@@ -127,35 +126,4 @@ pub async fn lock_journal(conn: &mut PgConnection, id: i64) -> Result<i64, DbErr
 pub async fn set_journal(conn: &mut PgConnection, id: i64, seq: i64) -> Result<(), DbError> {
     sqlx::query!("UPDATE rack SET journal_seq = $2 WHERE id = $1", id, seq).execute(conn).await?;
     Ok(())
-}
-
-/// This region is alive.
-pub async fn region_alive(
-    conn: &mut PgConnection,
-    name: &str,
-    version: &str,
-    instance: Uuid,
-    stream: &str,
-) -> Result<(), DbError> {
-    sqlx::query!(
-        "INSERT INTO region (name, version, instance, stream) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (name) DO UPDATE SET version = $2, stream = $4, last_seen_at = now(), instance = $3,
-                started_at = CASE WHEN region.instance = $3 THEN region.started_at ELSE now() END",
-        name,
-        version,
-        instance,
-        stream,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Where the regions' stream services are.
-pub async fn region_streams(conn: &mut PgConnection) -> Result<Vec<String>, DbError> {
-    Ok(sqlx::query_scalar!(
-        "SELECT stream FROM region WHERE last_seen_at > now() - interval '1 day' ORDER BY name"
-    )
-    .fetch_all(conn)
-    .await?)
 }

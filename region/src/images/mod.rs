@@ -1,5 +1,6 @@
 //! Image files: a content-addressed store on every region.
 
+pub mod exchange;
 pub mod store;
 pub mod sweep;
 

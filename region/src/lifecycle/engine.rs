@@ -8,6 +8,7 @@ use super::steps;
 use crate::db::operation::{self, Operation};
 use crate::db::wakeups::{self, Wakeups};
 use crate::db::{DbError, machine};
+use crate::standing::Standing;
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,12 +36,27 @@ impl Default for Timing {
     }
 }
 
-/// Runs one worker until cancelled.
-pub async fn run(pool: PgPool, wakeups: Wakeups, timing: Timing, owner: String, cancel: CancellationToken) {
+/// Runs one worker until cancelled. It claims while the region may act, and lets go of what it does, which is then
+/// rolled back, when the database has not heard the region for too long.
+pub async fn run(
+    pool: PgPool,
+    wakeups: Wakeups,
+    timing: Timing,
+    (owner, standing): (String, Standing),
+    cancel: CancellationToken,
+) {
     let mut due = wakeups.operations();
     while !cancel.is_cancelled() {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = standing.acting() => {}
+        }
         due.mark_unchanged();
-        let idle = match work_once(&pool, &timing, &owner).await {
+        let worked = tokio::select! {
+            worked = work_once(&pool, &timing, &owner) => worked,
+            () = standing.unheard() => continue,
+        };
+        let idle = match worked {
             Ok(Some(())) => continue,
             Ok(None) => until_due(&pool).await,
             Err(error) => {

@@ -49,10 +49,22 @@ pub struct Region {
     pub name: String,
     /// Software version.
     pub version: String,
-    /// Lives.
+    /// Lives: it was heard within the last three seconds.
     pub connected: bool,
+    /// It takes no new work, because somebody wants to stop it.
+    #[serde(default)]
+    pub draining: bool,
     /// `host:port` where racks dial it.
     pub stream: String,
+    /// Names of the racks that have a stream to it.
+    #[serde(default)]
+    pub racks: Vec<String>,
+    /// Files of images that its store does not have yet, as `name@version/file`.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// Why the last attempt to fetch one of them failed.
+    #[serde(default)]
+    pub lacks_because: Option<String>,
     /// Since when it runs.
     pub started_at: Timestamp,
     /// Last sign of life.

@@ -63,10 +63,13 @@ pub struct Image {
     pub files: Vec<ImageFile>,
     /// When it was registered.
     pub created_at: Timestamp,
-    /// Names of files whose content the region that was asked does not have: damaged and put aside, or lost. Load the
-    /// image again.
+    /// Names of files whose content the region that was asked does not have: on their way from another region, or
+    /// damaged and put aside, or lost. Where no region has them, load the image again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Names of the regions that lack files of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking_in: Vec<String>,
 }
 
 impl Image {

@@ -14,6 +14,7 @@ pub mod operation;
 pub mod page;
 pub mod problem;
 pub mod rack_token;
+pub mod region_token;
 pub mod result_value;
 pub mod role;
 pub mod script;

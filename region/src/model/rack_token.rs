@@ -5,6 +5,8 @@
 //! holds the box's request back, can have certified only the key that the box made, which stays in the box. What the box
 //! gets is safe too: it takes a certificate of the authority only if that has the fingerprint in the token, which came by
 //! another way. Left out: that somebody in between answers in the region's place and so keeps the box from enrolling.
+//!
+//! A token of a region is the same with other words in it; what it is good for: [`super::region_token`].
 
 use super::Timestamp;
 use base64::Engine;
@@ -15,9 +17,40 @@ use rackwright_common::secret::exposed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What every rack token begins with, so that scanners find leaked ones and people do not mix them up.
-pub const PREFIX: &str = "rwe_";
-/// How long a rack token lasts when nobody says, seconds.
+/// What a box becomes with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controller {
+    /// A rack controller.
+    Rack,
+    /// A region controller.
+    Region,
+}
+
+impl Controller {
+    /// As stored, and as the noun of commands.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rack => "rack",
+            Self::Region => "region",
+        }
+    }
+
+    /// What every token begins with, so that scanners find leaked ones and people do not mix them up.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Rack => "rwe_",
+            Self::Region => "rwj_",
+        }
+    }
+}
+
+impl std::fmt::Display for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How long a token lasts when nobody says, seconds.
 pub const DEFAULT_SECONDS: u32 = 3600;
 
 /// For which rack a token is made.
@@ -65,10 +98,10 @@ pub struct RackCertificate {
     pub regions: Vec<String>,
 }
 
-/// What a rack token holds. On the wire: [`PREFIX`], then JSON in base64url without padding.
+/// What a token holds. On the wire: [`Controller::prefix`], then JSON in base64url without padding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenContent {
-    /// The rack's name.
+    /// The rack's or region's name.
     pub name: String,
     /// Addresses of the API, such as `http://10.0.0.1:5240`.
     pub api: Vec<String>,
@@ -89,52 +122,59 @@ pub fn stored(secret: &Secret<String>) -> Vec<u8> {
 /// HMAC-SHA-256 (RFC 2104) with the SHA-256 of the secret as key, over the line `rackwright-enrol-1`, the rack's name in
 /// a line, and the certificate signing request as it is sent; lower-case hexadecimal.
 pub fn proof(secret: &Secret<String>, name: &str, csr_pem: &str) -> String {
-    hex::encode(keyed(&stored(secret), name, csr_pem).finalize().into_bytes())
+    hex::encode(mac(&stored(secret), &enrolment(name, csr_pem)).finalize().into_bytes())
 }
 
 /// Whether a request was made by a holder of the secret of which `stored` is kept. Takes the same time for each answer.
 pub fn is_proven(stored: &[u8], asked: &RackEnrolment) -> bool {
     let shown = hex::decode(&asked.proof).unwrap_or_default();
-    keyed(stored, &asked.name, &asked.csr_pem).verify_slice(&shown).is_ok()
+    mac(stored, &enrolment(&asked.name, &asked.csr_pem)).verify_slice(&shown).is_ok()
 }
 
-fn keyed(key: &[u8], name: &str, csr_pem: &str) -> Hmac<Sha256> {
+fn enrolment<'a>(name: &'a str, csr_pem: &'a str) -> [&'a [u8]; 4] {
+    [b"rackwright-enrol-1\n", name.as_bytes(), b"\n", csr_pem.as_bytes()]
+}
+
+/// HMAC-SHA-256 (RFC 2104) over the parts, one after the other.
+pub(super) fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    for part in ["rackwright-enrol-1\n", name, "\n", csr_pem] {
-        mac.update(part.as_bytes());
+    for part in parts {
+        mac.update(part);
     }
     mac
 }
 
-/// A text that is not a rack token.
+/// A text that is not a token of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Something else altogether.
     #[error(
-        "this is not a rack token: it begins with `{PREFIX}`; make one with `rackwright rack token NAME`"
+        "this is not a {0} token: it begins with `{prefix}`; make one with `rackwright {0} token NAME`",
+        prefix = .0.prefix()
     )]
-    Other,
+    Other(Controller),
     /// Only a part of one, or damaged.
     #[error(
-        "the rack token is damaged: copy all of it, in one line, or make a new one with `rackwright rack token NAME`"
+        "the {0} token is damaged: copy all of it, in one line, or make a new one with `rackwright {0} token NAME`"
     )]
-    Damaged,
+    Damaged(Controller),
 }
 
 impl TokenContent {
     /// As one string.
-    pub fn encode(&self) -> Secret<String> {
+    pub fn encode(&self, controller: Controller) -> Secret<String> {
         let json = serde_json::to_vec(self).expect("texts and lists of texts have a form in JSON");
-        Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json)))
+        Secret::new(format!("{}{}", controller.prefix(), URL_SAFE_NO_PAD.encode(json)))
     }
 
     /// Reads the string; white space around it does not matter.
-    pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(TokenError::Other)?;
-        let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Damaged)?;
-        let content: Self = serde_json::from_slice(&json).map_err(|_| TokenError::Damaged)?;
+    pub fn parse(controller: Controller, text: &str) -> Result<Self, TokenError> {
+        let damaged = TokenError::Damaged(controller);
+        let encoded = text.trim().strip_prefix(controller.prefix()).ok_or(TokenError::Other(controller))?;
+        let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| damaged)?;
+        let content: Self = serde_json::from_slice(&json).map_err(|_| damaged)?;
         let whole = content.ca_sha256.len() == 64 && !content.name.is_empty() && !content.api.is_empty();
-        whole.then_some(content).ok_or(TokenError::Damaged)
+        whole.then_some(content).ok_or(damaged)
     }
 }
 
@@ -151,10 +191,12 @@ mod tests {
             ca_sha256: "a".repeat(64),
             secret: Secret::new("geheim".into()),
         };
-        let text = content.encode().expose().clone();
+        let text = content.encode(Controller::Rack).expose().clone();
         assert!(text.starts_with("rwe_") && !text.contains(char::is_whitespace), "{text}");
-        assert_eq!(TokenContent::parse(&format!(" {text}\n")), Ok(content.clone()));
+        assert_eq!(TokenContent::parse(Controller::Rack, &format!(" {text}\n")), Ok(content.clone()));
         assert!(!format!("{content:?}").contains("geheim"));
+        let other = TokenContent::parse(Controller::Region, &text);
+        assert_eq!(other, Err(TokenError::Other(Controller::Region)), "a rack's token makes no region");
     }
 
     #[test]
@@ -180,10 +222,14 @@ mod tests {
 
     #[test]
     fn half_a_token_and_another_thing_are_told_apart() {
-        assert_eq!(TokenContent::parse("rwt_abc"), Err(TokenError::Other));
-        assert_eq!(TokenContent::parse(""), Err(TokenError::Other));
+        assert_eq!(
+            TokenContent::parse(Controller::Rack, "rwt_abc"),
+            Err(TokenError::Other(Controller::Rack))
+        );
+        assert_eq!(TokenContent::parse(Controller::Rack, ""), Err(TokenError::Other(Controller::Rack)));
         for text in ["rwe_", "rwe_e30", "rwe_!!", "rwe_bnVsbA"] {
-            assert_eq!(TokenContent::parse(text), Err(TokenError::Damaged), "{text}");
+            let damaged = Err(TokenError::Damaged(Controller::Rack));
+            assert_eq!(TokenContent::parse(Controller::Rack, text), damaged, "{text}");
         }
     }
 }

@@ -4,10 +4,12 @@ use super::session::Session;
 use crate::db::event::{self, NewEvent};
 use crate::db::wakeups::Wakeups;
 use crate::db::{self, DbError};
+use crate::images::exchange::Exchange;
 use crate::images::{Store, Stored};
 use crate::inband::InBand;
 use crate::network::NewNetworks;
 use crate::secrets::MasterKey;
+use crate::standing::Standing;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use rackwright_link::{Chunks, FetchRequest, Incoming, LinkError, LinkServer, Outgoing, file_chunks};
@@ -33,6 +35,10 @@ pub struct RackService {
     pub store: Store,
     /// Answers to machines.
     pub inband: InBand,
+    /// Fetches what other regions have.
+    pub exchange: Exchange,
+    /// Whether this region may act.
+    pub standing: Standing,
     /// This region's name.
     pub region: String,
     /// What to do with networks nobody has modelled.
@@ -42,6 +48,10 @@ pub struct RackService {
 #[async_trait]
 impl LinkServer for RackService {
     async fn attach(&self, rack: String, incoming: Incoming) -> Result<Outgoing, LinkError> {
+        if !self.standing.may_act() {
+            let text = "this region takes no racks now: it is drained, or away from its database";
+            return Err(LinkError::Unavailable(text.to_owned()));
+        }
         let (sender, queue) = mpsc::channel(QUEUE);
         let session = Session::new(self.clone(), rack.clone(), sender);
         tokio::spawn(async move {
@@ -59,13 +69,15 @@ impl LinkServer for RackService {
         Ok(Box::pin(ReceiverStream::new(queue)))
     }
 
-    async fn fetch(&self, _rack: String, request: FetchRequest) -> Result<Chunks, LinkError> {
+    async fn fetch(&self, _peer: String, request: FetchRequest) -> Result<Chunks, LinkError> {
         let sha256 = &request.sha256;
         let unreadable =
             |error: &dyn std::error::Error| LinkError::Unavailable(format!("cannot read the blob: {error}"));
         let path = match self.store.find_sound(sha256).await.map_err(|e| unreadable(&e))? {
             Stored::Sound(path) => path,
             Stored::Absent => {
+                // Whoever asks goes on to another region; the next who asks shall find it here.
+                self.exchange.wake();
                 return Err(LinkError::NotFound(format!("blob {sha256} is not in this region's store")));
             }
             Stored::Damaged => {

@@ -5,7 +5,7 @@ use super::service::RackService;
 use super::{console, leases, snapshot, tasks};
 use crate::db::lease_state::Changes;
 use crate::db::wakeups::Wakeup;
-use crate::db::{DbError, rack, rack_task};
+use crate::db::{DbError, rack, rack_task, region};
 use crate::network;
 use futures_util::StreamExt;
 use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, Relay, ToRack, ToRegion};
@@ -17,6 +17,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How many requests of machines one stream answers at a time; the others wait.
 const RELAYS: usize = 512;
+
+/// A task is handed out within this time of its claim, which holds for ten seconds, or not at all.
+const HAND_OUT: Duration = Duration::from_secs(5);
 
 /// Why a stream ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,9 @@ pub enum SessionError {
     /// The rack does not read.
     #[error("the rack does not take messages any more")]
     Gone,
+    /// This region may not act.
+    #[error("this region is drained, or away from its database; the rack goes to the others")]
+    Leaving,
 }
 
 /// A stream.
@@ -41,13 +47,21 @@ pub struct Session {
     name: String,
     sender: mpsc::Sender<ToRack>,
     sent_generation: u64,
+    told_regions: Vec<String>,
     consoles: console::Wishes,
 }
 
 impl Session {
     /// For a rack that has just connected.
     pub fn new(service: RackService, name: String, sender: mpsc::Sender<ToRack>) -> Self {
-        Self { service, name, sender, sent_generation: 0, consoles: console::Wishes::default() }
+        Self {
+            service,
+            name,
+            sender,
+            sent_generation: 0,
+            told_regions: Vec::new(),
+            consoles: console::Wishes::default(),
+        }
     }
 
     /// Serves the stream until it ends or falls silent.
@@ -66,7 +80,12 @@ impl Session {
             "a rack has connected"
         );
         let source = self.welcome(&hello).await?;
-        self.serve(incoming, source).await
+        let standing = self.service.standing.clone();
+        let _open = standing.stream_of(&self.name);
+        tokio::select! {
+            ended = self.serve(incoming, source) => ended,
+            () = standing.stopped() => Err(SessionError::Leaving),
+        }
     }
 
     async fn welcome(&mut self, hello: &RackHello) -> Result<Source, SessionError> {
@@ -79,9 +98,8 @@ impl Session {
         network::adopt(&mut tx, &hello.addresses, self.service.new_networks).await?;
         network::grant_first_blocks(&mut tx, id, &hello.addresses).await?;
         tx.commit().await.map_err(DbError::from)?;
-        let regions = rack::region_streams(&mut conn).await?;
         drop(conn);
-        self.send(ToRack::Welcome { region: self.service.region.clone(), regions }).await?;
+        self.send_regions().await?;
         Ok(Source { id, name: self.name.clone(), addresses: hello.addresses.clone() })
     }
 
@@ -116,6 +134,7 @@ impl Session {
                     self.send_consoles().await?;
                     if beats.is_multiple_of(5) {
                         self.send_snapshot(source.id).await?;
+                        self.send_regions().await?;
                     }
                 },
                 () = changed(&mut world) => self.send_snapshot(source.id).await?,
@@ -185,6 +204,18 @@ impl Session {
         });
     }
 
+    /// Where the regions are, when that has changed.
+    async fn send_regions(&mut self) -> Result<(), SessionError> {
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let regions = region::streams(&mut conn).await?;
+        drop(conn);
+        if regions == self.told_regions && !regions.is_empty() {
+            return Ok(());
+        }
+        self.told_regions.clone_from(&regions);
+        self.send(ToRack::Welcome { region: self.service.region.clone(), regions }).await
+    }
+
     async fn send_snapshot(&mut self, id: i64) -> Result<(), SessionError> {
         let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
         let made = snapshot::make(&mut conn, &self.service.keys, id).await?;
@@ -199,10 +230,16 @@ impl Session {
     }
 
     async fn send_tasks(&mut self, id: i64) -> Result<(), SessionError> {
+        let asked = std::time::Instant::now();
         let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
         let claimed = tasks::claim(&mut conn, &self.service.keys, id).await?;
         drop(conn);
         for task in claimed {
+            // This process was paused since: another rack may have the task by now.
+            if asked.elapsed() > HAND_OUT {
+                tracing::warn!(task.id = task.id, "a task was claimed too long ago to be handed out");
+                continue;
+            }
             self.send(ToRack::Task(task)).await?;
         }
         Ok(())

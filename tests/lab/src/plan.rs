@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 /// The VLAN on which BMCs have their addresses.
 pub const BMC_VLAN: &str = "bmc";
+/// The VLAN on which controllers and the database reach each other.
+pub const OFFICE_VLAN: &str = "office";
 /// The VLAN on which machines of [`LabPlan::demo`] boot.
 pub const BOOT_VLAN: &str = "boot";
 

@@ -4,7 +4,7 @@
 
 use crate::plan::{
     BMC_VLAN, BOOT_VLAN, Bmc, BmcKind, Bus, Disk, Firmware, Host, HostNic, LabPlan, Machine, Nic, NicModel,
-    Password, Rom,
+    OFFICE_VLAN, Password, Rom,
 };
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -116,7 +116,38 @@ impl Host {
     }
 }
 
+impl Host {
+    /// A host with one interface per VLAN and address, `eth0` and so on.
+    #[must_use]
+    pub fn on(name: &str, addresses: &[(&str, String)]) -> Self {
+        let nic = |(number, (vlan, address)): (usize, &(&str, String))| HostNic {
+            name: format!("eth{number}"),
+            vlan: (*vlan).to_owned(),
+            addresses: vec![address.clone()],
+        };
+        Self { name: name.to_owned(), nics: addresses.iter().enumerate().map(nic).collect() }
+    }
+}
+
 impl LabPlan {
+    /// Controllers on boxes of their own, and the given machines. Everybody is on `office`: `ctl`, from which people work
+    /// (10.79.0.2), `db-1` and so on (10.79.0.31), `region-1` and so on (10.79.0.11), `rack-1` and so on (10.79.0.21).
+    /// The racks' `eth1` is on `boot` (10.77.0.1), their `eth2` and `ctl`'s `eth1` are on `bmc`.
+    #[must_use]
+    pub fn with_controllers(databases: u8, regions: u8, racks: u8, machines: Vec<Machine>) -> Self {
+        let office = |last: u8| (OFFICE_VLAN, format!("10.79.0.{last}/24"));
+        let mut hosts = vec![Host::on("ctl", &[office(2), (BMC_VLAN, "10.78.0.200/24".to_owned())])];
+        hosts.extend((1..=databases).map(|n| Host::on(&format!("db-{n}"), &[office(30 + n)])));
+        hosts.extend((1..=regions).map(|n| Host::on(&format!("region-{n}"), &[office(10 + n)])));
+        hosts.extend((1..=racks).map(|n| {
+            let boot = (BOOT_VLAN, format!("10.77.0.{n}/24"));
+            let bmc = (BMC_VLAN, format!("10.78.0.{n}/24"));
+            Host::on(&format!("rack-{n}"), &[office(20 + n), boot, bmc])
+        }));
+        let vlans = [BOOT_VLAN, BMC_VLAN, OFFICE_VLAN].map(str::to_owned).to_vec();
+        Self { vlans, hosts, machines }
+    }
+
     /// One controller and the given machines.
     #[must_use]
     pub fn with_machines(machines: Vec<Machine>) -> Self {
@@ -158,6 +189,13 @@ fn derived_uuid(hash: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_of_many_controllers_is_sound() {
+        let plan = LabPlan::with_controllers(3, 3, 2, vec![Machine::bios("m1").with_ipmi_sim(11)]);
+        plan.check().unwrap();
+        assert_eq!(plan.hosts.len(), 9);
+    }
 
     #[test]
     fn identities_follow_the_name() {

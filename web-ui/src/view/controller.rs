@@ -33,10 +33,18 @@ pub struct RackRow {
 pub struct RegionRow {
     /// Name.
     pub name: String,
-    /// Alive or not.
+    /// Alive or not, or being drained.
     pub state: Pill,
     /// Where racks dial it.
     pub stream: String,
+    /// Racks that have a stream to it.
+    pub racks: Vec<String>,
+    /// Whether its image store is complete.
+    pub images: Pill,
+    /// Files that it lacks.
+    pub lacks: Vec<String>,
+    /// Why they are not here yet.
+    pub lacks_because: String,
     /// Software version.
     pub version: String,
     /// Since when it runs.
@@ -80,8 +88,18 @@ impl ControllersPage {
         };
         let region = |r: &Region| RegionRow {
             name: r.name.clone(),
-            state: state(r.connected),
+            state: match (r.connected, r.draining) {
+                (true, true) => Pill::new(Tone::Warning, "Draining"),
+                (connected, _) => state(connected),
+            },
             stream: r.stream.clone(),
+            racks: r.racks.clone(),
+            images: match r.lacks.len() {
+                0 => Pill::new(Tone::Good, "All"),
+                _ => Pill::new(Tone::Warning, "Lacks some"),
+            },
+            lacks: r.lacks.clone(),
+            lacks_because: r.lacks_because.clone().unwrap_or_default(),
             version: r.version.clone(),
             started: Moment::new(r.started_at, now),
             seen: Moment::new(r.last_seen_at, now),
@@ -114,5 +132,12 @@ mod tests {
         assert_eq!(page.racks[0].generations, "41 of 42");
         assert_eq!(page.racks[1].snapshot, Pill::new(Tone::Bad, "Refused"));
         assert_eq!(page.racks[1].state, Pill::new(Tone::Bad, "Not heard"));
+    }
+
+    #[test]
+    fn a_region_that_is_drained_or_lacks_images_says_so() {
+        let page = ControllersPage::sample();
+        assert_eq!(page.regions[0].state, Pill::new(Tone::Warning, "Draining"));
+        assert_eq!(page.regions[0].images, Pill::new(Tone::Warning, "Lacks some"));
     }
 }

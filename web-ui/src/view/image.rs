@@ -24,6 +24,8 @@ pub struct Row {
     pub size: String,
     /// Files: name, size, hash.
     pub files: Vec<(String, String, String)>,
+    /// Regions that do not have all of it yet.
+    pub lacking_in: String,
     /// When it was registered.
     pub created: Moment,
 }
@@ -57,6 +59,7 @@ impl ImagesPage {
             architecture: i.architecture.clone(),
             size: size(i.size()),
             files: i.files.iter().map(|f| (f.name.clone(), size(f.size), f.sha256.clone())).collect(),
+            lacking_in: i.lacking_in.join(", "),
             created: Moment::new(i.created_at, now),
         };
         Self {

@@ -304,6 +304,7 @@ pub fn keys() -> Vec<SshKey> {
 /// A region, a rack that is behind, and one that is gone and had refused a snapshot.
 pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
     let region = json!({ "name": MARKUP, "version": MARKUP, "connected": true, "stream": MARKUP,
+                         "draining": true, "racks": [MARKUP], "lacks": [MARKUP], "lacks_because": MARKUP,
                          "started_at": "2026-11-22T06:00:00Z", "last_seen_at": "2026-11-22T06:29:59Z" });
     let rack = json!({ "id": 1, "name": MARKUP, "version": MARKUP, "connected": true,
                        "addresses": [{ "interface": MARKUP, "network": "10.77.0.1/24", "http_port": 5248 }],

@@ -156,6 +156,7 @@ pub const GROUPS: &[Group] = &[
             Step::Xtask { name: "demo", arguments: &["demo", "--exit"], when: "xtask/src/demo" },
             Step::EndToEnd { name: "controller" },
             Step::EndToEnd { name: "two_racks" },
+            Step::EndToEnd { name: "several_regions" },
             // Of the programs that were built for these tests.
             Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
             Step::EndToEnd { name: "deploys" },

@@ -1,0 +1,156 @@
+//! A site of several boxes, set up by the commands of the guide: a second region joins, has the images and the racks, and
+//! takes over when the first one is killed in the middle of a machine's commissioning.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use anyhow::ensure;
+use rackwright_lab::{Machine, poll};
+use rackwright_tests::controllers::Controllers;
+use rackwright_tests::site::{LIMIT, SHORT};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+/// Waits until a region, asked of another, is as wanted.
+fn until_region(
+    site: &Controllers,
+    from: &str,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
+    poll::until(SHORT, &format!("{name} {what}"), || {
+        let region = site.region(from, name)?;
+        ensure!(wanted(&region), "{region}");
+        Ok(Some(region))
+    })
+    .unwrap()
+}
+
+fn has_rack(region: &Value) -> bool {
+    region["racks"] == json!(["rack-1"])
+}
+
+#[test]
+fn a_second_region_joins_and_takes_over_from_the_first() {
+    let machines = vec![Machine::bios("m1").with_ipmi_sim(11)];
+    let site = Controllers::new("joiregions", 2, 1, machines).unwrap();
+    site.start_database("db-1").unwrap();
+    site.start_first_region("region-1", "db-1").unwrap();
+
+    joins(&site);
+    site.start_rack("region-1", "rack-1").unwrap();
+    until_region(&site, "region-2", "region-1", "to have the rack", has_rack);
+    until_region(&site, "region-1", "region-2", "to have the rack, which was told of it", has_rack);
+
+    // Uploaded to one region, it is soon in the other.
+    site.load_images("region-1", &["bootloaders", "ephemeral"]).unwrap();
+    let files = |host: &str, folder: &str| {
+        let found = std::fs::read_dir(site.folder(host).join(folder)).unwrap().flatten();
+        let mut names: Vec<String> = found.map(|f| f.file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| name.len() == 64);
+        names.sort();
+        names
+    };
+    let all = files("region-1", "images/blobs");
+    poll::until(SHORT, "all images in the second region", || {
+        ensure!(files("region-2", "images/blobs") == all, "{:?}", files("region-2", "images/blobs"));
+        Ok(Some(()))
+    })
+    .unwrap();
+    until_region(&site, "region-1", "region-2", "to lack nothing", |r| r["lacks"] == json!([]));
+
+    is_drained_and_resumed(&site);
+    takes_over(&site);
+    serves_images_alone(&site, &all);
+
+    // The first comes back by itself.
+    site.start_region("region-1").unwrap();
+    until_region(&site, "region-2", "region-1", "to be back, with the rack", |r| {
+        r["connected"] == json!(true) && has_rack(r)
+    });
+}
+
+/// `region-2` becomes a region by a token; what is wrong is said before.
+fn joins(site: &Controllers) {
+    let begun = Instant::now();
+    let token = site.region_token("region-1", "region-2").unwrap();
+    let refused = site.join("region-2", &token[..40], &[]).unwrap();
+    assert!(refused.error.contains("copy all of it") && refused.code == 1, "{refused:?}");
+    let joined = site.join("region-2", &token, &[]).unwrap();
+    assert_eq!(joined.code, 0, "{joined:?}");
+    let again = site.join("region-2", &token, &[]).unwrap();
+    assert!(again.error.contains("move the folder away"), "{again:?}");
+    for file in [site.settings("region-2"), site.folder("region-2").join("master.key")] {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    let key = |host: &str| std::fs::read(site.folder(host).join("master.key")).unwrap();
+    assert!(key("region-1") == key("region-2"));
+    site.start_region("region-2").unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(60), "it took {:?}", begun.elapsed());
+    // Whoever is let in by the one is let in by the other.
+    assert!(site.attempt("region-2", &["pool", "create", "made-by-two"]).unwrap().code == 0);
+    let pools = site.ask("region-1", &["pool", "list"]).unwrap().to_string();
+    assert!(pools.contains("made-by-two"), "{pools}");
+    assert!(!site.folder("region-2").join("admin.token").exists(), "there is an administrator already");
+
+    let taken = site.attempt("region-1", &["region", "token", "region-2"]).unwrap();
+    assert!(taken.error.contains("choose another name"), "{taken:?}");
+}
+
+/// Racks and balancers leave a region that is drained, and come back.
+fn is_drained_and_resumed(site: &Controllers) {
+    assert_eq!(site.attempt("region-2", &["region", "drain", "region-1"]).unwrap().code, 0);
+    poll::until(SHORT, "region-1 to be drained", || {
+        let ready = site.get("region-1", "/readyz")?;
+        ensure!(ready == (503, "draining".to_owned()), "{ready:?}");
+        Ok(Some(()))
+    })
+    .unwrap();
+    until_region(site, "region-2", "region-1", "to have no rack", |r| r["racks"] == json!([]));
+    assert!(has_rack(&site.region("region-2", "region-2").unwrap()));
+    assert_eq!(site.attempt("region-2", &["region", "drain", "region-1", "--undo"]).unwrap().code, 0);
+    until_region(site, "region-2", "region-1", "to have the rack again", has_rack);
+    assert_eq!(site.get("region-1", "/readyz").unwrap().0, 200);
+}
+
+/// The first region is killed while a machine is being commissioned.
+fn takes_over(site: &Controllers) {
+    let settings = ["setting", "set", "ephemeral_kernel_arguments", "console=ttyS0 no_timer_check"];
+    site.ask("region-1", &settings).unwrap();
+    let on = site.lab().ipmitool("m1").unwrap().args(["chassis", "power", "on"]).output().unwrap();
+    assert!(on.status.success());
+    let id = poll::until(LIMIT, "a machine to be enlisted", || {
+        let machines = site.ask("region-1", &["machine", "list"])?;
+        let first = machines.as_array().or(machines["items"].as_array()).and_then(|rows| rows.first());
+        Ok(first.and_then(|m| m["id"].as_str()).map(str::to_owned))
+    })
+    .unwrap();
+    site.until("region-1", &id, "the commissioning to run", LIMIT, |m| m["operation"]["id"].is_i64())
+        .unwrap();
+    site.kill("region-1").unwrap();
+    let killed = Instant::now();
+    until_region(site, "region-2", "region-1", "to be seen dead", |r| r["connected"] == json!(false));
+    // Three seconds by the database's clock; the rest is asking, on a busy box.
+    assert!(killed.elapsed() < Duration::from_secs(6), "it took {:?}", killed.elapsed());
+    let ready = |m: &Value| m["status"] == "ready" && m["operation"].is_null();
+    site.until("region-2", &id, "ready", LIMIT, ready).unwrap();
+    let events = site.ask("region-2", &["event", "list", "--limit", "1000"]).unwrap().to_string();
+    assert!(events.contains("region.lost"), "the death was told of");
+}
+
+/// A rack that has lost its copies gets them from the region that is left.
+fn serves_images_alone(site: &Controllers, all: &[String]) {
+    site.stop("rack-1").unwrap();
+    let cache = site.folder("rack-1").join("blobs");
+    for name in all {
+        std::fs::remove_file(cache.join(name)).unwrap();
+    }
+    site.restart_rack("rack-1").unwrap();
+    poll::until(SHORT, "the rack to have all images again", || {
+        let missing = all.iter().filter(|name| !cache.join(name).exists()).count();
+        ensure!(missing == 0, "{missing} of {} are missing", all.len());
+        Ok(Some(()))
+    })
+    .unwrap();
+}
