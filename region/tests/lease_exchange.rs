@@ -2,6 +2,8 @@
 //! `protocols/dhcp/tests/dhcp_simulation` against a model of the database; here the database itself is asked what the
 //! model was asked in whole simulations, and has to answer the same.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 mod support;
 
 #[allow(dead_code, reason = "the simulator's own tests use the rest")]

@@ -100,7 +100,7 @@ pub async fn find(conn: &mut PgConnection, address: Ipv4Addr) -> Result<Option<B
 /// The block is nobody's: its rack cannot act any more, or has given it back. Whoever was told of a row as the owner is
 /// told of it again as one of the others.
 pub async fn free(conn: &mut PgConnection, changes: &mut Changes, block: &Block) -> Result<(), DbError> {
-    let change = changes.next();
+    let change = changes.take();
     sqlx::query!("DELETE FROM lease_block WHERE id = $1", block.id).execute(&mut *conn).await?;
     lease_state::hold_between(conn, block.subnet, (block.first, block.last), change).await
 }
@@ -167,7 +167,7 @@ async fn insert(
     subnet: i64,
     (first, last): (Ipv4Addr, Ipv4Addr),
 ) -> Result<(), DbError> {
-    let change = changes.next();
+    let change = changes.take();
     sqlx::query!(
         "INSERT INTO lease_block (subnet_id, rack_id, first, last, epoch, since)
          VALUES ($1, $2, $3::text::inet, $4::text::inet, $5, $5)",
@@ -210,7 +210,7 @@ pub async fn recall_for(
     .fetch_optional(&mut *conn)
     .await?;
     if let Some(block) = block {
-        sqlx::query!("UPDATE lease_block SET recalled = $2 WHERE id = $1", block, changes.next())
+        sqlx::query!("UPDATE lease_block SET recalled = $2 WHERE id = $1", block, changes.take())
             .execute(conn)
             .await?;
     }
@@ -222,7 +222,7 @@ pub async fn recall_all(conn: &mut PgConnection, changes: &mut Changes, rack: i6
     sqlx::query!(
         "UPDATE lease_block SET recalled = $2 WHERE rack_id = $1 AND recalled IS NULL",
         rack,
-        changes.next()
+        changes.take()
     )
     .execute(conn)
     .await?;
@@ -243,7 +243,7 @@ pub async fn recall_range(conn: &mut PgConnection, changes: &mut Changes, range:
         "UPDATE lease_block b SET recalled = $2 FROM ip_range r WHERE r.id = $1 AND b.subnet_id = r.subnet_id
          AND inetrange(b.first, b.last, '[]') && inetrange(r.first, r.last, '[]') AND b.recalled IS NULL",
         range,
-        changes.next()
+        changes.take()
     )
     .execute(conn)
     .await?;

@@ -31,7 +31,7 @@ impl Changes {
     }
 
     /// The number of a new change.
-    pub fn next(&mut self) -> i64 {
+    pub fn take(&mut self) -> i64 {
         self.number += 1;
         self.number
     }

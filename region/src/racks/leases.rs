@@ -99,7 +99,7 @@ pub async fn exchange_at(
     advance(conn, changes, rules, now).await?;
     if new_subnets > 0 && !present.muted && memory_is_known {
         // It missed what was told of them before.
-        let floor = changes.next();
+        let floor = changes.take();
         lease_state::unmute(conn, rack, floor).await?;
     }
     let present = find(conn, rack, now).await?;
@@ -130,7 +130,7 @@ async fn begin_memory(
     report: &LeaseReport,
     now: i64,
 ) -> Result<(), DbError> {
-    let floor = changes.next();
+    let floor = changes.take();
     let mut blind_until = None;
     if before.memory.is_some() {
         blind_until = Some(signed(rules.terms_of(before).out_after_fence(number(now))));
@@ -196,7 +196,7 @@ async fn store_lease(
     let row = row.map(|r| r.row);
     let next = number(changes.last()) + 1;
     if let Some(row) = Row::reported(row.as_ref(), by_owner, client, until, next) {
-        changes.next();
+        changes.take();
         lease_state::put(conn, &AddressRow { address, subnet, row }).await?;
     }
     Ok(())
@@ -214,7 +214,7 @@ pub async fn advance(
     for rack in racks.iter().filter(|r| !r.muted) {
         let silent = rack.heard.is_some_and(|heard| at >= rules.terms_of(rack).mute_at(number(heard)));
         if silent || is_fenced_off(rules, rack, at) {
-            let floor = changes.next();
+            let floor = changes.take();
             lease_state::mute(conn, rack.id, floor).await?;
         }
     }
@@ -237,7 +237,7 @@ pub async fn advance(
         match at_address.row.next(at, &rules.terms, due.owner, due.others) {
             Next::Stay => {}
             Next::Become(state) => {
-                (at_address.row.state, at_address.row.change) = (state, number(changes.next()));
+                (at_address.row.state, at_address.row.change) = (state, number(changes.take()));
                 lease_state::put(conn, &at_address).await?;
             }
             Next::Remove => lease_state::remove(conn, at_address.address).await?,
