@@ -2,6 +2,7 @@
 //! and does not fail. The firmware checks signatures, which the demo's machines do not: so what is installed also starts
 //! from its disk under Secure Boot.
 
+use crate::toolbox;
 use rackwright_lab::{Firmware, Machine};
 use rackwright_tests::site::Site;
 
@@ -14,6 +15,7 @@ fn a_controller_killed_at_any_stage_delays_a_deploy_and_does_not_fail_it() {
     for setting in ["ephemeral_kernel_arguments", "installed_kernel_arguments"] {
         site.ask(&["setting", "set", setting, "console=ttyS0 no_timer_check"]).unwrap();
     }
+    toolbox::store(&site);
     let on = site.lab().ipmitool("m1").unwrap().args(["chassis", "power", "on"]).output().unwrap();
     assert!(on.status.success());
 
@@ -21,6 +23,7 @@ fn a_controller_killed_at_any_stage_delays_a_deploy_and_does_not_fail_it() {
     site.until_step(&id, "tests").unwrap();
     restart(&site);
     site.until_status(&id, "ready").unwrap();
+    toolbox::check(&site, &id);
     site.set_right_bmc(&id, "m1").unwrap();
 
     site.ask(&["machine", "deploy", &id, "--image", "debian-12"]).unwrap();
