@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 pub struct Patience {
     /// While no region was ever reached: the address may simply be wrong.
     pub unreached: Duration,
-    /// Once a request may have arrived. A region that died while it answered gives the key up after ten seconds; a
-    /// database's takeover takes longer.
+    /// Once a request may have arrived: as long as a database's takeover may last.
     pub lost: Duration,
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::apt::forwarded_settings;
-use crate::command::Tool;
+use crate::command::{Tool, is_root};
 use crate::error::{Result, io};
 use crate::progress::{Progress, ProgressFn};
 use crate::sources::Source;
@@ -54,7 +54,7 @@ impl Bootstrap<'_> {
         let script = script.canonicalize().map_err(io("find", &script))?;
         let kept = self.kept.canonicalize().map_err(io("find", self.kept))?;
         let archives = "/var/cache/apt/archives";
-        Tool::new("mmdebstrap")?
+        mmdebstrap(&script)?
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
             .args(["--variant=minbase", "--format=tar", "--architectures=amd64"])
             .arg("--skip=essential/unlink,cleanup/apt/cache")
@@ -83,6 +83,18 @@ impl Bootstrap<'_> {
                 .map_err(io("remove", &path))?;
         }
         Ok(())
+    }
+}
+
+/// mmdebstrap. As root it mounts into the new system: here in a namespace of mounts of its own, and in the folder of the
+/// script, so that one which is killed leaves nothing mounted, and nothing that the next build does not remove.
+fn mmdebstrap(script: &Path) -> Result<Tool> {
+    let plain = Tool::new("mmdebstrap")?;
+    match script.parent() {
+        Some(work) if is_root() => {
+            Ok(Tool::new("unshare")?.args(["--mount", "mmdebstrap"]).env("TMPDIR", work))
+        }
+        _ => Ok(plain),
     }
 }
 

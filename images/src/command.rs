@@ -32,6 +32,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("qemu-img", "qemu-utils"),
     ("sfdisk", "fdisk"),
     ("tar", "tar"),
+    ("unshare", "util-linux"),
 ];
 
 /// A program about to run.

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bootloaders;
-mod debian;
 mod ephemeral;
 mod guest;
 mod import;

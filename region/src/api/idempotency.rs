@@ -1,9 +1,9 @@
 //! `Idempotency-Key`: a POST that is sent twice is carried out once, and both get the same answer.
 //!
 //! Answers are kept for a day, sealed with the master key, because some hold a secret. A key that comes with
-//! another request is refused; one whose first request is still being answered has to wait. That also holds when the
-//! region dies at any point of it: a repetition, at any region, carries the request out where the dead one had not
-//! committed it, and hears that its answer is lost where it had ([`once`]).
+//! another request is refused. All this also holds when the region dies, or loses its database, at any point: a
+//! repetition, at any region, carries the request out where the first has not committed it, which then never will; it
+//! waits for the answer where the first has, and hears that the answer is lost when none comes ([`once`]).
 
 use super::problem::respond;
 use crate::app::{App, Error, once};

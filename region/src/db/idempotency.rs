@@ -19,7 +19,7 @@ pub struct Claim {
 pub enum Known {
     /// The request is ours to carry out.
     New(Claim),
-    /// Another one with this key is under way.
+    /// It is carried out and about to be answered.
     Underway,
     /// It was carried out, and whoever did it has died before the answer was kept.
     Lost,
@@ -34,9 +34,9 @@ pub enum Known {
     Other,
 }
 
-/// Takes a key, or says what became of its first use. Keys are kept for a day. A claim that brought no answer within
-/// ten seconds passes to whoever asks next, unless its transaction is committed; one that is being committed is
-/// waited for.
+/// Takes a key, or says what became of its first use. Keys are kept for a day. A claim passes to whoever asks next until
+/// its transaction is committed; one that is being committed is waited for. A region that has committed has ten seconds
+/// to keep its answer.
 pub async fn begin(conn: &mut PgConnection, user: i64, key: &str, hash: &[u8]) -> Result<Known, DbError> {
     sqlx::query!("DELETE FROM idempotency_key WHERE created_at < now() - interval '1 day'")
         .execute(&mut *conn)
@@ -45,7 +45,6 @@ pub async fn begin(conn: &mut PgConnection, user: i64, key: &str, hash: &[u8]) -
         "INSERT INTO idempotency_key AS known (user_id, key, request_hash) VALUES ($1, $2, $3)
          ON CONFLICT (user_id, key) DO UPDATE SET epoch = known.epoch + 1, created_at = now()
             WHERE known.request_hash = $3 AND known.status IS NULL AND NOT known.carried_out
-              AND known.created_at < now() - interval '10 seconds'
          RETURNING epoch",
         user,
         key,

@@ -6,4 +6,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod killed;
+mod toolbox;
 mod troubles;

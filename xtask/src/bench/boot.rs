@@ -60,8 +60,8 @@ pub struct Boot {
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let options = options(arguments)?;
     setup::ensure_installed(setup::BENCH)?;
-    let programs = if options.ours { Some(build(options.program.clone())?) } else { None };
     let interrupt = Interrupt::listen()?;
+    let programs = if options.ours { Some(build(options.program.clone(), &interrupt)?) } else { None };
     let report = measure(&options, programs.as_ref(), &interrupt)?;
     if options.json {
         eprint!("{}", report.table());
@@ -73,9 +73,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Builds the programs, and the images where they are missing or stale.
-fn build(given: Option<String>) -> Result<Programs> {
+fn build(given: Option<String>, interrupt: &Interrupt) -> Result<Programs> {
     let programs = Programs { agent: build::agent()?, rackwright: program(given)? };
-    images::build(&programs)?;
+    images::build(&programs, interrupt)?;
     Ok(programs)
 }
 

@@ -73,10 +73,10 @@ fn phases(demo: &mut Demo, options: &Options, interrupt: &Interrupt) -> Result<(
         phase(demo, "build", || Ok(Programs { rackwright: build::product()?, agent: build::agent()? }))?;
     interrupt.check()?;
     let lab = phase(demo, "lab", make_lab)?;
-    let built = phase(demo, "images", || images::build(&programs))?;
+    let built = phase(demo, "images", || images::build(&programs, interrupt))?;
     interrupt.check()?;
     let controller = phase(demo, "controller", || Controller::start(&lab, &programs))?;
-    phase(demo, "images into the store", || images::load(&controller, &built))?;
+    phase(demo, "images into the store", || images::load(&controller, &built, interrupt))?;
     println!("\n  web page  {}\n  token     {}\n", controller.page(), controller.token_file().display());
     demo.machines = drive::run(&lab, &controller, interrupt)?;
     if options.exit || options.keep {

@@ -28,7 +28,7 @@ impl<'a> Ours<'a> {
         let controller = Controller::start_at(place.lab, programs, 0)?;
         let built: Vec<_> =
             ["ephemeral", "bootloaders", "debian-12"].iter().map(|name| cache.join(name)).collect();
-        images::load(&controller, &built)?;
+        images::load(&controller, &built, place.interrupt)?;
         let settings = json!({
             "ephemeral_kernel_arguments": KERNEL_ARGUMENTS,
             "installed_kernel_arguments": KERNEL_ARGUMENTS,
