@@ -3,6 +3,7 @@
 //! Nouns are folders, verbs are files. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not reachable.
 
 mod account;
+mod backup;
 mod client;
 mod console;
 mod controller;
@@ -50,6 +51,10 @@ enum Command {
     Region(controller::Region),
     /// Run a rack controller; `list` shows all.
     Rack(controller::Rack),
+    /// Write everything that makes this site into one file. Run it on the box of a region.
+    Backup(backup::Backup),
+    /// Make a site of a backup.
+    Restore(backup::Restore),
     /// Configuration files of the daemons.
     #[command(subcommand)]
     Config(serve::ConfigCommand),
@@ -123,6 +128,8 @@ fn main() -> ExitCode {
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
         Command::Config(command) => command.run(),
+        Command::Backup(command) => serve::block_on_threads(command.run()),
+        Command::Restore(command) => serve::block_on_threads(command.run()),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
         Command::Logout(command) => command.run(),
@@ -166,6 +173,8 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Lease(command) => command.run(console).await,
         Command::Up(_)
         | Command::Config(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Login(_)
         | Command::Logout(_)
         | Command::Completions(_)

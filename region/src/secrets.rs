@@ -58,14 +58,17 @@ pub enum AgentToken {
 }
 
 impl MasterKey {
+    /// The key of 64 hexadecimal digits, white space around them allowed; `None` for anything else.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let bytes = hex::decode(text.trim()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
+        bytes.map(Self::from_bytes)
+    }
+
     /// Reads the key, or makes one at the first start.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::File { path: path.display().to_string(), source };
         match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let bytes = hex::decode(text.trim()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
-                bytes.map(Self::from_bytes).ok_or_else(|| KeyError::Format(path.display().to_string()))
-            }
+            Ok(text) => Self::from_hex(&text).ok_or_else(|| KeyError::Format(path.display().to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key: [u8; 32] = rand::random();
                 let mut file = std::fs::OpenOptions::new()

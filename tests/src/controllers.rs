@@ -260,6 +260,19 @@ impl Controllers {
         Ok(())
     }
 
+    /// Sets how a machine's BMC is reached.
+    pub fn set_bmc(&self, region: &str, id: &str, machine: &str) -> Result<()> {
+        let handle = self.lab.machine(machine)?;
+        let bmc = handle.plan().bmc.as_ref().context("it has no BMC")?;
+        let address = bmc.address.to_string();
+        let mut set =
+            self.client(region, &["machine", "bmc", id, "--bmc", "ipmi", "--bmc-address", &address])?;
+        let output =
+            set.args(["--bmc-user", &bmc.user]).env("RACKWRIGHT_BMC_PASSWORD", &bmc.password.0).output()?;
+        ensure!(output.status.success(), "machine bmc: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// What `region show` tells of one, asked of another.
     pub fn region(&self, from: &str, name: &str) -> Result<Value> {
         self.ask(from, &["region", "show", name])

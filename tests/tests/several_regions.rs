@@ -1,10 +1,11 @@
 //! A site of several boxes, set up by the commands of the guide: a second region joins, has the images and the racks, and
-//! takes over when the first one is killed in the middle of a machine's commissioning.
+//! takes over when the first one is killed in the middle of a machine's commissioning. Frozen and woken, a region does no
+//! harm. All of it is wiped and comes back from a backup.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use anyhow::ensure;
-use rackwright_lab::{Machine, poll};
+use rackwright_lab::{Machine, Signal, poll};
 use rackwright_tests::controllers::Controllers;
 use rackwright_tests::site::{LIMIT, SHORT};
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ fn a_second_region_joins_and_takes_over_from_the_first() {
     until_region(&site, "region-1", "region-2", "to lack nothing", |r| r["lacks"] == json!([]));
 
     is_drained_and_resumed(&site);
-    takes_over(&site);
+    let id = takes_over(&site);
     serves_images_alone(&site, &all);
 
     // The first comes back by itself.
@@ -69,6 +70,8 @@ fn a_second_region_joins_and_takes_over_from_the_first() {
     until_region(&site, "region-2", "region-1", "to be back, with the rack", |r| {
         r["connected"] == json!(true) && has_rack(r)
     });
+    is_frozen_and_woken(&site);
+    comes_back_from_a_backup(&site, &id);
 }
 
 /// `region-2` becomes a region by a token; what is wrong is said before.
@@ -114,8 +117,8 @@ fn is_drained_and_resumed(site: &Controllers) {
     assert_eq!(site.get("region-1", "/readyz").unwrap().0, 200);
 }
 
-/// The first region is killed while a machine is being commissioned.
-fn takes_over(site: &Controllers) {
+/// The first region is killed while a machine is being commissioned. The machine.
+fn takes_over(site: &Controllers) -> String {
     let settings = ["setting", "set", "ephemeral_kernel_arguments", "console=ttyS0 no_timer_check"];
     site.ask("region-1", &settings).unwrap();
     let on = site.lab().ipmitool("m1").unwrap().args(["chassis", "power", "on"]).output().unwrap();
@@ -137,6 +140,7 @@ fn takes_over(site: &Controllers) {
     site.until("region-2", &id, "ready", LIMIT, ready).unwrap();
     let events = site.ask("region-2", &["event", "list", "--limit", "1000"]).unwrap().to_string();
     assert!(events.contains("region.lost"), "the death was told of");
+    id
 }
 
 /// A rack that has lost its copies gets them from the region that is left.
@@ -153,4 +157,73 @@ fn serves_images_alone(site: &Controllers, all: &[String]) {
         Ok(Some(()))
     })
     .unwrap();
+}
+
+/// A region that was frozen for longer than its claims hold finds out when it wakes, and comes back.
+fn is_frozen_and_woken(site: &Controllers) {
+    let frozen = site.process("region-1").unwrap();
+    let log = site.lab().process_log("region-1");
+    assert!(frozen.signal(Signal::SIGSTOP));
+    let silent =
+        "SELECT clock_timestamp() - last_seen_at > interval '10 seconds' FROM region WHERE name = 'region-1'";
+    poll::until(SHORT, "it to be silent for longer than claims hold", || {
+        ensure!(site.sql("db-1", "rackwright", silent)? == "t", "it was heard");
+        Ok(Some(()))
+    })
+    .unwrap();
+    until_region(site, "region-2", "region-1", "to be taken for dead", |r| r["connected"] == json!(false));
+    assert!(frozen.signal(Signal::SIGCONT));
+    until_region(site, "region-2", "region-1", "to be back, with the rack", |r| {
+        r["connected"] == json!(true) && has_rack(r)
+    });
+    assert!(frozen.is_alive(), "it is the same process");
+    let log = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
+    assert!(log.contains("it stops acting, so that others may"), "{}", site.log_tail("region-1"));
+}
+
+/// A backup, more work, a wiped database: the site is as it was, and racks take what it says.
+fn comes_back_from_a_backup(site: &Controllers, id: &str) {
+    site.set_bmc("region-2", id, "m1").unwrap();
+    let file = site.folder("region-2").with_file_name("site.backup");
+    let backup = |verb: &str, further: &[&str]| {
+        let mut command = site.rackwright("region-2", &[verb, file.to_str().unwrap(), "--config"]);
+        let output = command.arg(site.settings("region-2")).args(further).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(backup("backup", &[]), (0, String::new()));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // The rack sees numbers that the backup does not know.
+    let on = ["machine", "power", id, "on", "--wait"];
+    let ended = site.attempt("region-2", &on).unwrap();
+    assert_eq!(ended.code, 0, "{ended:?}");
+
+    let refused = backup("restore", &["--force"]);
+    assert!(refused.1.contains("stop them first, on every box") && refused.0 == 1, "{refused:?}");
+    site.stop("region-1").unwrap();
+    site.stop("region-2").unwrap();
+    site.sql("db-1", "postgres", "DROP DATABASE rackwright WITH (FORCE)").unwrap();
+    site.sql("db-1", "postgres", "CREATE DATABASE rackwright").unwrap();
+    let refused = backup("restore", &[]);
+    assert!(refused.1.contains("with --force they are replaced"), "{refused:?}");
+    let key = std::fs::read(site.folder("region-2").join("master.key")).unwrap();
+    assert_eq!(backup("restore", &["--force"]), (0, String::new()));
+    assert!(std::fs::read(site.folder("region-2").join("master.key")).unwrap() == key);
+
+    site.start_region("region-2").unwrap();
+    site.start_region("region-1").unwrap();
+    until_region(site, "region-1", "region-2", "to have the rack", has_rack);
+    let machine = site.ask("region-1", &["machine", "show", id]).unwrap();
+    assert_eq!(machine["status"], "ready", "{machine}");
+    let racks = || site.ask("region-1", &["rack", "list"]).unwrap();
+    poll::until(SHORT, "the rack to run a picture that is newer than what it had", || {
+        let told = racks();
+        let rack = &told.as_array().or(told["items"].as_array()).unwrap()[0];
+        ensure!(rack["running"] == rack["generation"] && rack["running"] != json!(0), "{rack}");
+        Ok(Some(()))
+    })
+    .unwrap();
+    // A command under an old number would be refused by the rack.
+    let ended = site.attempt("region-1", &["machine", "power", id, "off", "--wait"]).unwrap();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!site.lab().machine("m1").unwrap().is_on());
 }

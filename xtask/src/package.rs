@@ -28,6 +28,7 @@ const FILES: &[(&str, &str, u32)] = &[
     ("README.md", "usr/share/doc/rackwright/README.md", 0o644),
     ("docs/install.md", "usr/share/doc/rackwright/install.md", 0o644),
     ("docs/two-boxes.md", "usr/share/doc/rackwright/two-boxes.md", 0o644),
+    ("docs/several-regions.md", "usr/share/doc/rackwright/several-regions.md", 0o644),
     ("packaging/debian/postinst", "DEBIAN/postinst", 0o755),
     ("packaging/debian/prerm", "DEBIAN/prerm", 0o755),
     ("packaging/debian/postrm", "DEBIAN/postrm", 0o755),

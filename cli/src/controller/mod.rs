@@ -7,6 +7,7 @@ mod settle;
 mod status;
 mod token;
 
+pub use settle::{hand_over, hand_over_one, prepare, write_whole};
 pub use status::Status;
 
 use crate::console::{Console, ago, dash, path_part};

@@ -8,9 +8,10 @@ mod region;
 mod up;
 
 pub use check::ConfigCommand;
+pub use postgres::{Postgres, programs as postgres_programs};
 pub use rack::RackArgs;
-pub use region::RegionArgs;
-pub use up::UpArgs;
+pub use region::{RegionArgs, load as load_region};
+pub use up::{UpArgs, take_folder};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -97,6 +98,11 @@ fn load_config<T: DeserializeOwned>(path: Option<&Path>, prefix: &str) -> Result
 /// Runs the async part of a daemon.
 fn block_on(run: impl Future<Output = Result<()>>) -> Result<()> {
     start_logging();
+    block_on_threads(run)
+}
+
+/// The same for what says what it does itself.
+pub fn block_on_threads(run: impl Future<Output = Result<()>>) -> Result<()> {
     // Two versions of the TLS library's back end may be linked; ours is ring. A second call changes nothing.
     drop(rustls::crypto::ring::default_provider().install_default());
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run)

@@ -68,7 +68,12 @@ impl Postgres {
 
     /// URL of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@localhost/{database}?host={}", self.sockets.display())
+        url(&self.sockets, database)
+    }
+
+    /// URL of a database of the server that keeps its data in this folder, running or not.
+    pub fn url_in(folder: &Path, database: &str) -> String {
+        url(&folder.join("run"), database)
     }
 
     /// Starts the server again whenever it ends. Ends itself, with the reason, when that happens too often.
@@ -196,8 +201,12 @@ fn room(folder: &Path) -> Result<u64> {
     Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
-/// The newest installed server programs.
-fn programs() -> Result<PathBuf> {
+fn url(sockets: &Path, database: &str) -> String {
+    format!("postgres://{USER}@localhost/{database}?host={}", sockets.display())
+}
+
+/// The newest installed programs of PostgreSQL.
+pub fn programs() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| {
             entries

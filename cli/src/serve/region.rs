@@ -4,7 +4,7 @@ use super::{block_on, load_config, notify, router, until_signalled};
 use anyhow::Result;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::daemon::Region;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs a region controller: REST API, web pages, the machines' life cycle.
 #[derive(Debug, clap::Args)]
@@ -14,11 +14,16 @@ pub struct RegionArgs {
     config: PathBuf,
 }
 
+/// A region's settings on this box: the file where there is one, variables over it.
+pub fn load(config: &Path) -> Result<RegionConfig> {
+    let file = config.exists().then_some(config);
+    load_config(file, "RACKWRIGHT_REGION_")
+}
+
 impl RegionArgs {
     /// Until it is told to stop.
     pub fn run(self) -> Result<()> {
-        let file = self.config.exists().then_some(self.config.as_path());
-        let config: RegionConfig = load_config(file, "RACKWRIGHT_REGION_")?;
+        let config = load(&self.config)?;
         block_on(async {
             let cancel = until_signalled()?;
             let address = notify::local(config.listen);

@@ -144,7 +144,7 @@ const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Makes the data folder at the first start and takes it for this process alone: a second `up` would stop the
 /// first one's database, and two racks would give out the same addresses.
-fn take_folder(data: &Path) -> Result<(PathBuf, File)> {
+pub fn take_folder(data: &Path) -> Result<(PathBuf, File)> {
     let shown = data.display();
     let cure = "run as the user whose folder it is, or name another one with `--data`";
     std::fs::create_dir_all(data)

@@ -1,8 +1,8 @@
 //! Power: one queue per BMC, and a driver for each protocol behind [`Bmc`].
 //!
 //! What holds: a BMC is asked by one task at a time, in the order of arrival; an order under an older fence than one this rack
-//! has seen for the machine is refused, also when the newer one arrived while it waited; every order ends within
-//! [`ORDER_WITHIN`]. Fences live in memory: a restarted rack accepts what it is given first, and the region's own
+//! has seen for the machine is refused, also when the newer one arrived while it waited; one whose claim may have expired while
+//! it waited is left to whoever has it now; every order ends within [`ORDER_WITHIN`]. Fences live in memory: a restarted rack accepts what it is given first, and the region's own
 //! compare-and-set is what remains. Serial consoles are streams and not orders: [`SolSession`] has a session of its own, and
 //! [`crate::console`] holds it.
 
@@ -119,6 +119,16 @@ impl BmcQueues {
         self.perform(&order.endpoint, order.fence, order.action).await
     }
 
+    /// Carries out an order if `held` says so when its turn comes; `None` when it does not: the order may be another
+    /// rack's by now.
+    pub async fn carry_out_held(
+        &self,
+        order: &BmcOrder,
+        held: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Option<Result<BmcOutcome, BmcError>> {
+        self.perform_held(&order.endpoint, order.fence, order.action, held).await
+    }
+
     /// Carries out one action when it is its turn. `fence` may be left out for reads.
     pub async fn perform(
         &self,
@@ -126,16 +136,29 @@ impl BmcQueues {
         fence: impl Into<Option<Fence>>,
         action: BmcAction,
     ) -> Result<BmcOutcome, BmcError> {
-        let fence = fence.into();
-        self.fences.admit(&endpoint.machine, fence)?;
+        let done = self.perform_held(endpoint, fence.into(), action, &|| true).await;
+        done.expect("what is always held is always performed")
+    }
+
+    async fn perform_held(
+        &self,
+        endpoint: &BmcEndpoint,
+        fence: Option<Fence>,
+        action: BmcAction,
+        held: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Option<Result<BmcOutcome, BmcError>> {
+        if let Err(stale) = self.fences.admit(&endpoint.machine, fence) {
+            return Some(Err(stale));
+        }
         let lane = Lane::of(endpoint);
         let turn = self.turn(&lane);
         let outcome = {
             let _mine = turn.lock().await;
-            // A newer owner may have come while this one waited.
+            // A newer owner may have come while this one waited, here or on another rack.
             match self.fences.admit(&endpoint.machine, fence) {
-                Ok(()) => self.perform_now(endpoint, action).await,
-                Err(stale) => Err(stale),
+                Ok(()) if !held() => None,
+                Ok(()) => Some(self.perform_now(endpoint, action).await),
+                Err(stale) => Some(Err(stale)),
             }
         };
         self.leave(&lane, turn);

@@ -86,6 +86,10 @@ pub(super) async fn run(
         session.send_waiting().await?;
         tokio::select! {
             message = receiver.next() => {
+                // After a pause of this process: what waited in the socket is old, and says nothing of now.
+                if heard.elapsed() > DEAD_AFTER {
+                    return Err(SessionError::Silent);
+                }
                 heard = Instant::now();
                 session.received(message.ok_or(SessionError::Ended)??).await?;
             }

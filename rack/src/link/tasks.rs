@@ -12,6 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub trait TaskRunner: Send + Sync + 'static {
     /// Carries out an order.
     async fn perform(&self, order: BmcOrder) -> Result<BmcOutcome, BmcError>;
+
+    /// Carries out an order if `held` says so when its turn comes; `None` when nothing was done.
+    async fn perform_held(
+        &self,
+        order: BmcOrder,
+        held: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Option<Result<BmcOutcome, BmcError>> {
+        if held() { Some(self.perform(order).await) } else { None }
+    }
 }
 
 /// Numbers of running tasks with their latest claim; clones share them.
@@ -44,8 +53,15 @@ impl Running {
         }
         let (running, runner, hub) = (self.clone(), runner.clone(), hub.clone());
         tokio::spawn(async move {
-            let outcome = runner.perform(order).await;
+            let outcome = runner.perform_held(order, &|| hub.claims_hold()).await;
             let claim = running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.id);
+            let Some(outcome) = outcome else {
+                tracing::warn!(
+                    task.id = task.id,
+                    "no region was heard for too long: the task is left to others"
+                );
+                return;
+            };
             hub.finish(TaskResult { id: task.id, claim: claim.unwrap_or(task.claim), outcome });
         });
     }

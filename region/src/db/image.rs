@@ -3,8 +3,8 @@
 use super::DbError;
 use crate::model::image::{Image, ImageFile, ImagePurpose, NewImage};
 use rackwright_common::snapshot::BlobRef;
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{Connection, PgConnection};
 
 struct Row {
     id: i64,
@@ -77,6 +77,15 @@ pub async fn named(conn: &mut PgConnection) -> Result<Vec<BlobRef>, DbError> {
         .into_iter()
         .map(|r| BlobRef { sha256: r.sha256, size: u64::try_from(r.size).unwrap_or(0) })
         .collect())
+}
+
+/// The images of a database, as `name@version`.
+pub async fn references(url: &str) -> Result<Vec<String>, DbError> {
+    let mut conn = PgConnection::connect(url).await?;
+    let found = sqlx::query_scalar!(
+        r#"SELECT name || '@' || version AS "reference!" FROM image ORDER BY name, version"#
+    );
+    Ok(found.fetch_all(&mut conn).await?)
 }
 
 /// Those of the hashes that no image names.

@@ -31,6 +31,7 @@ pub mod rack_task;
 pub mod rack_token;
 pub mod region;
 pub mod reservation;
+pub mod restored;
 pub mod result_value;
 pub mod script;
 pub mod script_history;

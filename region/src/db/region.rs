@@ -30,7 +30,8 @@ pub async fn take_name(conn: &mut PgConnection, region: &Presence<'_>) -> Result
         "INSERT INTO region (name, version, instance, identity, stream) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (name) DO UPDATE SET version = $2, instance = $3, identity = $4, stream = $5, racks = '{}',
                 started_at = now(), last_seen_at = clock_timestamp()
-         WHERE region.identity = $4 OR region.last_seen_at < clock_timestamp() - make_interval(secs => $6)",
+         WHERE region.identity IS NULL OR region.identity = $4
+            OR region.last_seen_at < clock_timestamp() - make_interval(secs => $6)",
         region.name,
         region.version,
         region.instance,
@@ -204,6 +205,8 @@ pub struct Database {
     pub writable: bool,
     /// Names of the regions that it knows; `None` when it holds no Rackwright.
     pub regions: Option<Vec<String>>,
+    /// Those of them that live.
+    pub alive: Vec<String>,
 }
 
 /// Looks at a database, without changing it.
@@ -220,8 +223,9 @@ pub async fn look(url: &str) -> Result<Database, DbError> {
             }
             false => None,
         };
+        let alive = if ours { alive(&mut conn).await? } else { Vec::new() };
         let writable = super::controller_query::is_writable(&mut conn).await?;
-        Ok(Database { writable, regions })
+        Ok(Database { writable, regions, alive })
     };
     let in_time = tokio::time::timeout(PATIENCE, looking).await;
     in_time.unwrap_or(Err(DbError::Unavailable(sqlx::Error::PoolTimedOut)))

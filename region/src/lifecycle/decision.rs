@@ -284,7 +284,7 @@ async fn set_status(
 }
 
 /// The failure event of a transient status.
-fn failure_event(status: Status) -> Option<Event> {
+pub(super) fn failure_event(status: Status) -> Option<Event> {
     match status {
         Status::Commissioning => Some(Event::CommissionFailed),
         Status::Testing => Some(Event::TestFailed),

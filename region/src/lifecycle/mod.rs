@@ -10,6 +10,7 @@ mod console_tail;
 pub mod decision;
 pub mod engine;
 pub mod request;
+pub mod restored;
 pub mod steps;
 
 pub use engine::Timing;
