@@ -7,6 +7,7 @@ mod client;
 mod console;
 mod controller;
 mod event;
+mod ha;
 mod image;
 mod login;
 mod machine;
@@ -50,6 +51,9 @@ enum Command {
     Region(controller::Region),
     /// Run a rack controller; `list` shows all.
     Rack(controller::Rack),
+    /// Several boxes as one site: database cluster, one address for people.
+    #[command(subcommand)]
+    Ha(ha::HaCommand),
     /// Configuration files of the daemons.
     #[command(subcommand)]
     Config(serve::ConfigCommand),
@@ -122,6 +126,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
+        Command::Ha(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
@@ -165,6 +170,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Reservation(command) => command.run(console).await,
         Command::Lease(command) => command.run(console).await,
         Command::Up(_)
+        | Command::Ha(_)
         | Command::Config(_)
         | Command::Login(_)
         | Command::Logout(_)
