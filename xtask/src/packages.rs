@@ -106,6 +106,12 @@ pub const PACKAGES: &[Package] = &[
     package("haproxy", "/usr/sbin/haproxy", Need::Cluster, "people reach whatever region is well"),
     package("keepalived", "/usr/sbin/keepalived", Need::Cluster, "… at one address"),
     package("python3-venv", "/usr/share/doc/python3-venv", Need::Cluster, "Patroni comes from PyPI"),
+    package(
+        "libxml2-utils",
+        "/usr/bin/xmllint",
+        Need::Test,
+        "ocf-tester reads the agents' descriptions with it",
+    ),
     package("resource-agents", "/usr/sbin/ocf-tester", Need::Test, "tries the packaged OCF agents"),
     package("nginx", "/usr/sbin/nginx", Need::Bench, "the floor to measure against"),
 ];
