@@ -8,6 +8,7 @@ mod client;
 mod console;
 mod controller;
 mod event;
+mod ha;
 mod image;
 mod login;
 mod machine;
@@ -55,6 +56,9 @@ enum Command {
     Backup(backup::Backup),
     /// Make a site of a backup.
     Restore(backup::Restore),
+    /// Several boxes as one site: database cluster, one address for people.
+    #[command(subcommand)]
+    Ha(ha::HaCommand),
     /// Configuration files of the daemons.
     #[command(subcommand)]
     Config(serve::ConfigCommand),
@@ -127,6 +131,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
+        Command::Ha(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Backup(command) => serve::block_on_threads(command.run()),
         Command::Restore(command) => serve::block_on_threads(command.run()),
@@ -172,6 +177,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Reservation(command) => command.run(console).await,
         Command::Lease(command) => command.run(console).await,
         Command::Up(_)
+        | Command::Ha(_)
         | Command::Config(_)
         | Command::Backup(_)
         | Command::Restore(_)

@@ -17,6 +17,8 @@ const ORGANIZATION: &str = "Rackwright";
 pub(crate) const REGION_UNIT: &str = "region";
 /// Organizational unit in a rack's certificate.
 pub(crate) const RACK_UNIT: &str = "rack";
+/// … in that of a database cluster's member.
+const MEMBER_UNIT: &str = "database";
 const CA_FILE: &str = "ca.pem";
 const KEY_FILE: &str = "ca-key.pem";
 const NAME_MAX: usize = 64;
@@ -147,6 +149,14 @@ impl Ca {
     pub fn issue_rack(&self, name: &str) -> Result<Credentials, CaError> {
         check_rack_name(name)?;
         self.issue(params(ORGANIZATION, RACK_UNIT, name), &[ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// A key and a certificate for a member of the database cluster, with which it serves and asks the others; good for
+    /// these host names and addresses.
+    pub fn issue_member(&self, name: &str, names: &[String]) -> Result<Credentials, CaError> {
+        let mut params = params(ORGANIZATION, MEMBER_UNIT, name);
+        params.subject_alt_names = CertificateParams::new(names.to_vec())?.subject_alt_names;
+        self.issue(params, &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
     }
 
     /// A client certificate, PEM, for a rack that made its own key ([`KeyRequest`]).

@@ -8,6 +8,7 @@ mod boot;
 mod figures;
 mod memory;
 mod ready;
+mod takeover;
 
 use crate::arguments::Arguments;
 use crate::build;
@@ -49,6 +50,12 @@ const BENCHES: &[Bench] = &[
         options: "[--runs N] [--program FILE] [--json]",
         run: ready::run,
     },
+    Bench {
+        name: "takeover",
+        tells: "how long people notice that a region, a node, a database has died",
+        options: "[--runs N] [--only ROW[,ROW]] [--program FILE] [--json]",
+        run: takeover::run,
+    },
 ];
 
 /// `bench [NAME [OPTION…]]`; without a name the benchmarks are listed.
@@ -69,7 +76,7 @@ fn list() -> String {
 }
 
 /// `--program FILE`, or `rackwright` built for release from here.
-fn program(given: Option<String>) -> Result<PathBuf> {
+pub fn program(given: Option<String>) -> Result<PathBuf> {
     match given {
         Some(file) => fs::canonicalize(&file).with_context(|| format!("--program {file}")),
         None => Ok(build::release(&["rackwright"])?.join("rackwright")),

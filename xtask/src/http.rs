@@ -17,6 +17,7 @@ const LIMIT: u64 = 64 << 20;
 pub struct Client {
     address: SocketAddr,
     token: Option<String>,
+    patience: Duration,
 }
 
 /// An answer; the body is null when it is not JSON.
@@ -31,12 +32,18 @@ pub struct Answer {
 impl Client {
     /// A client of the server at this address.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, token: None }
+        Self { address, token: None, patience: Duration::from_secs(60) }
     }
 
     /// The same with a bearer token.
     pub fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.trim().to_owned());
+        self
+    }
+
+    /// The same, waiting this long for an answer.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -67,8 +74,9 @@ impl Client {
 
     /// Any request, with whatever was answered.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let connect = self.patience.min(Duration::from_secs(5));
+        let mut stream = TcpStream::connect_timeout(&self.address, connect)?;
+        stream.set_read_timeout(Some(self.patience))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address);
         head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());

@@ -1,6 +1,7 @@
 //! `cargo xtask lab …`: a lab to play with.
 
 use crate::arguments::Arguments;
+use crate::cluster::{self, Cluster, Size};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use rackwright_lab::qemu::Console;
@@ -47,6 +48,9 @@ fn up(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
         }
         None => LabPlan::demo(),
     };
+    if let Some(size) = size(&mut arguments)? {
+        return up_cluster(prefix, size, arguments);
+    }
     arguments.done()?;
     ensure!(!Lab::exists(prefix)?, "the lab {prefix:?} is up already; `cargo xtask lab down` removes it");
     setup::ensure_installed(&[crate::packages::Need::Lab])?;
@@ -54,6 +58,52 @@ fn up(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
     make_key(&lab)?;
     print_status(&Lab::status(prefix)?);
     println!("\nOn the controller: cargo xtask lab exec ctl COMMAND…");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `--regions N --racks N --db N --machines N`; nothing when none is given.
+fn size(arguments: &mut Arguments) -> Result<Option<Size>> {
+    let mut given = false;
+    let mut number = |name: &str, default: usize| -> Result<usize> {
+        let Some(text) = arguments.option(name)? else { return Ok(default) };
+        given = true;
+        text.parse().with_context(|| format!("{name} {text}: a number"))
+    };
+    let size = Size {
+        nodes: number("--db", 3)?,
+        regions: number("--regions", 3)?,
+        racks: number("--racks", 0)?,
+        machines: number("--machines", 0)?,
+    };
+    Ok(given.then_some(size))
+}
+
+/// A site with several boxes, running.
+fn up_cluster(prefix: &str, size: Size, mut arguments: Arguments) -> Result<ExitCode> {
+    let program = crate::bench::program(arguments.option("--program")?)?;
+    arguments.done()?;
+    ensure!(!Lab::exists(prefix)?, "the lab {prefix:?} is up already; `cargo xtask lab down` removes it");
+    setup::ensure_installed(setup::CLUSTER)?;
+    let lab = Lab::create(prefix, cluster::plan(size)?)?;
+    make_key(&lab)?;
+    let cluster = match Cluster::start(&lab, &program, size) {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            Lab::destroy(prefix)?;
+            return Err(error);
+        }
+    };
+    print_status(&Lab::status(prefix)?);
+    for member in cluster.members()? {
+        println!("database    {} {} {}", member.name, member.role, member.state);
+    }
+    let token = cluster.token_file();
+    println!(
+        "\nPeople ask http://{}/ (from the host {}); the administrator's token is {}",
+        cluster::VIRTUAL,
+        cluster::CLIENT,
+        token.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

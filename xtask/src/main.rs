@@ -6,6 +6,7 @@
 mod arguments;
 mod bench;
 mod build;
+mod cluster;
 mod demo;
 mod deny;
 mod http;
@@ -29,13 +30,15 @@ usage: cargo xtask COMMAND
   demo [--exit] [--json] [--keep]           machines from power-on to deployed, live
   test [--only GROUP[,GROUP]] [--list]      every test, or some groups of them
   lab up [--prefix P] [--plan FILE]         make a lab: isolated network, machines, BMCs
+  lab up --regions N --racks N --db 3 --machines N [--prefix P] [--program FILE]
+                                            a site with several boxes: Patroni, regions, racks, one address
   lab down|status [--prefix P] [--json]
   lab power NAME on|off|cycle|reset|status  by the machine's BMC
   lab fault NAME [FAULT]                    what the BMC does wrong (rackwright-bmc-sim only); none: nothing
   lab console NAME                          what the machine writes; typed text goes to it
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
-  bench [boot|api|memory|ready]             how fast it is; without a name: which there are
+  bench [boot|api|memory|ready|takeover]             how fast it is; without a name: which there are
   package [--debug]                         a Debian package, in target/package
   deny [--own]                              licences, bans and sources, as deny.toml says
   sqlx [--check]                            refresh (or check) .sqlx from a real PostgreSQL

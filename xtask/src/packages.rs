@@ -18,6 +18,8 @@ pub enum Need {
     Browser,
     /// The benchmarks only.
     Bench,
+    /// A site with several boxes in the lab.
+    Cluster,
 }
 
 /// One package.
@@ -99,5 +101,17 @@ pub const PACKAGES: &[Package] = &[
         Need::Test,
         "a DHCP server nobody here wrote; the floor to measure against",
     ),
+    package("etcd-server", "/usr/bin/etcd", Need::Cluster, "where Patroni agrees on a leader"),
+    package("etcd-client", "/usr/bin/etcdctl", Need::Cluster, "members of that"),
+    package("haproxy", "/usr/sbin/haproxy", Need::Cluster, "people reach whatever region is well"),
+    package("keepalived", "/usr/sbin/keepalived", Need::Cluster, "… at one address"),
+    package("python3-venv", "/usr/share/doc/python3-venv", Need::Cluster, "Patroni comes from PyPI"),
+    package(
+        "libxml2-utils",
+        "/usr/bin/xmllint",
+        Need::Test,
+        "ocf-tester reads the agents' descriptions with it",
+    ),
+    package("resource-agents", "/usr/sbin/ocf-tester", Need::Test, "tries the packaged OCF agents"),
     package("nginx", "/usr/sbin/nginx", Need::Bench, "the floor to measure against"),
 ];

@@ -21,8 +21,11 @@ pub const TEST: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test];
 pub const BROWSER: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser];
 /// The benchmarks.
 pub const BENCH: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Bench];
+/// A site with several boxes in the lab.
+pub const CLUSTER: &[Need] = &[Need::Run, Need::Lab, Need::Test, Need::Cluster];
 /// Everything.
-pub const ALL: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Bench];
+pub const ALL: &[Need] =
+    &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Bench, Need::Cluster];
 
 /// `setup [--check] [--for server|demo|test|bench]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {

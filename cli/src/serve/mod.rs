@@ -8,10 +8,10 @@ mod region;
 mod up;
 
 pub use check::ConfigCommand;
-pub use postgres::{Postgres, programs as postgres_programs};
+pub use postgres::{ADOPTED, Postgres, programs as postgres_programs};
 pub use rack::RackArgs;
 pub use region::{RegionArgs, load as load_region};
-pub use up::{UpArgs, take_folder};
+pub use up::{UpArgs, host_name, take_folder};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -31,7 +31,7 @@ fn router(app: &App) -> Router {
 }
 
 /// Logs go to standard error; `RUST_LOG` chooses what.
-fn start_logging() {
+pub fn start_logging() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
     // Colours are for people; a journal would keep them as rubbish.

@@ -18,6 +18,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 const USER: &str = "rackwright";
+/// A file in the folder: the database was moved into a cluster and is not used here any more.
+pub const ADOPTED: &str = "adopted";
 /// A unix socket's path has 107 bytes at most; PostgreSQL appends `/.s.PGSQL.5432`.
 const LONGEST_FOLDER: usize = 90;
 /// The server may end so often within [`WINDOW`]; once more, and it is beyond starting again.
@@ -205,7 +207,7 @@ fn url(sockets: &Path, database: &str) -> String {
     format!("postgres://{USER}@localhost/{database}?host={}", sockets.display())
 }
 
-/// The newest installed programs of PostgreSQL.
+/// The newest installed server programs.
 pub fn programs() -> Result<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| {

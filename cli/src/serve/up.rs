@@ -1,6 +1,6 @@
 //! `rackwright up`: everything on one box.
 
-use super::postgres::Postgres;
+use super::postgres::{ADOPTED, Postgres};
 use super::{block_on, notify, router, until_signalled};
 use anyhow::{Context, Result, bail};
 use rackwright_rack::config::RackConfig;
@@ -66,6 +66,12 @@ impl UpArgs {
         check_interfaces(&self.interfaces)?;
         let cancel = until_signalled()?;
         let (data, _only) = take_folder(&self.data)?;
+        if data.join("postgres").join(ADOPTED).exists() {
+            bail!(
+                "the database of {} was moved into a cluster; run `rackwright region` and `rackwright rack`",
+                data.display()
+            );
+        }
         let postgres = Postgres::start(&data.join("postgres")).await?;
         let served = self.serve_over(&postgres, &data, started, &cancel).await;
         cancel.cancel();
@@ -172,7 +178,7 @@ pub fn take_folder(data: &Path) -> Result<(PathBuf, File)> {
 }
 
 /// The box's name, as controllers are called.
-fn host_name() -> String {
+pub fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     if name.is_empty() { "rackwright".into() } else { name.to_ascii_lowercase() }

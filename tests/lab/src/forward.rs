@@ -38,7 +38,8 @@ pub fn connect(namespace: &str, target: SocketAddr) -> Result<TcpStream> {
     connecting.join().map_err(|_| anyhow::anyhow!("the connecting thread panicked"))?
 }
 
-fn enter(namespace: &str) -> Result<()> {
+/// Moves the calling thread into the namespace, for good.
+pub fn enter(namespace: &str) -> Result<()> {
     let file = File::open(crate::ns::path(namespace)).with_context(|| format!("no namespace {namespace}"))?;
     setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("entering {namespace}"))
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C as a value to look at, so that a lab is removed before the process ends.
 //!
 //! What holds: signals are waited for by a thread of their own, no code runs in a handler. Programs started
-//! later are not affected: the standard library gives them an empty signal mask.
+//! later inherit the mask; [`crate::process::spawn_detached`] gives those that it starts an empty one.
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{SigSet, Signal, killpg};

@@ -6,7 +6,7 @@
 
 use crate::poll;
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::Path;
@@ -110,7 +110,16 @@ pub fn spawn_detached(command: &Command, record: &Path, log: &Path) -> Result<Pr
         starter.current_dir(folder);
     }
     starter.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    let status = starter.status().context("setsid")?;
+    // A program starts with the signal mask of the thread that starts it, and this one may wait for signals elsewhere
+    // ([`crate::interrupt`]): with SIGTERM blocked it could only be killed.
+    let started = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            SigSet::empty().thread_set_mask()?;
+            starter.status()
+        });
+        starting.join()
+    });
+    let status = started.map_err(|_| anyhow::anyhow!("the starting thread panicked"))?.context("setsid")?;
     anyhow::ensure!(status.success(), "setsid: {status}");
     poll::until(Duration::from_secs(10), &format!("{} to start", record.display()), || {
         if !record.exists() {

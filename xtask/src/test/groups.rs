@@ -125,7 +125,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "db",
         what: "the region on a real PostgreSQL",
-        needs: &[Need::Run],
+        needs: &[Need::Run, Need::Test],
         prepare: &[Prepare::Postgres],
         steps: &[Step::Integration { folders: &["region"] }],
         limit: Duration::from_secs(20 * MINUTE),

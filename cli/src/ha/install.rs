@@ -1,0 +1,173 @@
+//! Brings what a node runs onto its box: packages of the distribution, and Patroni from PyPI (the distribution's own may
+//! be one that loses acknowledged changes after a partition).
+
+use super::Place;
+use super::files::Etcd;
+use super::inventory::{Inventory, Node, host};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The oldest Patroni that will do, and the first that nobody has tried.
+const PATRONI: &str = "patroni[etcd3,psycopg2-binary]>=4.1,<5";
+/// The distribution's: one that root alone has may not be entered by the database's user.
+const PYTHON: &str = "/usr/bin/python3";
+/// A file that shows that a package is there, and the package.
+const PACKAGES: &[(&str, &str)] = &[
+    ("/usr/bin/etcd", "etcd-server"),
+    ("/usr/bin/etcdctl", "etcd-client"),
+    ("/usr/sbin/haproxy", "haproxy"),
+    ("/usr/sbin/keepalived", "keepalived"),
+    ("/usr/bin/setpriv", "util-linux"),
+];
+/// Units that those packages start, and that would take the ports.
+const OTHERS: [&str; 4] = ["etcd", "postgresql", "haproxy", "keepalived"];
+const UNIT: &str = include_str!("../../../packaging/systemd/rackwright-ha.service");
+
+/// The newest installed PostgreSQL's programs, 15 at least.
+pub fn postgres() -> Result<PathBuf> {
+    crate::serve::postgres_programs()
+}
+
+/// Installs packages that are missing.
+pub fn packages(install: bool) -> Result<()> {
+    let mut missing: Vec<&str> =
+        PACKAGES.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    if postgres().is_err() {
+        missing.push("postgresql");
+    }
+    if !runs(PYTHON, &["-c", "import ensurepip, venv"]) {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    ensure!(
+        install && Path::new("/usr/bin/apt-get").exists(),
+        "install these packages: {}",
+        missing.join(" ")
+    );
+    println!("Installing {}", missing.join(" "));
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "--no-install-recommends"]);
+    run(apt.args(&missing))?;
+    if has_systemd() {
+        run(Command::new("systemctl").args(["disable", "--now"]).args(OTHERS))?;
+    }
+    Ok(())
+}
+
+/// Makes the Python environment with Patroni, unless it is there.
+pub fn patroni(place: &Place, install: bool) -> Result<()> {
+    let folder = place.patroni();
+    let program = folder.join("bin/patroni");
+    if !program.exists() {
+        ensure!(
+            install,
+            "there is no {}; run without --no-install, or name one with --patroni",
+            program.display()
+        );
+        println!("Installing Patroni from PyPI into {}", folder.display());
+        run(Command::new(PYTHON).args(["-m", "venv"]).arg(&folder))?;
+        run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", PATRONI]))?;
+    }
+    let output =
+        Command::new(&program).arg("--version").output().with_context(|| program.display().to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(is_sound(&text), "{}: {}: 4.1 or newer is needed", program.display(), text.trim());
+    Ok(())
+}
+
+/// `patroni 4.1.5` and newer.
+fn is_sound(version: &str) -> bool {
+    let number = version.trim().rsplit(' ').next().unwrap_or_default();
+    let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (4, 1)
+}
+
+/// A box that was replaced comes to a cluster that knows its name: the others forget the old one and expect this one.
+pub fn etcd(place: &Place, inventory: &Inventory, node: &Node) -> Result<Etcd> {
+    if place.data.join("etcd/member").exists() {
+        return Ok(Etcd::New);
+    }
+    let others: Vec<_> = inventory.nodes.iter().filter(|n| *n != node).collect();
+    let endpoints: Vec<_> = others.iter().map(|n| format!("https://{}:2379", host(n.address))).collect();
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new("etcdctl");
+        command
+            .env("ETCDCTL_API", "3")
+            .arg("--command-timeout=3s")
+            .arg(format!("--endpoints={}", endpoints.join(",")));
+        for (option, file) in [("cacert", "ca.pem"), ("cert", "certificate.pem"), ("key", "key.pem")] {
+            command.arg(format!("--{option}={}", place.folder.join(file).display()));
+        }
+        command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output()
+    };
+    let listed = ask(&["member", "list"]).context("etcdctl")?;
+    if !listed.status.success() {
+        // Nobody is there yet: this node is among those that make the cluster.
+        return Ok(Etcd::New);
+    }
+    let text = String::from_utf8_lossy(&listed.stdout);
+    let own = format!("https://{}:2380", host(node.address));
+    let Some(line) = text.lines().find(|line| line.contains(&own)) else {
+        bail!("the cluster that runs does not know this node; is this the right {}?", place.config.display());
+    };
+    let fields: Vec<_> = line.split(", ").collect();
+    if fields.get(1) != Some(&"started") {
+        return Ok(Etcd::New);
+    }
+    let id = fields.first().context("etcdctl member list")?;
+    println!("The cluster knows this node from before; it is taken out and in again");
+    let done = ask(&["member", "remove", id])?.status.success()
+        && ask(&["member", "add", &node.name, &format!("--peer-urls={own}")])?.status.success();
+    ensure!(done, "etcd's members could not be changed; are two of the other nodes up?");
+    Ok(Etcd::Existing)
+}
+
+/// Whether systemd runs this box.
+pub fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").exists()
+}
+
+/// Writes the unit and starts it.
+pub fn unit() -> Result<()> {
+    let path = Path::new("/usr/lib/systemd/system/rackwright-ha.service");
+    if !path.exists() {
+        std::fs::write("/etc/systemd/system/rackwright-ha.service", UNIT)?;
+    }
+    run(Command::new("systemctl").arg("daemon-reload"))?;
+    run(Command::new("systemctl").args(["enable", "rackwright-ha"]))?;
+    run(Command::new("systemctl").args(["restart", "rackwright-ha"]))
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).status().with_context(|| shown.clone())?;
+    ensure!(status.success(), "{shown}: {status}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sound;
+
+    #[test]
+    fn a_patroni_that_loses_changes_is_refused() {
+        for (version, sound) in [
+            ("patroni 4.1.5\n", true),
+            ("patroni 5.0.0", true),
+            ("patroni 4.0.9", false),
+            ("patroni 3.0.2", false),
+            ("", false),
+        ] {
+            assert_eq!(is_sound(version), sound, "{version}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+CREATE ROLE rackwright LOGIN PASSWORD '@REGION@';
+CREATE DATABASE rackwright OWNER rackwright;
