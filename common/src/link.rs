@@ -16,6 +16,8 @@ use uuid::Uuid;
 pub const HEARTBEAT_SECONDS: u64 = 1;
 /// A stream that was silent for this long is dead, seconds.
 pub const DEAD_AFTER_SECONDS: u64 = 3;
+/// A rack's claim on a task holds for this long after the heartbeat that renewed it was sent, seconds.
+pub const TASK_CLAIM_SECONDS: u64 = 10;
 
 /// From a region to a rack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,13 @@ pub enum ToRack {
     },
     /// The answer to a report of leases. A rack of the version before knows no such answers and is sent none.
     Leases(Box<LeaseNews>),
+    /// A heartbeat has renewed the claims on these tasks.
+    Renewed {
+        /// The heartbeat's number.
+        beat: u64,
+        /// Of those that it named, the tasks that still are this rack's.
+        tasks: Vec<i64>,
+    },
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -71,6 +80,9 @@ pub enum ToRegion {
         generation: u64,
         /// Numbers of the tasks it is working on; their claims are renewed.
         tasks: Vec<i64>,
+        /// Counts up from 1 on each stream; the hello is number 0.
+        #[serde(default)]
+        beat: u64,
     },
     /// A snapshot was taken or refused.
     SnapshotApplied {
@@ -133,6 +145,10 @@ pub struct Task {
     pub id: i64,
     /// Raised by each claim; the result must carry it.
     pub claim: i64,
+    /// The last heartbeat that the region had heard on this stream when it made the claim: the claim is at least as
+    /// young as that. None from a region that does not count them.
+    #[serde(default)]
+    pub beat: Option<u64>,
     /// What.
     pub work: TaskWork,
 }

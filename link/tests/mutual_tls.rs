@@ -86,7 +86,7 @@ async fn messages_pass_both_ways_and_the_region_knows_who_speaks() {
     assert!(first.intact);
     assert!(matches!(first.message, ToRack::Snapshot { snapshot, .. } if snapshot.generation == 3));
     for _ in 0..10 {
-        sender.send(ToRegion::Heartbeat { generation: 3, tasks: vec![] }).await.unwrap();
+        sender.send(ToRegion::Heartbeat { generation: 3, tasks: vec![], beat: 1 }).await.unwrap();
         assert_eq!(receiver.next().await.unwrap().unwrap().message, ToRack::Heartbeat);
     }
     assert_eq!(*site.seen.lock().unwrap(), ["rack-1"]);

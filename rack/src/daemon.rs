@@ -85,14 +85,6 @@ impl TaskRunner for BmcQueues {
     async fn perform(&self, order: BmcOrder) -> Result<BmcOutcome, BmcError> {
         self.carry_out(&order).await
     }
-
-    async fn perform_held(
-        &self,
-        order: BmcOrder,
-        held: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Option<Result<BmcOutcome, BmcError>> {
-        self.carry_out_held(&order, held).await
-    }
 }
 
 type Part = (&'static str, Result<(), RackError>);

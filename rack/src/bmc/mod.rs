@@ -1,10 +1,10 @@
 //! Power: one queue per BMC, and a driver for each protocol behind [`Bmc`].
 //!
 //! What holds: a BMC is asked by one task at a time, in the order of arrival; an order under an older fence than one this rack
-//! has seen for the machine is refused, also when the newer one arrived while it waited; one whose claim may have expired while
-//! it waited is left to whoever has it now; every order ends within [`ORDER_WITHIN`]. Fences live in memory: a restarted rack accepts what it is given first, and the region's own
-//! compare-and-set is what remains. Serial consoles are streams and not orders: [`SolSession`] has a session of its own, and
-//! [`crate::console`] holds it.
+//! has seen for the machine is refused, also when the newer one arrived while it waited; every order ends within
+//! [`ORDER_WITHIN`]. Fences live in memory: what a restarted rack is given first it accepts, and what another rack was
+//! given it does not know. That an order is no longer this rack's is for [`crate::link::Lease`] to say. Serial consoles are
+//! streams and not orders: [`SolSession`] has a session of its own, and [`crate::console`] holds it.
 
 mod amt;
 mod fence;
@@ -119,16 +119,6 @@ impl BmcQueues {
         self.perform(&order.endpoint, order.fence, order.action).await
     }
 
-    /// Carries out an order if `held` says so when its turn comes; `None` when it does not: the order may be another
-    /// rack's by now.
-    pub async fn carry_out_held(
-        &self,
-        order: &BmcOrder,
-        held: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Option<Result<BmcOutcome, BmcError>> {
-        self.perform_held(&order.endpoint, order.fence, order.action, held).await
-    }
-
     /// Carries out one action when it is its turn. `fence` may be left out for reads.
     pub async fn perform(
         &self,
@@ -136,33 +126,13 @@ impl BmcQueues {
         fence: impl Into<Option<Fence>>,
         action: BmcAction,
     ) -> Result<BmcOutcome, BmcError> {
-        let done = self.perform_held(endpoint, fence.into(), action, &|| true).await;
-        done.expect("what is always held is always performed")
-    }
-
-    async fn perform_held(
-        &self,
-        endpoint: &BmcEndpoint,
-        fence: Option<Fence>,
-        action: BmcAction,
-        held: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Option<Result<BmcOutcome, BmcError>> {
-        if let Err(stale) = self.fences.admit(&endpoint.machine, fence) {
-            return Some(Err(stale));
-        }
-        let lane = Lane::of(endpoint);
-        let turn = self.turn(&lane);
-        let outcome = {
-            let _mine = turn.lock().await;
-            // A newer owner may have come while this one waited, here or on another rack.
-            match self.fences.admit(&endpoint.machine, fence) {
-                Ok(()) if !held() => None,
-                Ok(()) => Some(self.perform_now(endpoint, action).await),
-                Err(stale) => Some(Err(stale)),
-            }
-        };
-        self.leave(&lane, turn);
-        outcome
+        let fence = fence.into();
+        self.fences.admit(&endpoint.machine, fence)?;
+        let place = self.queue(Lane::of(endpoint));
+        let _mine = place.turn.lock().await;
+        // A newer owner may have come while this one waited.
+        self.fences.admit(&endpoint.machine, fence)?;
+        self.perform_now(endpoint, action).await
     }
 
     async fn perform_now(&self, endpoint: &BmcEndpoint, action: BmcAction) -> Result<BmcOutcome, BmcError> {
@@ -189,16 +159,27 @@ impl BmcQueues {
         outcome
     }
 
-    fn turn(&self, lane: &Lane) -> Turn {
+    fn queue(&self, lane: Lane) -> Place<'_> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.entry(lane.clone()).or_default().clone()
+        let turn = lanes.entry(lane.clone()).or_default().clone();
+        drop(lanes);
+        Place { queues: self, lane, turn }
     }
+}
 
-    /// Forgets a lane nobody waits in. The map's own handle and ours are the two that are left then.
-    fn leave(&self, lane: &Lane, turn: Turn) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if Arc::strong_count(&turn) <= 2 {
-            lanes.remove(lane);
+/// A place in a lane, also of an order that is given up while it waits or works.
+struct Place<'a> {
+    queues: &'a BmcQueues,
+    lane: Lane,
+    turn: Turn,
+}
+
+impl Drop for Place<'_> {
+    /// Forgets a lane nobody else waits in. The map's own handle and ours are the two that are left then.
+    fn drop(&mut self) {
+        let mut lanes = self.queues.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::strong_count(&self.turn) <= 2 {
+            lanes.remove(&self.lane);
         }
     }
 }

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rackwright_common::bmc::{
-    Bmc, BmcAction, BmcEndpoint, BmcError, BmcOrder, BmcOutcome, BmcSettings, BootDevice, DriverKind,
-    PowerState,
+    Bmc, BmcAction, BmcEndpoint, BmcError, BmcOutcome, BmcSettings, BootDevice, DriverKind, PowerState,
 };
 use rackwright_common::id::{Fence, MachineId, OperationId};
 use rackwright_common::secret::Secret;
@@ -56,31 +55,6 @@ impl Bmc for Scribe {
         self.done.lock().unwrap().push(action);
         Ok(BmcOutcome::Done)
     }
-}
-
-#[tokio::test]
-async fn an_order_that_may_be_another_racks_by_the_time_of_its_turn_is_left_alone() {
-    let scribe = Arc::new(Scribe::default());
-    let queues = Arc::new(BmcQueues::new().with_driver(DriverKind::Ipmi, scribe.clone()));
-    let endpoint = endpoint(DriverKind::Ipmi, ([127, 0, 0, 1], 623).into());
-    let held = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let order = |action| {
-        let order = BmcOrder { endpoint: endpoint.clone(), fence: Some(fence(1, 1)), action };
-        let (queues, held) = (queues.clone(), held.clone());
-        tokio::spawn(async move {
-            queues.carry_out_held(&order, &|| held.load(std::sync::atomic::Ordering::SeqCst)).await
-        })
-    };
-    let first = order(BmcAction::On);
-    tokio::task::yield_now().await;
-    let second = order(BmcAction::Off);
-    tokio::task::yield_now().await;
-    // No region was heard while the first one was under way.
-    held.store(false, std::sync::atomic::Ordering::SeqCst);
-    scribe.gate.notify_one();
-    assert_eq!(first.await.unwrap(), Some(Ok(BmcOutcome::Done)));
-    assert_eq!(second.await.unwrap(), None);
-    assert_eq!(*scribe.done.lock().unwrap(), [BmcAction::On]);
 }
 
 #[tokio::test]

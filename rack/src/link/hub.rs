@@ -25,10 +25,6 @@ pub enum RelayError {
     Late,
 }
 
-/// A claim of a task holds for ten seconds after the last heartbeat that a region got; a region that is heard got the one of
-/// a second or two before.
-const CLAIMS_HOLD: Duration = Duration::from_secs(7);
-
 /// Names a stream within this process.
 pub(super) type StreamId = u64;
 
@@ -56,7 +52,6 @@ struct Inner {
     pending: HashMap<u64, Pending>,
     finished: Vec<Finished>,
     regions: Vec<String>,
-    heard: Option<Instant>,
 }
 
 /// The rack's streams; clones share them.
@@ -146,17 +141,9 @@ impl Hub {
     /// Something was heard on a stream.
     pub(super) fn heard(&self, stream: StreamId) {
         let mut inner = self.lock();
-        let now = Instant::now();
         if let Some(live) = inner.live.iter_mut().find(|l| l.id == stream) {
-            live.heard = now;
-            inner.heard = Some(now);
+            live.heard = Instant::now();
         }
-    }
-
-    /// Whether tasks that were claimed for this rack are certainly still its own: a region was heard lately. By the
-    /// monotonic clock, so also after a pause of the whole process.
-    pub fn claims_hold(&self) -> bool {
-        self.lock().heard.is_some_and(|heard| heard.elapsed() < CLAIMS_HOLD)
     }
 
     /// A stream ended: who waits on it asks elsewhere, results that may be lost are sent again.

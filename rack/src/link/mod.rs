@@ -8,11 +8,13 @@ mod blobs;
 mod dial;
 mod hub;
 mod known;
+mod lease;
 mod session;
 mod tasks;
 
 pub use blobs::RegionBlobs;
 pub use hub::{Hub, RelayError};
+pub use lease::{Lapsed, Lease};
 pub use tasks::TaskRunner;
 
 use crate::config::RackConfig;

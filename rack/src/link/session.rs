@@ -3,6 +3,7 @@
 use super::LinkContext;
 use super::hub::StreamId;
 use super::known::KnownRegions;
+use super::lease::{Beats, Lease};
 use crate::addresses;
 use rackwright_common::link::{
     DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
@@ -43,6 +44,8 @@ struct Session<'a> {
     moved: Instant,
     /// When leases were reported, as long as that is not answered.
     reported: Option<Instant>,
+    /// When the last heartbeats were sent.
+    beats: Beats,
 }
 
 /// Leaves the hub however the session ends.
@@ -63,6 +66,7 @@ pub(super) async fn run(
     mut receiver: LinkReceiver,
 ) -> Result<(), SessionError> {
     let addresses = own_addresses(context);
+    let beats = Beats::begin(Instant::now());
     sender.send(hello(context, addresses.clone())).await.map_err(|_| SessionError::Ended)?;
     let id = context.hub.join(address, sender.clone());
     let _joined = Joined(context, id);
@@ -76,6 +80,7 @@ pub(super) async fn run(
         unacknowledged: 0,
         moved: Instant::now(),
         reported: None,
+        beats,
     };
     let (mut journal, mut hub) = (context.journal.subscribe(), context.hub.subscribe());
     let mut leases = context.leases.subscribe();
@@ -94,7 +99,8 @@ pub(super) async fn run(
                 session.received(message.ok_or(SessionError::Ended)??).await?;
             }
             _ = heartbeat.tick() => {
-                session.send(session.heartbeat()).await?;
+                let heartbeat = session.heartbeat();
+                session.send(heartbeat).await?;
                 session.report_leases().await?;
                 if own_addresses(context) != addresses {
                     return Err(SessionError::Moved);
@@ -122,9 +128,15 @@ fn hello(context: &LinkContext, addresses: Vec<RackAddress>) -> ToRegion {
 }
 
 impl Session<'_> {
-    fn heartbeat(&self) -> ToRegion {
+    fn heartbeat(&mut self) -> ToRegion {
         let generation = self.context.world.generation();
-        ToRegion::Heartbeat { generation, tasks: self.context.hub.running.numbers() }
+        let beat = self.beats.next(Instant::now());
+        ToRegion::Heartbeat { generation, tasks: self.context.hub.running.numbers(), beat }
+    }
+
+    /// Until when a claim holds that is as young as this heartbeat.
+    fn lease(&self, beat: Option<u64>) -> Lease {
+        beat.map_or_else(Lease::unlimited, |beat| Lease::until(self.beats.claim_ends(beat)))
     }
 
     async fn send(&self, message: ToRegion) -> Result<(), SessionError> {
@@ -204,7 +216,13 @@ impl Session<'_> {
                 }
                 self.send(ToRegion::SnapshotApplied { generation, error }).await?;
             }
-            ToRack::Task(task) => context.hub.running.begin(task, &context.runner, &context.hub),
+            ToRack::Task(task) => {
+                let lease = self.lease(task.beat);
+                context.hub.running.begin(task, lease, &context.runner, &context.hub);
+            }
+            ToRack::Renewed { beat, tasks } => {
+                context.hub.running.renew(&tasks, self.beats.claim_ends(beat));
+            }
             ToRack::Consoles { consoles } => context.consoles.wish(consoles),
             ToRack::RelayReply(reply) => context.hub.replied(reply),
             ToRack::JournalAck { seq } => {

@@ -1,40 +1,50 @@
-//! Tasks that regions give: each is done once, whichever and however many regions hand it over.
+//! Tasks that regions give: each is done once, whichever and however many regions hand it over, and only while it is this
+//! rack's. One whose claim lapses ends without a result: whoever has it now will say how it went.
 
 use super::hub::Hub;
+use super::lease::Lease;
 use async_trait::async_trait;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
 use rackwright_common::link::{Task, TaskResult, TaskWork};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
 
 /// Does what a task says; orders for one BMC are queued behind each other there.
 #[async_trait]
 pub trait TaskRunner: Send + Sync + 'static {
     /// Carries out an order.
     async fn perform(&self, order: BmcOrder) -> Result<BmcOutcome, BmcError>;
-
-    /// Carries out an order if `held` says so when its turn comes; `None` when nothing was done.
-    async fn perform_held(
-        &self,
-        order: BmcOrder,
-        held: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Option<Result<BmcOutcome, BmcError>> {
-        if held() { Some(self.perform(order).await) } else { None }
-    }
 }
 
-/// Numbers of running tasks with their latest claim; clones share them.
+/// A task under way.
+#[derive(Debug)]
+struct Begun {
+    /// The newest claim.
+    claim: i64,
+    lease: Lease,
+}
+
+/// The running tasks by number; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Running(Arc<Mutex<HashMap<i64, i64>>>);
+pub(super) struct Running(Arc<Mutex<HashMap<i64, Begun>>>);
 
 impl Running {
     /// Numbers of the tasks being worked on.
     pub(super) fn numbers(&self) -> Vec<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.lock().keys().copied().collect()
+    }
+
+    /// The claims on these tasks hold until `end` at least.
+    pub(super) fn renew(&self, tasks: &[i64], end: Instant) {
+        let running = self.lock();
+        for begun in tasks.iter().filter_map(|task| running.get(task)) {
+            begun.lease.extend(end);
+        }
     }
 
     /// Begins a task. One that runs already is not begun again; its result will carry the newest claim.
-    pub(super) fn begin(&self, task: Task, runner: &Arc<dyn TaskRunner>, hub: &Hub) {
+    pub(super) fn begin(&self, task: Task, lease: Lease, runner: &Arc<dyn TaskRunner>, hub: &Hub) {
         let order = match task.work {
             TaskWork::Bmc(order) => order,
             TaskWork::Unknown => {
@@ -43,26 +53,27 @@ impl Running {
                 return hub.finish(TaskResult { id: task.id, claim: task.claim, outcome });
             }
         };
-        {
-            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(claim) = running.get_mut(&task.id) {
-                *claim = task.claim.max(*claim);
-                return;
+        if let Some(begun) = self.lock().get_mut(&task.id) {
+            begun.claim = task.claim.max(begun.claim);
+            if let Some(end) = lease.end() {
+                begun.lease.extend(end);
             }
-            running.insert(task.id, task.claim);
+            return;
         }
+        self.lock().insert(task.id, Begun { claim: task.claim, lease: lease.clone() });
         let (running, runner, hub) = (self.clone(), runner.clone(), hub.clone());
         tokio::spawn(async move {
-            let outcome = runner.perform_held(order, &|| hub.claims_hold()).await;
-            let claim = running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.id);
-            let Some(outcome) = outcome else {
-                tracing::warn!(
-                    task.id = task.id,
-                    "no region was heard for too long: the task is left to others"
-                );
-                return;
-            };
-            hub.finish(TaskResult { id: task.id, claim: claim.unwrap_or(task.claim), outcome });
+            let outcome = lease.guard(runner.perform(order)).await;
+            let begun = running.lock().remove(&task.id);
+            let claim = begun.map_or(task.claim, |begun| begun.claim);
+            match outcome {
+                Ok(outcome) => hub.finish(TaskResult { id: task.id, claim, outcome }),
+                Err(lapsed) => tracing::warn!(task.id, task.claim = claim, %lapsed, "an order is given up"),
+            }
         });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Begun>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use rackwright_common::bmc::{
     BmcAction, BmcEndpoint, BmcError, BmcOrder, BmcOutcome, BmcSettings, DriverKind, PowerState,
 };
 use rackwright_common::clock::SystemClock;
-use rackwright_common::link::{Fact, Relay, RelayReply, Task, TaskWork, ToRack, ToRegion};
+use rackwright_common::link::{Fact, Relay, RelayReply, Task, TaskResult, TaskWork, ToRack, ToRegion};
 use rackwright_common::snapshot::Snapshot;
 use rackwright_link::{
     Ca, Chunks, FetchRequest, Incoming, LinkError, LinkServer, Outgoing, serve_on, snapshot_message,
@@ -211,6 +211,19 @@ async fn a_task_is_done_once_and_its_result_carries_the_newest_claim() {
     let (region, address, _stop) = site.region().await;
     site.start(vec![address]);
     region.hears(is_hello).await;
+    let order = order();
+    for claim in [1, 2] {
+        region
+            .say(ToRack::Task(Task { id: 7, claim, beat: Some(0), work: TaskWork::Bmc(order.clone()) }))
+            .await;
+    }
+    let result = region.hears(result).await;
+    assert_eq!((result.id, result.claim), (7, 2));
+    assert_eq!(result.outcome, Ok(BmcOutcome::Power { state: PowerState::On }));
+    assert_eq!(*site.runner.0.lock().unwrap(), 1);
+}
+
+fn order() -> BmcOrder {
     let endpoint = BmcEndpoint {
         machine: "abc234".parse().unwrap(),
         driver: DriverKind::Manual,
@@ -220,18 +233,47 @@ async fn a_task_is_done_once_and_its_result_carries_the_newest_claim() {
         password: String::new().into(),
         settings: BmcSettings::default(),
     };
-    let order = BmcOrder { endpoint, fence: None, action: BmcAction::Query };
-    for claim in [1, 2] {
-        region.say(ToRack::Task(Task { id: 7, claim, work: TaskWork::Bmc(order.clone()) })).await;
-    }
-    let result = |m: &ToRegion| match m {
+    BmcOrder { endpoint, fence: None, action: BmcAction::Query }
+}
+
+fn result(message: &ToRegion) -> Option<TaskResult> {
+    match message {
         ToRegion::TaskResult(result) => Some(result.clone()),
         _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_task_whose_claim_may_be_over_is_not_begun_and_not_answered() {
+    let mut site = Site::new();
+    let (region, address, _stop) = site.region().await;
+    site.start(vec![address]);
+    region.hears(is_hello).await;
+    // The region heard no heartbeat of this stream before it made the claim, or one that this rack does not remember.
+    let late = Task { id: 7, claim: 1, beat: Some(4000), work: TaskWork::Bmc(order()) };
+    region.say(ToRack::Task(late)).await;
+    let good = Task { id: 8, claim: 1, beat: Some(0), work: TaskWork::Bmc(order()) };
+    region.say(ToRack::Task(good)).await;
+    assert_eq!(region.hears(result).await.id, 8);
+    assert_eq!(*site.runner.0.lock().unwrap(), 1, "only the second was begun");
+    let results = region.heard.lock().unwrap().iter().filter_map(result).count();
+    assert_eq!(results, 1);
+}
+
+#[tokio::test]
+async fn heartbeats_are_counted_and_name_the_tasks_under_way() {
+    let mut site = Site::new();
+    let (region, address, _stop) = site.region().await;
+    site.start(vec![address]);
+    region.hears(is_hello).await;
+    let beat = |wanted: u64| {
+        move |m: &ToRegion| match m {
+            ToRegion::Heartbeat { beat, .. } if *beat == wanted => Some(()),
+            _ => None,
+        }
     };
-    let result = region.hears(result).await;
-    assert_eq!((result.id, result.claim), (7, 2));
-    assert_eq!(result.outcome, Ok(BmcOutcome::Power { state: PowerState::On }));
-    assert_eq!(*site.runner.0.lock().unwrap(), 1);
+    region.hears(beat(1)).await;
+    region.hears(beat(2)).await;
 }
 
 #[tokio::test]

@@ -24,6 +24,23 @@ pub struct NewEvent<'a> {
     pub data: Value,
 }
 
+/// Whether a running or ended operation has an event of this kind with this data.
+pub async fn is_told(
+    conn: &mut PgConnection,
+    operation: OperationId,
+    kind: &str,
+    data: &Value,
+) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT EXISTS (SELECT 1 FROM event WHERE operation_id = $1 AND kind = $2 AND data = $3) AS \"told!\"",
+        operation.0,
+        kind,
+        data,
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Appends an event.
 pub async fn append(conn: &mut PgConnection, event: &NewEvent<'_>) -> Result<(), DbError> {
     sqlx::query!(

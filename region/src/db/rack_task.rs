@@ -3,11 +3,12 @@
 use super::DbError;
 use rackwright_common::bmc::{BmcAction, BmcError, BmcOutcome};
 use rackwright_common::id::Fence;
+use rackwright_common::link::TASK_CLAIM_SECONDS;
 use rackwright_common::{MachineId, OperationId};
 use sqlx::PgConnection;
 
 /// How long a rack's claim holds without a heartbeat that names the task, seconds.
-const CLAIM_SECONDS: f64 = 10.0;
+const CLAIM_SECONDS: f64 = TASK_CLAIM_SECONDS as f64;
 
 /// A claimed task.
 #[derive(Debug, Clone)]
@@ -147,17 +148,17 @@ pub async fn claim(conn: &mut PgConnection, rack: i64, limit: i64) -> Result<Vec
         .collect()
 }
 
-/// Renews the claims that a rack's heartbeat names.
-pub async fn renew(conn: &mut PgConnection, rack: i64, ids: &[i64]) -> Result<(), DbError> {
-    sqlx::query!(
-        "UPDATE rack_task SET claimed_until = now() + make_interval(secs => $3) WHERE rack_id = $1 AND id = ANY($2) AND status = 'running'",
+/// Renews the claims that a rack's heartbeat names, and says which still were its own.
+pub async fn renew(conn: &mut PgConnection, rack: i64, ids: &[i64]) -> Result<Vec<i64>, DbError> {
+    Ok(sqlx::query_scalar!(
+        "UPDATE rack_task SET claimed_until = now() + make_interval(secs => $3)
+         WHERE rack_id = $1 AND id = ANY($2) AND status = 'running' RETURNING id",
         rack,
         ids,
         CLAIM_SECONDS,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await?)
 }
 
 /// Stores a result, if the claim still holds. Returns the machine and the operation that waits for it.

@@ -22,6 +22,9 @@ struct Message {
     description: String,
     #[serde(default)]
     result: Option<String>,
+    /// Seconds since 1970; tells a report that is repeated from the same one of another boot.
+    #[serde(default)]
+    timestamp: Option<f64>,
 }
 
 /// Who signs a request.
@@ -81,7 +84,7 @@ impl InBand {
     }
 }
 
-/// Keeps a report, and tells the deployment that waits for it.
+/// Keeps a report, once however often it comes, and tells the deployment that waits for it.
 async fn take(
     conn: &mut PgConnection,
     found: &Machine,
@@ -104,15 +107,21 @@ async fn take(
         Some(outcome) => json!({ "cloud_init": outcome, "cloud_init_message": line }),
         None => json!({ "cloud_init_message": line }),
     };
+    const KIND: &str = "machine.cloud-init";
+    let data = json!({ "name": said.name, "event_type": said.event_type, "result": said.result, "timestamp": said.timestamp });
+    // The row of the machine is locked here, so a repeat that comes meanwhile waits.
+    if said.timestamp.is_some() && event::is_told(conn, id, KIND, &data).await? {
+        return Ok(());
+    }
     operation::tell(conn, id, &patch).await?;
     let event = NewEvent {
-        kind: "machine.cloud-init",
+        kind: KIND,
         level: if failed { "warning" } else { "debug" },
         machine: Some(&found.id),
         operation: Some(id),
         actor: "cloud-init",
         message: &line,
-        data: json!({ "name": said.name, "event_type": said.event_type, "result": said.result }),
+        data,
     };
     event::append(conn, &event).await
 }

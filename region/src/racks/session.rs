@@ -48,6 +48,8 @@ pub struct Session {
     sender: mpsc::Sender<ToRack>,
     sent_generation: u64,
     told_regions: Vec<String>,
+    /// The last heartbeat heard; the hello is number 0.
+    beat: u64,
     consoles: console::Wishes,
 }
 
@@ -59,6 +61,7 @@ impl Session {
             name,
             sender,
             sent_generation: 0,
+            beat: 0,
             told_regions: Vec::new(),
             consoles: console::Wishes::default(),
         }
@@ -152,11 +155,14 @@ impl Session {
         match message {
             ToRegion::Relay(relay) => self.relay(relay, relays),
             ToRegion::Hello(_) => return Err(SessionError::Protocol("the rack said hello twice")),
-            ToRegion::Heartbeat { generation, tasks } => {
+            ToRegion::Heartbeat { generation, tasks, beat } => {
+                self.beat = beat;
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
                 rack::seen(&mut conn, source.id, generation).await?;
                 if !tasks.is_empty() {
-                    rack_task::renew(&mut conn, source.id, &tasks).await?;
+                    let tasks = rack_task::renew(&mut conn, source.id, &tasks).await?;
+                    drop(conn);
+                    self.send(ToRack::Renewed { beat, tasks }).await?;
                 }
             }
             ToRegion::SnapshotApplied { generation, error } => {
@@ -232,7 +238,7 @@ impl Session {
     async fn send_tasks(&mut self, id: i64) -> Result<(), SessionError> {
         let asked = std::time::Instant::now();
         let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
-        let claimed = tasks::claim(&mut conn, &self.service.keys, id).await?;
+        let claimed = tasks::claim(&mut conn, &self.service.keys, id, Some(self.beat)).await?;
         drop(conn);
         for task in claimed {
             // This process was paused since: another rack may have the task by now.

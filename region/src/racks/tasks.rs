@@ -25,11 +25,17 @@ pub struct BmcSecret {
 }
 
 /// Claims tasks for a rack and makes the messages that carry them. A task whose BMC cannot be addressed ends here.
-pub async fn claim(conn: &mut PgConnection, keys: &MasterKey, rack: i64) -> Result<Vec<Task>, DbError> {
+/// `beat` is the last heartbeat that was heard of the rack.
+pub async fn claim(
+    conn: &mut PgConnection,
+    keys: &MasterKey,
+    rack: i64,
+    beat: Option<u64>,
+) -> Result<Vec<Task>, DbError> {
     let mut tasks = Vec::new();
     for claimed in rack_task::claim(conn, rack, BATCH).await? {
         match endpoint(conn, keys, &claimed.machine).await? {
-            Ok(endpoint) => tasks.push(message(claimed, endpoint)),
+            Ok(endpoint) => tasks.push(message(claimed, endpoint, beat)),
             Err(error) => {
                 let result = TaskResult { id: claimed.id, claim: claimed.claim, outcome: Err(error) };
                 finish(conn, &result).await?;
@@ -39,9 +45,9 @@ pub async fn claim(conn: &mut PgConnection, keys: &MasterKey, rack: i64) -> Resu
     Ok(tasks)
 }
 
-fn message(claimed: ClaimedTask, endpoint: BmcEndpoint) -> Task {
+fn message(claimed: ClaimedTask, endpoint: BmcEndpoint, beat: Option<u64>) -> Task {
     let order = BmcOrder { endpoint, fence: claimed.fence, action: claimed.action };
-    Task { id: claimed.id, claim: claimed.claim, work: TaskWork::Bmc(order) }
+    Task { id: claimed.id, claim: claimed.claim, beat, work: TaskWork::Bmc(order) }
 }
 
 /// Everything needed to reach a machine's BMC, its secrets opened.

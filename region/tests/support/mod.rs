@@ -100,6 +100,11 @@ impl Site {
         &self.tokens[&role]
     }
 
+    /// Where the database is.
+    pub fn database_url(&self) -> &str {
+        &self._database.url
+    }
+
     /// Gives a user the password [`PASSWORD`].
     pub async fn set_password(&self, role: Role) {
         let mut conn = self.pool.acquire().await.unwrap();

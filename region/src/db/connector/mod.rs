@@ -142,10 +142,17 @@ impl Database {
     }
 }
 
+/// What a region that was stopped, or has lost its power, in the middle of a transaction has locked is free after this: in
+/// time for whoever takes over its claims.
+const IDLE_IN_TRANSACTION: &str = "5s";
+
 /// Every statement here finds its rows by a key or by an index in the list's order: one plan serves all parameters,
 /// and making it anew costs as much as running it.
 fn prepared(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("plan_cache_mode", "force_generic_plan")])
+    options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+    ])
 }
 
 fn pool(connections: u32, patience: Duration) -> PgPoolOptions {
