@@ -162,7 +162,7 @@ mod tests {
         let stop = async {
             // The whole program stands still, timers and all, and what the work waits for comes meanwhile.
             std::thread::sleep(Duration::from_millis(40));
-            drop(wake.send(()));
+            assert!(wake.send(()).is_ok(), "the work still waits");
         };
         let (worked, ()) = tokio::join!(lease.guard(work), stop);
         assert_eq!((worked, steps.load(Ordering::Relaxed)), (Err(Lapsed), 0));
