@@ -124,6 +124,31 @@ pub async fn heard(conn: &mut PgConnection, rack: i64, life: i64, now: i64) -> R
     Ok(())
 }
 
+/// Notes that a rack was heard which has learned every change, provided that it is one that counts and nothing about it
+/// has to be decided; else none. Up to which fact its reports are stored, and the time. Needs no lock: the rack's own row
+/// is changed by those who hold it.
+pub async fn heard_nothing_new(
+    conn: &mut PgConnection,
+    rack: i64,
+    memory: Uuid,
+    life: i64,
+    learned: i64,
+) -> Result<Option<(i64, i64)>, DbError> {
+    let row = sqlx::query!(
+        r#"UPDATE rack SET heard_at = date_trunc('second', clock_timestamp())
+           WHERE id = $1 AND lease_memory = $2 AND lease_life = $3 AND NOT muted AND fenced_at IS NULL AND floor <= $4
+             AND $4 = (SELECT number FROM lease_change) AND heard_at > clock_timestamp() - interval '1 minute'
+           RETURNING stored, floor(extract(epoch FROM heard_at))::bigint AS "now!""#,
+        rack,
+        memory,
+        life,
+        learned
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|r| (r.stored, r.now)))
+}
+
 /// It begins with this memory, of which the facts up to `stored` do not come any more. Until `blind_until` it may have
 /// given what is in no memory.
 pub async fn begin_memory(
