@@ -34,9 +34,10 @@ mod world;
 use database::{Call, Down, SPARE, Up};
 use rackwright_common::lease::{LeaseEvent, LeaseFact, LeaseNews, LeaseReport, LeaseWord};
 use rackwright_common::snapshot::BlockView;
-use rackwright_dhcp::racks::{Record, Word};
+use rackwright_dhcp::racks::{Record, Terms, Word};
 use rackwright_dhcp::{ClientKey, MacAddr, Pool};
 use rackwright_region::db::lease_state::{self, Changes};
+use rackwright_region::lifecycle::restored::reconcile;
 use rackwright_region::racks::leases::{Rules, advance, exchange_at, nothing_new};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -108,9 +109,19 @@ async fn give_block(pool: &PgPool, rack: i64, subnet: i64, block: Pool) {
 }
 
 async fn exchange(conn: &mut PgConnection, rack: i64, report: &LeaseReport, now: i64) -> Option<LeaseNews> {
+    exchange_by(&rules(), conn, rack, report, now).await
+}
+
+async fn exchange_by(
+    rules: &Rules,
+    conn: &mut PgConnection,
+    rack: i64,
+    report: &LeaseReport,
+    now: i64,
+) -> Option<LeaseNews> {
     let mut tx = conn.begin().await.unwrap();
     let mut changes = Changes::lock(&mut tx).await.unwrap();
-    let news = exchange_at(&mut tx, &mut changes, &rules(), rack, report, now).await.unwrap();
+    let news = exchange_at(&mut tx, &mut changes, rules, rack, report, now).await.unwrap();
     tx.commit().await.unwrap();
     news
 }
@@ -231,6 +242,11 @@ fn client(last: u8) -> String {
 
 fn lease(address: Ipv4Addr, last: u8, epoch: u64) -> LeaseEvent {
     LeaseEvent::Lease { address, client: client(last), seconds: 60, epoch: Some(epoch) }
+}
+
+/// A promise of a change, told after this number.
+fn promise(change: u64, after: u64) -> LeaseReport {
+    report(change, after, vec![LeaseEvent::CaughtUp { change }])
 }
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
@@ -368,8 +384,6 @@ async fn a_box_that_lost_its_memory_counts_for_nothing_until_what_it_gave_is_ove
         assert_eq!(blocks_of(&news), [], "at {now} it may still have given of its block what nobody knows");
         learned = news.upto;
     }
-    let news = two.exchange(0, &promise(learned, 50), 1020 + blind).await;
-    assert_eq!(news.unwrap().stored, 10, "what comes after a gap is not stored");
     let news = two.exchange(0, &promise(learned, 10), 1020 + blind).await.unwrap();
     assert_eq!(blocks_of(&news).len(), 1, "its block is granted anew: {news:?}");
     assert!(blocks_of(&news)[0].epoch > 1);
@@ -459,4 +473,47 @@ async fn a_rack_is_declared_off_only_while_no_region_hears_it_and_its_blocks_go_
     assert_eq!(blocks_of(&early), [], "a lease that it gave in its last second may be unknown");
     let late = two.exchange(1, &low, at + due + 1).await.unwrap();
     assert_eq!((blocks_of(&late)[0].first, blocks_of(&late)[0].last), (BLOCK.first, BLOCK.last));
+}
+
+#[tokio::test]
+async fn a_restored_database_grants_nothing_before_every_rack_has_spoken_and_what_it_does_not_know_is_over() {
+    let two = Two::new().await;
+    let mut conn = two.site.pool.acquire().await.unwrap();
+    let start = lease_state::now(&mut conn).await.unwrap();
+    let first = two.exchange(0, &report(0, 0, vec![lease(FIRST, 9, 1)]), start).await.unwrap();
+    two.exchange(1, &report(0, 0, vec![]), start).await.unwrap();
+    reconcile(&two.site.pool, "yesterday").await.unwrap();
+    let now = lease_state::now(&mut conn).await.unwrap();
+    let low = |report: LeaseReport| LeaseReport { low: vec![two.subnet], ..report };
+
+    let real = Rules::default();
+    let mut speak = async |rack: usize, report: &LeaseReport, now: i64| {
+        exchange_by(&real, &mut conn, two.racks[rack], report, now).await
+    };
+    let news = speak(0, &low(report(first.upto, 1, vec![])), now).await.unwrap();
+    assert!(news.whole && news.upto > first.upto + 1_000_000, "{news:?}");
+    assert_eq!(
+        (blocks_of(&news), news.words.len()),
+        (vec![], 1),
+        "its block is called back, the lease is kept"
+    );
+    let terms = Terms::default();
+    let over = i64::try_from(terms.out_after_fence(0) - terms.longest_lease_seconds + 60).unwrap() + now + 1;
+    let news = speak(0, &low(promise(news.upto, 1)), over).await.unwrap();
+    assert_eq!(blocks_of(&news), [], "the other rack may have been granted anything since the backup");
+    let other = speak(1, &report(0, 0, vec![]), over).await.unwrap();
+    let other = speak(1, &promise(other.upto, 0), over).await.unwrap();
+    let news = speak(0, &low(promise(other.upto, 2)), over).await.unwrap();
+    assert_eq!(blocks_of(&news).len(), 1, "now it is known that nobody has it: {news:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_what_a_rack_has_learned_is_taken_for_restored() {
+    let two = Two::new().await;
+    let first = two.exchange(0, &report(0, 0, vec![]), 1000).await.unwrap();
+    let news = two.exchange(0, &report(first.upto + 40, 0, vec![]), 1001).await.unwrap();
+    assert!(news.whole && news.upto > first.upto + 40, "{news:?}");
+    assert_eq!(blocks_of(&news), []);
+    let next = two.exchange(0, &promise(news.upto, 7), 1002).await.unwrap();
+    assert!(next.whole && next.upto > news.upto, "it lacks the facts up to 7: {next:?}");
 }

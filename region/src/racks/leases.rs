@@ -6,6 +6,7 @@
 //! Nothing here runs by a timer: whoever is left reports every second, and before most answers everything that is due is
 //! done. A report that says nothing new, to which nothing new can be said, costs two statements and no lock.
 
+use super::restored;
 use crate::db::DbError;
 use crate::db::event::{self, NewEvent};
 use crate::db::lease_block::{self, Block};
@@ -109,13 +110,15 @@ pub async fn exchange_at(
         tracing::warn!(rack.name = before.name, "two boxes speak as this rack: stop one of them");
         return Ok(None);
     }
-    if signed(report.learned) > changes.last() {
+    let missing =
+        signed(report.learned) > changes.last() || (memory_is_known && report.after > number(before.stored));
+    if missing {
         tracing::error!(
             rack.name = before.name,
-            learned = report.learned,
-            "the database is older than what this rack has learned from it: was it restored?"
+            "the database lacks what this rack has told and learned: it was restored"
         );
-        return Ok(None);
+        restored::begin(conn, changes, &rules.terms, now, signed(report.learned)).await?;
+        return Box::pin(exchange_at(conn, changes, rules, rack, report, now)).await;
     }
     advance(conn, changes, rules, now).await?;
     if !memory_is_known {
@@ -266,6 +269,12 @@ pub async fn advance(
             tell_moved(conn, rack, &block).await?;
         }
     }
+    if let Some(change) = changes.restored() {
+        let agrees = |r: &RackState| r.heard.is_none() || r.caught_up >= change || is_out(rules, r, at);
+        if racks.iter().all(agrees) {
+            changes.set_restored(conn, None).await?;
+        }
+    }
     let ended_before = now - signed(rules.terms.late_answer_seconds);
     for due in lease_state::due(conn, now, ended_before).await? {
         let mut at_address = due.at;
@@ -344,10 +353,10 @@ async fn answer(
     })
 }
 
-fn number(signed: i64) -> u64 {
+pub(super) fn number(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or(0)
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
