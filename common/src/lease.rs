@@ -77,8 +77,9 @@ pub struct LeaseNews {
     pub life: u64,
     /// Of the report.
     pub sent_at: u64,
-    /// The rack's blocks.
-    pub blocks: Vec<BlockView>,
+    /// The rack's blocks; none where nothing has changed since `after`.
+    #[serde(default)]
+    pub blocks: Option<Vec<BlockView>>,
     /// The changes in `words` are all after this number,
     pub after: u64,
     /// up to this one.

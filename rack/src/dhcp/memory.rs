@@ -154,7 +154,10 @@ impl Memory {
             return Ok(());
         };
         let before = self.member.learned();
-        let blocks: Vec<Block> = news.blocks.iter().map(block).collect();
+        let blocks = match &news.blocks {
+            Some(blocks) => blocks.iter().map(block).collect(),
+            None => self.blocks.clone(),
+        };
         let records = self.member.learn(news.sent_at, &blocks, &batch);
         if batch.upto < before || (!batch.whole && batch.after > before) {
             return Ok(());

@@ -149,7 +149,7 @@ async fn region(leases: LeaseExchange, snapshot: Arc<Snapshot>) {
             memory: report.memory,
             life: report.life,
             sent_at: report.sent_at,
-            blocks,
+            blocks: Some(blocks),
             after: report.learned,
             upto: 1,
             whole: report.learned == 0,

@@ -22,6 +22,7 @@ pub async fn taken(conn: &mut PgConnection, subnet: i64) -> Result<Taken, DbErro
             SELECT address FROM interface WHERE subnet_id = $1 AND address IS NOT NULL
             UNION SELECT address FROM reservation WHERE subnet_id = $1
             UNION SELECT l.address FROM lease l JOIN subnet s ON l.address << s.cidr WHERE s.id = $1 AND l.expires_at > now()
+            UNION SELECT address FROM lease_state WHERE subnet_id = $1
             UNION SELECT (r.a->>'network')::inet FROM (SELECT jsonb_array_elements(addresses) AS a FROM rack) r
          ) a(address)",
         subnet

@@ -105,13 +105,17 @@ pub async fn free(conn: &mut PgConnection, changes: &mut Changes, block: &Block)
     lease_state::hold_between(conn, block.subnet, (block.first, block.last), change).await
 }
 
-/// Grants a rack one more block of a subnet's dynamic ranges, if there is one that nobody holds.
+/// Grants a rack one more block of a subnet's dynamic ranges, if there is one that nobody holds. A database that was
+/// restored does not know that.
 pub async fn grant(
     conn: &mut PgConnection,
     changes: &mut Changes,
     rack: i64,
     subnet: i64,
 ) -> Result<bool, DbError> {
+    if changes.restored().is_some() {
+        return Ok(false);
+    }
     lock_subnet(conn, subnet).await?;
     let ranges = sqlx::query!(
         r#"SELECT host(first) AS "first!", host(last) AS "last!" FROM ip_range

@@ -2,6 +2,7 @@
 //! `racks::leases`'. All times are whole seconds since the Unix epoch, by the database's clock.
 
 use super::DbError;
+use super::restored::AHEAD;
 use ipnet::Ipv4Net;
 use rackwright_dhcp::ClientKey;
 use rackwright_dhcp::racks::{Row, RowState};
@@ -15,14 +16,34 @@ use uuid::Uuid;
 pub struct Changes {
     number: i64,
     saved: i64,
+    restored: i64,
 }
 
 impl Changes {
     /// Waits for the lock.
     pub async fn lock(conn: &mut PgConnection) -> Result<Self, DbError> {
-        let number =
-            sqlx::query_scalar!("SELECT number FROM lease_change FOR UPDATE").fetch_one(conn).await?;
-        Ok(Self { number, saved: number })
+        let row =
+            sqlx::query!("SELECT number, restored FROM lease_change FOR UPDATE").fetch_one(conn).await?;
+        Ok(Self { number: row.number, saved: row.number, restored: row.restored })
+    }
+
+    /// The change at which the database was restored, while it does not know again who has which addresses.
+    pub fn restored(&self) -> Option<i64> {
+        Some(self.restored).filter(|change| *change > 0)
+    }
+
+    /// The database was restored, and knows numbers up to `seen` from racks; or all of them have spoken since (`None`).
+    pub async fn set_restored(&mut self, conn: &mut PgConnection, seen: Option<i64>) -> Result<(), DbError> {
+        self.restored = 0;
+        if let Some(seen) = seen {
+            self.number = self.number.max(seen) + AHEAD;
+            self.restored = self.number;
+        }
+        sqlx::query!("UPDATE lease_change SET number = $1, restored = $2", self.number, self.restored)
+            .execute(conn)
+            .await?;
+        self.saved = self.number;
+        Ok(())
     }
 
     /// The last change's number.
@@ -124,6 +145,31 @@ pub async fn heard(conn: &mut PgConnection, rack: i64, life: i64, now: i64) -> R
     Ok(())
 }
 
+/// Notes that a rack was heard which has learned every change, provided that it is one that counts and nothing about it
+/// has to be decided; else none. Up to which fact its reports are stored, and the time. Needs no lock: the rack's own row
+/// is changed by those who hold it.
+pub async fn heard_nothing_new(
+    conn: &mut PgConnection,
+    rack: i64,
+    memory: Uuid,
+    life: i64,
+    learned: i64,
+) -> Result<Option<(i64, i64)>, DbError> {
+    let row = sqlx::query!(
+        r#"UPDATE rack SET heard_at = date_trunc('second', clock_timestamp())
+           WHERE id = $1 AND lease_memory = $2 AND lease_life = $3 AND NOT muted AND fenced_at IS NULL AND floor <= $4
+             AND $4 = (SELECT number FROM lease_change) AND heard_at > clock_timestamp() - interval '1 minute'
+           RETURNING stored, floor(extract(epoch FROM heard_at))::bigint AS "now!""#,
+        rack,
+        memory,
+        life,
+        learned
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|r| (r.stored, r.now)))
+}
+
 /// It begins with this memory, of which the facts up to `stored` do not come any more. Until `blind_until` it may have
 /// given what is in no memory.
 pub async fn begin_memory(
@@ -135,13 +181,47 @@ pub async fn begin_memory(
     blind_until: Option<i64>,
 ) -> Result<(), DbError> {
     sqlx::query!(
-        "UPDATE rack SET lease_memory = $2, stored = $3, floor = $4, caught_up = 0, blind_until = to_timestamp($5::bigint)
-         WHERE id = $1",
+        "UPDATE rack SET lease_memory = $2, stored = $3, floor = $4, caught_up = 0,
+                blind_until = greatest(blind_until, to_timestamp($5::bigint)) WHERE id = $1",
         rack,
         memory,
         stored,
         floor,
         blind_until
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The database was restored at this change: it may lack what the rack reported since the backup. The rack begins anew,
+/// counts as heard now, and until `blind_until` may have given what is in no table.
+pub async fn begin_anew(
+    conn: &mut PgConnection,
+    rack: i64,
+    change: i64,
+    (now, blind_until): (i64, i64),
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE rack SET lease_memory = NULL, lease_life = 0, stored = 0, caught_up = 0, floor = $2, muted = FALSE,
+                fenced_at = NULL, heard_at = to_timestamp($3::bigint), blind_until = to_timestamp($4::bigint) WHERE id = $1",
+        rack,
+        change,
+        now,
+        blind_until
+    )
+    .execute(&mut *conn)
+    .await?;
+    join_subnets(conn, rack).await?;
+    Ok(())
+}
+
+/// All rows begin anew, and hold until `until` at least: their leases may have been extended since the backup.
+pub async fn hold_all(conn: &mut PgConnection, change: i64, until: i64) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE lease_state SET state = 'held', change = $1, expires_at = greatest(expires_at, to_timestamp($2::bigint))",
+        change,
+        until
     )
     .execute(conn)
     .await?;

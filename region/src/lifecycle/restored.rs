@@ -1,15 +1,18 @@
 //! After a restoration: the database is older than the world. What ran when the backup was taken has ended since, nobody
 //! knows how, so it is not gone on with: that could switch off or overwrite what is in use. Its machines say so and wait for
 //! a person. Racks, agents and BMC queues, which have seen later numbers, take what comes from now on, because every counter
-//! goes ahead; racks' generations follow what each rack says it runs ([`crate::racks::snapshot`]).
+//! goes ahead; who has which dynamic address is found out anew ([`crate::racks::restored`]); racks' generations follow what each rack says it runs ([`crate::racks::snapshot`]).
 //!
 //! Left out: what was done after the backup. Machines that were deployed since are shown as they were then.
 
 use super::decision::failure_event;
 use super::request::record;
 use crate::db::event::{self, NewEvent};
+use crate::db::lease_state::{self, Changes};
 use crate::db::{DbError, machine, operation, restored, script_run};
+use crate::racks::restored as leases_restored;
 use rackwright_common::lifecycle;
+use rackwright_dhcp::racks::Terms;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -19,6 +22,9 @@ pub async fn reconcile(pool: &PgPool, taken: &str) -> Result<Vec<String>, DbErro
     let mut tx = pool.begin().await?;
     restored::forget(&mut tx).await?;
     restored::go_ahead(&mut tx).await?;
+    let mut changes = Changes::lock(&mut tx).await?;
+    let now = lease_state::now(&mut tx).await?;
+    leases_restored::begin(&mut tx, &mut changes, &Terms::default(), now, 0).await?;
     let mut machines = Vec::new();
     for (id, kind, on) in restored::running(&mut tx).await? {
         let found = machine::get(&mut tx, &on).await?;

@@ -3,8 +3,10 @@
 //! `rackwright_dhcp::racks` the rules; the model that the simulator proves them with says the same in fewer words, and
 //! `region/tests/lease_exchange.rs` holds this to it.
 //!
-//! Nothing here runs by a timer: whoever is left reports every second, and before each answer everything that is due is done.
+//! Nothing here runs by a timer: whoever is left reports every second, and before most answers everything that is due is
+//! done. A report that says nothing new, to which nothing new can be said, costs two statements and no lock.
 
+use super::restored;
 use crate::db::DbError;
 use crate::db::event::{self, NewEvent};
 use crate::db::lease_block::{self, Block};
@@ -41,18 +43,52 @@ impl Rules {
 }
 
 /// One exchange with a rack. None: the report is of an earlier run, or of another box than the one that speaks as this
-/// rack now.
+/// rack now. With `in_full` nothing that is due is left for a later exchange.
 pub async fn exchange(
     conn: &mut PgConnection,
     rack: i64,
     report: &LeaseReport,
+    in_full: bool,
 ) -> Result<Option<LeaseNews>, DbError> {
+    let rules = Rules::default();
+    if !in_full && let Some(news) = nothing_new(conn, &rules, rack, report).await? {
+        return Ok(Some(news));
+    }
     let mut tx = conn.begin().await?;
     let mut changes = Changes::lock(&mut tx).await?;
     let now = lease_state::now(&mut tx).await?;
-    let news = exchange_at(&mut tx, &mut changes, &Rules::default(), rack, report, now).await?;
+    let news = exchange_at(&mut tx, &mut changes, &rules, rack, report, now).await?;
     tx.commit().await?;
     Ok(news)
+}
+
+/// The answer to a rack that has nothing to say and has learned all that there is; none when there is more to it.
+pub async fn nothing_new(
+    conn: &mut PgConnection,
+    rules: &Rules,
+    rack: i64,
+    report: &LeaseReport,
+) -> Result<Option<LeaseNews>, DbError> {
+    let (life, learned) = (signed(report.life), signed(report.learned));
+    if !report.facts.is_empty() || !report.low.is_empty() {
+        return Ok(None);
+    }
+    let heard = lease_state::heard_nothing_new(conn, rack, report.memory, life, learned).await?;
+    let Some((stored, now)) = heard else { return Ok(None) };
+    let live = lease_state::live(conn, rack, now - rules.live_seconds).await?;
+    Ok(Some(LeaseNews {
+        rack,
+        memory: report.memory,
+        life: report.life,
+        sent_at: report.sent_at,
+        blocks: None,
+        after: report.learned,
+        upto: report.learned,
+        whole: false,
+        stored: number(stored),
+        words: Vec::new(),
+        live: live.into_iter().map(|(network, racks)| LiveRacks { network, racks }).collect(),
+    }))
 }
 
 /// The same at a time, within a transaction.
@@ -74,13 +110,15 @@ pub async fn exchange_at(
         tracing::warn!(rack.name = before.name, "two boxes speak as this rack: stop one of them");
         return Ok(None);
     }
-    if signed(report.learned) > changes.last() {
+    let missing =
+        signed(report.learned) > changes.last() || (memory_is_known && report.after > number(before.stored));
+    if missing {
         tracing::error!(
             rack.name = before.name,
-            learned = report.learned,
-            "the database is older than what this rack has learned from it: was it restored?"
+            "the database lacks what this rack has told and learned: it was restored"
         );
-        return Ok(None);
+        restored::begin(conn, changes, &rules.terms, now, signed(report.learned)).await?;
+        return Box::pin(exchange_at(conn, changes, rules, rack, report, now)).await;
     }
     advance(conn, changes, rules, now).await?;
     if !memory_is_known {
@@ -231,6 +269,12 @@ pub async fn advance(
             tell_moved(conn, rack, &block).await?;
         }
     }
+    if let Some(change) = changes.restored() {
+        let agrees = |r: &RackState| r.heard.is_none() || r.caught_up >= change || is_out(rules, r, at);
+        if racks.iter().all(agrees) {
+            changes.set_restored(conn, None).await?;
+        }
+    }
     let ended_before = now - signed(rules.terms.late_answer_seconds);
     for due in lease_state::due(conn, now, ended_before).await? {
         let mut at_address = due.at;
@@ -299,7 +343,7 @@ async fn answer(
         memory: report.memory,
         life: report.life,
         sent_at: report.sent_at,
-        blocks: blocks.iter().map(view).collect(),
+        blocks: Some(blocks.iter().map(view).collect()),
         after: report.learned,
         upto: number(upto),
         whole,
@@ -309,10 +353,10 @@ async fn answer(
     })
 }
 
-fn number(signed: i64) -> u64 {
+pub(super) fn number(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or(0)
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

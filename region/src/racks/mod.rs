@@ -3,6 +3,7 @@
 pub mod console;
 pub mod journal;
 pub mod leases;
+pub mod restored;
 pub mod service;
 pub mod session;
 pub mod snapshot;

@@ -13,10 +13,12 @@ use rackwright_link::{Incoming, LinkError, snapshot_message};
 use sqlx::Connection;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// How many requests of machines one stream answers at a time; the others wait.
 const RELAYS: usize = 512;
+/// How often everything that is due about leases is done, while a rack has nothing new to say.
+const LEASES_IN_FULL: Duration = Duration::from_secs(5);
 
 /// A task is handed out within this time of its claim, which holds for ten seconds, or not at all.
 const HAND_OUT: Duration = Duration::from_secs(5);
@@ -51,6 +53,8 @@ pub struct Session {
     /// The last heartbeat heard; the hello is number 0.
     beat: u64,
     consoles: console::Wishes,
+    /// When all that is due about leases was done last.
+    leases_in_full: Option<Instant>,
 }
 
 impl Session {
@@ -64,6 +68,7 @@ impl Session {
             beat: 0,
             told_regions: Vec::new(),
             consoles: console::Wishes::default(),
+            leases_in_full: None,
         }
     }
 
@@ -112,7 +117,7 @@ impl Session {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let relays = std::sync::Arc::new(Semaphore::new(RELAYS));
         let mut beats = 0_u64;
-        let mut heard = tokio::time::Instant::now();
+        let mut heard = Instant::now();
         self.send_snapshot(source.id).await?;
         self.send_tasks(source.id).await?;
         self.send_consoles().await?;
@@ -122,7 +127,7 @@ impl Session {
                     None => return Ok(()),
                     Some(Err(error)) => return Err(SessionError::Link(error)),
                     Some(Ok(message)) => {
-                        heard = tokio::time::Instant::now();
+                        heard = Instant::now();
                         self.take(message, &source, &relays).await?;
                     }
                 },
@@ -188,8 +193,12 @@ impl Session {
             }
             ToRegion::Leases(report) => {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
-                let news = leases::exchange(&mut conn, source.id, &report).await?;
+                let in_full = self.leases_in_full.is_none_or(|at| at.elapsed() > LEASES_IN_FULL);
+                let news = leases::exchange(&mut conn, source.id, &report, in_full).await?;
                 drop(conn);
+                if in_full {
+                    self.leases_in_full = Some(Instant::now());
+                }
                 if let Some(news) = news {
                     self.send(ToRack::Leases(Box::new(news))).await?;
                 }

@@ -23,6 +23,8 @@ pub struct Up {
     pub sent_at: u64,
     /// The same, by no clock that anybody in here can read.
     pub truly_sent_at: u64,
+    /// The records leave out nothing that matters after this number.
+    pub after: u64,
     /// Durable records that no region has acknowledged.
     pub records: Vec<Record>,
     /// The changes it has caught up with.
@@ -134,8 +136,10 @@ impl Database {
         }
         let row = &mut self.racks[rack];
         (row.life, row.heard, row.fenced) = (up.life, Some(now), None);
-        for record in &up.records {
-            if record.number().is_some_and(|number| number == self.racks[rack].stored + 1) {
+        let gap = up.after > self.racks[rack].stored;
+        for record in up.records.iter().filter(|_| !gap) {
+            if let Some(number) = record.number().filter(|number| *number > self.racks[rack].stored) {
+                self.racks[rack].stored = number;
                 self.store(rack, record, now);
             }
         }
@@ -173,7 +177,6 @@ impl Database {
     }
 
     fn store(&mut self, rack: usize, record: &Record, now: u64) {
-        self.racks[rack].stored += 1;
         match record {
             Record::Lease { lease, seconds, dynamic: true, epoch, .. } => {
                 let block = self.blocks.iter().find(|b| b.pool.contains(lease.address));

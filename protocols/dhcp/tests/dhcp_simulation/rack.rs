@@ -50,9 +50,12 @@ pub struct Rack {
     syncing: usize,
     /// Replies, and how long the log has to be for each.
     waiting: Vec<(usize, Reply)>,
-    /// What of the reports no region has acknowledged begins here.
+    /// What of the reports no region has acknowledged begins here,
     untold: usize,
-    /// By the log that is on the disk.
+    /// as they have acknowledged up to this number.
+    stored: u64,
+    /// Who was given each address last, by the log that is on the disk: a lease that it drops in the same breath is told to
+    /// the regions all the same.
     durable: HashMap<Ipv4Addr, ClientKey>,
     /// When it sent the last message that a region answered, in true time; none since it started.
     pub heard: Option<u64>,
@@ -88,6 +91,7 @@ impl Rack {
             syncing: 0,
             waiting: Vec::new(),
             untold: 0,
+            stored: 0,
             durable: HashMap::new(),
             heard: None,
             low: false,
@@ -128,7 +132,7 @@ impl Rack {
         self.waiting.clear();
         self.inbox.clear();
         self.unsynced.clear();
-        (self.syncing, self.paused_until, self.untold) = (0, 0, 0);
+        (self.syncing, self.paused_until, self.untold, self.stored) = (0, 0, 0, 0);
         self.synced_meanwhile = false;
     }
 
@@ -174,6 +178,7 @@ impl Rack {
         self.blocks = down.blocks.clone();
         self.heard = self.heard.max(Some(down.truly_sent_at));
         let stored = down.batch.stored;
+        self.stored = self.stored.max(stored);
         let told = |record: &Record| record.number().is_none_or(|number| number <= stored);
         while self.reports.get(self.untold).is_some_and(told) {
             self.untold += 1;
@@ -192,6 +197,7 @@ impl Rack {
             life: self.life,
             sent_at: clock,
             truly_sent_at: now,
+            after: self.stored,
             records,
             learned: member.learned(),
             low,
@@ -210,15 +216,14 @@ impl Rack {
 
     /// The sync that runs is done; what may be sent now, and whether the next one begins.
     pub fn finish_sync(&mut self) -> Effects {
-        for record in self.unsynced.drain(..self.syncing) {
-            match &record {
-                Record::Lease { lease, .. } => {
-                    self.durable.insert(lease.address, lease.client.clone());
-                }
-                Record::Dropped { address } => drop(self.durable.remove(address)),
-                Record::Kept { .. } | Record::CaughtUp { .. } | Record::Contact { .. } => {}
+        let synced: Vec<Record> = self.unsynced.drain(..self.syncing).collect();
+        for record in synced {
+            if let Record::Lease { lease, .. } = &record {
+                self.durable.insert(lease.address, lease.client.clone());
             }
             if record.number().is_some() {
+                let needless = self.needless_by(&record);
+                drop(needless.map(|at| self.reports.remove(at)));
                 self.reports.push(record.clone());
             }
             self.disk.push(record);
@@ -229,6 +234,24 @@ impl Rack {
         self.syncing = self.unsynced.len();
         let send = Vec::into_iter(ready).map(|(_, reply)| reply).collect();
         Effects { send, sync: self.syncing > 0 }
+    }
+
+    /// The report that a newer one says as well: of the same lease, and with no promise between.
+    fn needless_by(&self, newer: &Record) -> Option<usize> {
+        let Record::Lease { lease, seconds, epoch, .. } = newer else { return None };
+        for at in (self.untold..self.reports.len()).rev() {
+            match &self.reports[at] {
+                Record::Lease { lease: older, seconds: before, epoch: then, .. }
+                    if older.address == lease.address =>
+                {
+                    let same = older.client == lease.client && then == epoch && seconds >= before;
+                    return Some(at).filter(|_| same);
+                }
+                Record::CaughtUp { .. } => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Whether this acknowledgement would be known after a power cut now.

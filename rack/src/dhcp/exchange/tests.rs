@@ -32,7 +32,7 @@ fn news(life: u64, stored: u64) -> LeaseNews {
         memory: MEMORY,
         life,
         sent_at: 1_000,
-        blocks: vec![],
+        blocks: None,
         after: 5,
         upto: 5,
         whole: false,

@@ -58,7 +58,7 @@ impl Rack {
             memory: report.memory,
             life: report.life,
             sent_at: report.sent_at,
-            blocks: snapshot().subnets[0].blocks.clone(),
+            blocks: (report.learned < upto).then(|| snapshot().subnets[0].blocks.clone()),
             after: report.learned,
             upto,
             whole: report.learned == 0,
