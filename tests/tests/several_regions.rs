@@ -227,3 +227,51 @@ fn comes_back_from_a_backup(site: &Controllers, id: &str) {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(!site.lab().machine("m1").unwrap().is_on());
 }
+
+#[test]
+fn what_began_as_up_becomes_a_region_that_others_can_join() {
+    let site = Controllers::new("joiup", 1, 1, Vec::new()).unwrap();
+    site.start_database("db-1").unwrap();
+    let (data, file) = (site.folder("up"), site.folder("up").with_file_name("site.backup"));
+    let mut up = site.rackwright("rack-1", &["up", "--interface", "eth1", "--data"]);
+    let running = site.lab().spawn("up", up.arg(&data)).unwrap();
+    poll::until(SHORT, "`rackwright up` to be ready", || {
+        let ready = site.get("rack-1", "/readyz")?;
+        ensure!(ready.0 == 200, "{ready:?} {}", site.log_tail("up"));
+        Ok(Some(()))
+    })
+    .unwrap();
+    let token = data.join("admin.token");
+    let ask = |arguments: &[&str]| {
+        let mut command = site.rackwright("ctl", arguments);
+        command.env("RACKWRIGHT_URL", site.url("rack-1").unwrap()).env("RACKWRIGHT_TOKEN_FILE", &token);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(ask(&["pool", "create", "kept"]).0, 0);
+    let refused = ask(&["region", "token", "region-2"]);
+    assert!(refused.1.contains("docs/several-regions.md") && refused.0 == 1, "{refused:?}");
+
+    let mut backup = site.rackwright("rack-1", &["backup"]);
+    let backup = backup.arg(&file).arg("--up").arg(&data).output().unwrap();
+    assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+    running.stop(Duration::from_secs(60)).unwrap();
+
+    let mut restore = site.rackwright("region-1", &["restore"]);
+    restore
+        .arg(&file)
+        .arg("--config")
+        .arg(site.settings("region-1"))
+        .arg("--data")
+        .arg(site.folder("region-1"));
+    restore.env("RACKWRIGHT_RESTORE_DATABASE_URL", site.database_url("db-1").unwrap());
+    let restored = restore.output().unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let settings = std::fs::read_to_string(site.settings("region-1")).unwrap();
+    std::fs::write(site.settings("region-1"), settings + "stream_address = \"10.79.0.11:5241\"\n").unwrap();
+    // API tokens are those of the backup.
+    std::fs::copy(&token, site.folder("region-1").join("admin.token")).unwrap();
+    site.start_region("region-1").unwrap();
+    assert!(site.ask("region-1", &["pool", "list"]).unwrap().to_string().contains("kept"));
+    assert!(site.region_token("region-1", "region-2").unwrap().starts_with("rwj_"));
+}

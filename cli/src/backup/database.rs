@@ -2,7 +2,6 @@
 //! arguments.
 
 use super::archive::beside;
-use crate::serve;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -61,12 +60,26 @@ pub fn fill(url: &str, dump: &mut dyn Read) -> Result<()> {
 }
 
 fn program(name: &str, url: &str) -> Result<Command> {
-    let mut command = Command::new(serve::postgres_programs()?.join(name));
+    let mut command = Command::new(find(name)?);
     let parameters = parameters(url)?;
     command.envs(parameters.iter().map(|(name, value)| (*name, value.as_str())));
     // Where PostgreSQL's programs may stand, whoever calls.
     command.current_dir("/");
     Ok(command)
+}
+
+/// A program of the newest PostgreSQL on this box, of which the server's part need not be there.
+fn find(name: &str) -> Result<PathBuf> {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = installed.filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let program = entry.path().join("bin").join(name);
+        (version >= 15 && program.exists()).then_some((version, program))
+    });
+    let newest = versions.max().map(|(_, program)| program);
+    newest.with_context(|| {
+        format!("{name} of PostgreSQL 15 or newer is not installed: install postgresql-client-15")
+    })
 }
 
 fn parameter(url: &str, wanted: &str) -> Option<String> {
@@ -98,6 +111,9 @@ fn parameters(url: &str) -> Result<Vec<(&'static str, String)>> {
         ("PGPORT", ports.join(",")),
         ("PGDATABASE", decode(database)),
     ];
+    if names.len() > 1 {
+        found.push(("PGTARGETSESSIONATTRS", "read-write".to_owned()));
+    }
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         let name = match key {
             "host" => "PGHOST",
@@ -165,7 +181,7 @@ mod tests {
             "PGDATABASE=rackwright PGHOST=/var/lib/x/run PGPORT=5432 PGUSER=rackwright"
         );
         assert_eq!(
-            told("postgresql://u@a:5432,b,[fd00::1]:6000/x?target_session_attrs=read-write"),
+            told("postgresql://u@a:5432,b,[fd00::1]:6000/x"),
             "PGDATABASE=x PGHOST=a,b,fd00::1 PGPORT=5432,5432,6000 PGTARGETSESSIONATTRS=read-write PGUSER=u"
         );
         assert_eq!(told("postgres:///rackwright"), "PGDATABASE=rackwright");

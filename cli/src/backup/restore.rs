@@ -20,7 +20,10 @@ pub struct Restore {
     /// The configuration of the region on this box; written when there is none.
     #[arg(long, default_value = "/etc/rackwright/region.toml")]
     config: PathBuf,
-    /// The database to fill; the configuration's when absent.
+    /// Folder for the keys and the image store, where there is no configuration yet.
+    #[arg(long, default_value = "/var/lib/rackwright/region", conflicts_with = "up")]
+    data: PathBuf,
+    /// The database to fill; the configuration's when absent. Better in the variable: others see arguments.
     #[arg(long, env = "RACKWRIGHT_RESTORE_DATABASE_URL", hide_env_values = true)]
     database_url: Option<Secret<String>>,
     /// A data folder for `rackwright up`, which must not run, instead of a region's configuration.
@@ -67,7 +70,7 @@ impl Restore {
         let url = given.with_context(|| {
             format!("there is no {}: name the database to fill with --database-url", self.config.display())
         })?;
-        let data = RegionConfig::default().data;
+        let data = std::path::absolute(&self.data)?;
         Ok(Target { data, url, settings: Some(self.config.clone()) })
     }
 

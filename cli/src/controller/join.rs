@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rackwright_common::Secret;
 use rackwright_link::Ca;
 use rackwright_region::config::RegionConfig;
-use rackwright_region::db::region::{self, Database};
+use rackwright_region::db::region::{self, Looked};
 use rackwright_region::model::rack_token::{Controller, TokenContent};
 use rackwright_region::model::region_token::{Exchange, RegionRequest, RegionSecrets, RegionWelcome};
 use reqwest::Method;
@@ -30,7 +30,8 @@ pub struct Join {
     /// Folder for the keys, the administrator's token and the image store; it must hold no region's keys yet.
     #[arg(long, default_value = "/var/lib/rackwright/region")]
     data: PathBuf,
-    /// How this box reaches the database, when that differs from how the other regions do.
+    /// How this box reaches the database, when that differs from how the other regions do. Better in the variable: others
+    /// see arguments.
     #[arg(long, env = "RACKWRIGHT_JOIN_DATABASE_URL", hide_env_values = true)]
     database_url: Option<Secret<String>>,
     /// `host:port` under which racks and other regions reach this one; the address from which this box reaches the region
@@ -217,14 +218,14 @@ async fn look_at_database(url: &str, asked: &str) -> Result<()> {
         }
     };
     match found {
-        Database { regions: None, .. } => bail!("the database at `database_url` holds no Rackwright"),
-        Database { regions: Some(regions), .. } if !regions.iter().any(|name| name == asked) => {
+        Looked { regions: None, .. } => bail!("the database at `database_url` holds no Rackwright"),
+        Looked { regions: Some(regions), .. } if !regions.iter().any(|name| name == asked) => {
             bail!("the database at `database_url` is another site's: it does not know the region {asked}")
         }
-        Database { writable: false, .. } => bail!(
+        Looked { writable: false, .. } => bail!(
             "the database at `database_url` is read-only, a standby perhaps: name the host that takes changes"
         ),
-        Database { .. } => Ok(()),
+        Looked { .. } => Ok(()),
     }
 }
 

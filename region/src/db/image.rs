@@ -3,8 +3,8 @@
 use super::DbError;
 use crate::model::image::{Image, ImageFile, ImagePurpose, NewImage};
 use rackwright_common::snapshot::BlobRef;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{Connection, PgConnection};
 
 struct Row {
     id: i64,
@@ -81,7 +81,7 @@ pub async fn named(conn: &mut PgConnection) -> Result<Vec<BlobRef>, DbError> {
 
 /// The images of a database, as `name@version`.
 pub async fn references(url: &str) -> Result<Vec<String>, DbError> {
-    let mut conn = PgConnection::connect(url).await?;
+    let mut conn = super::connect_once(url).await?;
     let found = sqlx::query_scalar!(
         r#"SELECT name || '@' || version AS "reference!" FROM image ORDER BY name, version"#
     );

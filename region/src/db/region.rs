@@ -1,7 +1,7 @@
 //! Regions: who is alive, by the database's clock; who is being drained; what each one's image store lacks.
 
 use super::DbError;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -198,9 +198,9 @@ pub async fn lacking(conn: &mut PgConnection) -> Result<Vec<(String, Vec<String>
     Ok(rows.fetch_all(conn).await?.into_iter().map(|r| (r.name, r.lacks)).collect())
 }
 
-/// What is at a database URL.
+/// What somebody sees who looks at a database from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
+pub struct Looked {
     /// It takes changes.
     pub writable: bool,
     /// Names of the regions that it knows; `None` when it holds no Rackwright.
@@ -210,10 +210,10 @@ pub struct Database {
 }
 
 /// Looks at a database, without changing it.
-pub async fn look(url: &str) -> Result<Database, DbError> {
+pub async fn look(url: &str) -> Result<Looked, DbError> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let looking = async {
-        let mut conn = PgConnection::connect(url).await?;
+        let mut conn = super::connect_once(url).await?;
         // This is not asked of the schema that queries here are checked with.
         let ours: bool =
             sqlx::query_scalar("SELECT to_regclass('region') IS NOT NULL").fetch_one(&mut conn).await?;
@@ -225,7 +225,7 @@ pub async fn look(url: &str) -> Result<Database, DbError> {
         };
         let alive = if ours { alive(&mut conn).await? } else { Vec::new() };
         let writable = super::controller_query::is_writable(&mut conn).await?;
-        Ok(Database { writable, regions, alive })
+        Ok(Looked { writable, regions, alive })
     };
     let in_time = tokio::time::timeout(PATIENCE, looking).await;
     in_time.unwrap_or(Err(DbError::Unavailable(sqlx::Error::PoolTimedOut)))

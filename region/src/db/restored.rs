@@ -2,7 +2,7 @@
 
 use super::DbError;
 use rackwright_common::{MachineId, OperationId};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 /// By so much every counter goes ahead: nobody has seen a number that is given out from now on, whatever was done
 /// between the backup and its restoration.
@@ -10,7 +10,7 @@ pub const AHEAD: i64 = 1_000_000;
 
 /// Removes everything in the schema. For a database that is about to be restored over another one.
 pub async fn empty(url: &str) -> Result<(), DbError> {
-    let mut conn = PgConnection::connect(url).await?;
+    let mut conn = super::connect_once(url).await?;
     for statement in ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"] {
         sqlx::query(statement).execute(&mut conn).await?;
     }
@@ -19,7 +19,7 @@ pub async fn empty(url: &str) -> Result<(), DbError> {
 
 /// How many tables there are.
 pub async fn tables(url: &str) -> Result<i64, DbError> {
-    let mut conn = PgConnection::connect(url).await?;
+    let mut conn = super::connect_once(url).await?;
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM pg_catalog.pg_tables WHERE schemaname = 'public'"#
     )
@@ -34,8 +34,9 @@ pub async fn go_ahead(conn: &mut PgConnection) -> Result<(), DbError> {
            FROM pg_catalog.pg_sequences WHERE schemaname = 'public'"#,
         AHEAD
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    sqlx::query!("UPDATE lease_change SET number = number + $1", AHEAD).execute(conn).await?;
     Ok(())
 }
 

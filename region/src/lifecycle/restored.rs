@@ -1,7 +1,8 @@
 //! After a restoration: the database is older than the world. What ran when the backup was taken has ended since, nobody
 //! knows how, so it is not gone on with: that could switch off or overwrite what is in use. Its machines say so and wait for
 //! a person. Racks, agents and BMC queues, which have seen later numbers, take what comes from now on, because every counter
-//! goes ahead; who has which dynamic address is found out anew ([`crate::racks::restored`]); racks' generations follow what each rack says it runs ([`crate::racks::snapshot`]).
+//! goes ahead; who has which dynamic address is found out anew ([`crate::racks::restored`]); racks' generations follow what
+//! each rack says it runs ([`crate::racks::snapshot`]).
 //!
 //! Left out: what was done after the backup. Machines that were deployed since are shown as they were then.
 

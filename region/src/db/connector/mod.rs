@@ -9,9 +9,12 @@
 //! Left out: TLS to the database, and reading from standbys while there is a primary.
 
 mod hosts;
+mod once;
 mod probe;
 mod relay;
 mod route;
+
+pub use once::connect_once;
 
 use super::standby;
 use super::transaction::Transaction;
