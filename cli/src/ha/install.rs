@@ -132,7 +132,7 @@ pub fn has_systemd() -> bool {
 
 /// Writes the unit and starts it.
 pub fn unit() -> Result<()> {
-    let path = Path::new("/usr/lib/systemd/system/rackwright-ha.service");
+    let path = Path::new("/lib/systemd/system/rackwright-ha.service");
     if !path.exists() {
         std::fs::write("/etc/systemd/system/rackwright-ha.service", UNIT)?;
     }

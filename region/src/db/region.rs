@@ -1,7 +1,7 @@
 //! Regions: who is alive, by the database's clock; who is being drained; what each one's image store lacks.
 
-use super::DbError;
-use sqlx::{Connection, PgConnection};
+use super::{DbError, connector};
+use sqlx::PgConnection;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -213,7 +213,7 @@ pub struct Database {
 pub async fn look(url: &str) -> Result<Database, DbError> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let looking = async {
-        let mut conn = PgConnection::connect(url).await?;
+        let mut conn = connector::connect(url).await?;
         // This is not asked of the schema that queries here are checked with.
         let ours: bool =
             sqlx::query_scalar("SELECT to_regclass('region') IS NOT NULL").fetch_one(&mut conn).await?;
