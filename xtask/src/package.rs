@@ -44,6 +44,7 @@ const PRINTED: &[(&[&str], &str, bool)] = &[
     (&["man"], "usr/share/man/man1/rackwright.1.gz", true),
     (&["man", "up"], "usr/share/man/man1/rackwright-up.1.gz", true),
     (&["man", "region"], "usr/share/man/man1/rackwright-region.1.gz", true),
+    (&["man", "ha"], "usr/share/man/man1/rackwright-ha.1.gz", true),
     (&["man", "rack"], "usr/share/man/man1/rackwright-rack.1.gz", true),
     (&["man", "machine"], "usr/share/man/man1/rackwright-machine.1.gz", true),
     (&["man", "image"], "usr/share/man/man1/rackwright-image.1.gz", true),
