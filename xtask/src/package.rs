@@ -20,6 +20,9 @@ const FILES: &[(&str, &str, u32)] = &[
     ("packaging/systemd/rackwright-up.service", "lib/systemd/system/rackwright-up.service", 0o644),
     ("packaging/systemd/rackwright-region.service", "lib/systemd/system/rackwright-region.service", 0o644),
     ("packaging/systemd/rackwright-rack.service", "lib/systemd/system/rackwright-rack.service", 0o644),
+    ("packaging/systemd/rackwright-ha.service", "lib/systemd/system/rackwright-ha.service", 0o644),
+    ("packaging/ocf/rackwright", "usr/lib/ocf/resource.d/rackwright/rackwright", 0o755),
+    ("packaging/fence/fence_rackwright", "usr/sbin/fence_rackwright", 0o755),
     ("packaging/systemd/sysusers.conf", "usr/lib/sysusers.d/rackwright.conf", 0o644),
     ("packaging/systemd/tmpfiles.conf", "usr/lib/tmpfiles.d/rackwright.conf", 0o644),
     ("packaging/examples/default", "etc/default/rackwright", 0o644),
@@ -29,6 +32,7 @@ const FILES: &[(&str, &str, u32)] = &[
     ("docs/install.md", "usr/share/doc/rackwright/install.md", 0o644),
     ("docs/two-boxes.md", "usr/share/doc/rackwright/two-boxes.md", 0o644),
     ("docs/several-regions.md", "usr/share/doc/rackwright/several-regions.md", 0o644),
+    ("docs/high-availability.md", "usr/share/doc/rackwright/high-availability.md", 0o644),
     ("packaging/debian/postinst", "DEBIAN/postinst", 0o755),
     ("packaging/debian/prerm", "DEBIAN/prerm", 0o755),
     ("packaging/debian/postrm", "DEBIAN/postrm", 0o755),
@@ -40,6 +44,7 @@ const PRINTED: &[(&[&str], &str, bool)] = &[
     (&["man"], "usr/share/man/man1/rackwright.1.gz", true),
     (&["man", "up"], "usr/share/man/man1/rackwright-up.1.gz", true),
     (&["man", "region"], "usr/share/man/man1/rackwright-region.1.gz", true),
+    (&["man", "ha"], "usr/share/man/man1/rackwright-ha.1.gz", true),
     (&["man", "rack"], "usr/share/man/man1/rackwright-rack.1.gz", true),
     (&["man", "machine"], "usr/share/man/man1/rackwright-machine.1.gz", true),
     (&["man", "image"], "usr/share/man/man1/rackwright-image.1.gz", true),
@@ -210,7 +215,13 @@ mod tests {
     #[test]
     fn everything_in_the_folder_of_units_is_packaged() {
         let listed: Vec<&str> = FILES.iter().map(|(from, ..)| *from).collect();
-        for folder in ["packaging/systemd", "packaging/examples", "packaging/debian"] {
+        for folder in [
+            "packaging/systemd",
+            "packaging/examples",
+            "packaging/debian",
+            "packaging/ocf",
+            "packaging/fence",
+        ] {
             for entry in fs::read_dir(workspace().join(folder)).unwrap() {
                 let name = format!("{folder}/{}", entry.unwrap().file_name().to_string_lossy());
                 assert!(listed.contains(&name.as_str()) || name == "packaging/debian/control", "{name}");

@@ -130,15 +130,14 @@ pub fn has_systemd() -> bool {
     Path::new("/run/systemd/system").exists()
 }
 
-/// Writes the unit and starts it.
+/// Writes the unit and starts it. One that runs goes on as it is: a restart could move the database's leader.
 pub fn unit() -> Result<()> {
-    let path = Path::new("/usr/lib/systemd/system/rackwright-ha.service");
+    let path = Path::new("/lib/systemd/system/rackwright-ha.service");
     if !path.exists() {
         std::fs::write("/etc/systemd/system/rackwright-ha.service", UNIT)?;
     }
     run(Command::new("systemctl").arg("daemon-reload"))?;
-    run(Command::new("systemctl").args(["enable", "rackwright-ha"]))?;
-    run(Command::new("systemctl").args(["restart", "rackwright-ha"]))
+    run(Command::new("systemctl").args(["enable", "--now", "rackwright-ha"]))
 }
 
 fn runs(program: &str, arguments: &[&str]) -> bool {

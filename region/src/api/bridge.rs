@@ -2,8 +2,8 @@
 //!
 //! What changes nothing is answered from a standby and says so (`Rackwright-Read-From: standby`). What changes something
 //! waits for the next primary, and is done again when the old one was lost under it, as long as that is safe: no
-//! transaction of it had reached its COMMIT. After that nobody can tell from here whether it was carried out, and the
-//! answer says so. With a single database server nothing of this happens.
+//! transaction of it had reached its COMMIT, or it has an `Idempotency-Key`, whose row says whether it was carried out.
+//! Else nobody can tell from here, and the answer says so. With a single database server nothing of this happens.
 
 use super::{PREFIX, problem};
 use crate::app::App;
@@ -35,24 +35,33 @@ pub async fn bridge(State(app): State<App>, request: Request, next: Next) -> Res
     let deadline = Instant::now() + patience;
     let (parts, body) = request.into_parts();
     let api = parts.uri.path().starts_with(PREFIX);
+    let keyed = parts.method == Method::POST && parts.headers.contains_key("idempotency-key");
     let body = match to_bytes(body, usize::MAX).await {
         Ok(body) => body,
         // The client broke off: nobody reads the answer.
         Err(_) => return Response::new(Body::empty()),
     };
+    let mut doubt = false;
     loop {
         let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
         let (response, outcome) = standby::trace(reads, next.clone().run(request)).await;
         let lost = response.status() == StatusCode::SERVICE_UNAVAILABLE;
         // What asks may write that it asks, any number of times.
-        if lost && outcome.reached_commit && !reads {
+        doubt |= lost && outcome.reached_commit && !reads;
+        if lost && doubt && !keyed {
             return in_doubt(response, api);
         }
-        if !lost || Instant::now() + PAUSE >= deadline {
+        // The key is still held by the try that was lost.
+        let held = doubt && response.status() == StatusCode::CONFLICT && retry_after(&response);
+        if !(lost || held) || Instant::now() + PAUSE >= deadline {
             return mark((response, outcome));
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+fn retry_after(response: &Response) -> bool {
+    response.headers().contains_key(header::RETRY_AFTER)
 }
 
 /// Says where an answer was read.

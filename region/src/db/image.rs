@@ -81,7 +81,7 @@ pub async fn named(conn: &mut PgConnection) -> Result<Vec<BlobRef>, DbError> {
 
 /// The images of a database, as `name@version`.
 pub async fn references(url: &str) -> Result<Vec<String>, DbError> {
-    let mut conn = super::connect_once(url).await?;
+    let mut conn = super::connector::connect(url).await?;
     let found = sqlx::query_scalar!(
         r#"SELECT name || '@' || version AS "reference!" FROM image ORDER BY name, version"#
     );

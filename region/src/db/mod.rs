@@ -49,7 +49,7 @@ pub mod wakeups;
 pub mod work_item;
 pub mod world;
 
-pub use connector::{Database, Patience, connect_once};
+pub use connector::{Database, Patience};
 pub use error::DbError;
 pub use transaction::Transaction;
 

@@ -1,6 +1,6 @@
 //! Regions: who is alive, by the database's clock; who is being drained; what each one's image store lacks.
 
-use super::DbError;
+use super::{DbError, connector};
 use sqlx::PgConnection;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -213,7 +213,7 @@ pub struct Looked {
 pub async fn look(url: &str) -> Result<Looked, DbError> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let looking = async {
-        let mut conn = super::connect_once(url).await?;
+        let mut conn = connector::connect(url).await?;
         // This is not asked of the schema that queries here are checked with.
         let ours: bool =
             sqlx::query_scalar("SELECT to_regclass('region') IS NOT NULL").fetch_one(&mut conn).await?;

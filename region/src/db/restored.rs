@@ -10,7 +10,7 @@ pub const AHEAD: i64 = 1_000_000;
 
 /// Removes everything in the schema. For a database that is about to be restored over another one.
 pub async fn empty(url: &str) -> Result<(), DbError> {
-    let mut conn = super::connect_once(url).await?;
+    let mut conn = super::connector::connect(url).await?;
     for statement in ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"] {
         sqlx::query(statement).execute(&mut conn).await?;
     }
@@ -19,7 +19,7 @@ pub async fn empty(url: &str) -> Result<(), DbError> {
 
 /// How many tables there are.
 pub async fn tables(url: &str) -> Result<i64, DbError> {
-    let mut conn = super::connect_once(url).await?;
+    let mut conn = super::connector::connect(url).await?;
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM pg_catalog.pg_tables WHERE schemaname = 'public'"#
     )

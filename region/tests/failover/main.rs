@@ -66,11 +66,18 @@ impl Site {
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
-        let request = Request::builder()
+        self.send_keyed(method, path, body, None).await
+    }
+
+    async fn send_keyed(&self, method: &str, path: &str, body: Option<Value>, key: Option<&str>) -> Reply {
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("authorization", format!("Bearer {}", self.token))
             .header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -235,4 +242,31 @@ async fn a_change_is_done_again_only_when_it_had_not_reached_its_commit() {
             assert_eq!(problem["code"], "in-doubt");
         }
     }
+}
+
+/// The first COMMIT after this, of a transaction that has entered a fabric, loses its connection.
+const BREAK_COMMIT: &str = "
+    CREATE SEQUENCE commits;
+    CREATE FUNCTION die_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('commits') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER die_once AFTER INSERT ON fabric DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION die_once();";
+
+#[tokio::test]
+async fn a_key_tells_whether_a_change_that_was_lost_at_its_commit_was_carried_out() {
+    let site = Site::new(Duration::from_secs(15)).await;
+    let mut direct = PgConnection::connect(&site.servers.primary.direct).await.unwrap();
+    direct.execute(BREAK_COMMIT).await.unwrap();
+    // Without one nobody knows, and nothing is done again.
+    let reply = site.make_fabric("test-a").await;
+    assert_eq!((reply.status, &reply.json["code"]), (503, &json!("in-doubt")), "{}", reply.text);
+    assert_eq!(site.fabrics().await.0, Vec::<String>::new());
+    // With one it is done again, once.
+    direct.execute("SELECT setval('commits', 1, false)").await.unwrap();
+    let body = json!({ "name": "test-b" });
+    let reply = site.send_keyed("POST", "/api/v1/fabrics", Some(body), Some("k1")).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    assert_eq!(site.fabrics().await.0, ["test-b"]);
 }

@@ -129,33 +129,33 @@ impl<'a> Cluster<'a> {
         self.lab.spawn(&node(at), &self.ha(at, "node"))
     }
 
+    /// The first region gets its database's address, a further one joins.
     fn set_up_region(&self, at: usize) -> Result<()> {
         let host = node(at);
-        let data = self.folder(&host).join("region");
-        fs::create_dir_all(&data)?;
+        let (data, file) = (self.folder(&host).join("region"), self.folder(&host).join("region.toml"));
+        let stream = format!("{}:5241", address(at));
         if at > 0 {
-            self.share_keys(&data)?;
+            let mut token = self.rackwright(CLIENT, &["region", "token", &region(at), "--url"]);
+            let token = token.arg(self.first_url()).arg("--token-file").arg(self.token_file());
+            let token = ns::run_for_text(token)?;
+            let mut join =
+                self.rackwright(&host, &["region", "join", token.trim(), "--stream-address", &stream]);
+            return ns::run(join.arg("--data").arg(data).arg("--config").arg(file));
         }
         let url = ns::run_for_text(&mut self.ha(at, "url"))?;
         let text = format!(
-            "name = \"region-{host}\"\ndata = \"{}\"\ndatabase_url = \"{}\"\nstream_address = \"{}:5241\"\n",
+            "name = \"{}\"\ndata = \"{}\"\ndatabase_url = \"{}\"\nstream_address = \"{stream}\"\n",
+            region(at),
             data.display(),
             url.trim(),
-            address(at)
         );
-        let file = self.folder(&host).join("region.toml");
         fs::write(&file, text)?;
         Ok(fs::set_permissions(file, fs::Permissions::from_mode(0o600))?)
     }
 
-    /// What a further region needs of the first one; to be replaced by `rackwright region join`.
-    fn share_keys(&self, data: &Path) -> Result<()> {
-        let first = self.folder(&node(0)).join("region");
-        fs::create_dir_all(data.join("ca"))?;
-        for name in ["master.key", "ca/ca.pem", "ca/ca-key.pem", "admin.token"] {
-            fs::copy(first.join(name), data.join(name)).with_context(|| name.to_owned())?;
-        }
-        Ok(())
+    /// Where the first region's API is.
+    fn first_url(&self) -> String {
+        format!("http://{}:5240", address(0))
     }
 
     /// Starts a region.
@@ -191,9 +191,7 @@ impl<'a> Cluster<'a> {
         fs::create_dir_all(&folder)?;
         let token_file = self.token_file();
         let mut token = self.rackwright(CLIENT, &["rack", "token", &host, "--url"]);
-        let token = ns::run_for_text(
-            token.arg(format!("http://{}:5240", address(0))).arg("--token-file").arg(token_file),
-        )?;
+        let token = ns::run_for_text(token.arg(self.first_url()).arg("--token-file").arg(token_file))?;
         let mut enroll =
             self.rackwright(&host, &["rack", "enroll", token.trim(), "--interface", "eth1", "--data"]);
         ns::run(enroll.arg(folder.join("data")).arg("--config").arg(folder.join("rack.toml")))?;

@@ -9,22 +9,20 @@
 //! Left out: TLS to the database, and reading from standbys while there is a primary.
 
 mod hosts;
-mod once;
 mod probe;
 mod relay;
 mod route;
 
-pub use once::connect_once;
-
 use super::standby;
 use super::transaction::Transaction;
 use super::{DbError, prepare};
+use futures_util::future::join_all;
 use hosts::Host;
 use relay::{Pick, Relay};
 use route::{Route, Seen, choose};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -148,6 +146,24 @@ impl Database {
 /// What a region that was stopped, or has lost its power, in the middle of a transaction has locked is free after this: in
 /// time for whoever takes over its claims.
 const IDLE_IN_TRANSACTION: &str = "5s";
+
+/// One connection, for a look: to the server that takes writes, or to whichever answers when none does.
+pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
+    let hosts = hosts::parse(url)?;
+    if hosts.is_empty() {
+        return PgConnection::connect(url).await;
+    }
+    let mut answer = Err(sqlx::Error::PoolTimedOut);
+    for found in join_all(hosts.iter().map(probe::look)).await {
+        match found {
+            Ok((conn, Seen::Primary { .. })) => return Ok(conn),
+            Ok((conn, _)) => answer = Ok(conn),
+            Err(error) if answer.is_err() => answer = Err(error),
+            Err(_) => {}
+        }
+    }
+    answer
+}
 
 /// Every statement here finds its rows by a key or by an index in the list's order: one plan serves all parameters,
 /// and making it anew costs as much as running it.

@@ -31,6 +31,19 @@ pub(super) async fn watch(host: Host, at: usize, seen: watch::Sender<Vec<Seen>>)
     }
 }
 
+/// Connects and asks once.
+pub(super) async fn look(host: &Host) -> Result<(PgConnection, Seen), sqlx::Error> {
+    let looking = async {
+        let mut conn = PgConnection::connect_with(&host.options).await?;
+        match ask(&mut conn).await {
+            Ok(seen) => Ok((conn, seen)),
+            Err(DbError::Unavailable(error)) => Err(error),
+            Err(other) => Err(sqlx::Error::Protocol(other.to_string())),
+        }
+    };
+    timeout(CONNECT + PATIENCE, looking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
 fn publish(seen: &watch::Sender<Vec<Seen>>, at: usize, now: Seen, host: &str) {
     seen.send_if_modified(|all| {
         let Some(known) = all.get_mut(at) else { return false };
