@@ -4,10 +4,12 @@
 
 mod support;
 
+use rackwright_common::lease::LeaseReport;
 use rackwright_common::link::RackHello;
 use rackwright_region::db::{rack, restored};
 use rackwright_region::lifecycle::restored::reconcile;
 use rackwright_region::model::Role;
+use rackwright_region::racks::leases;
 use serde_json::json;
 use support::machine::World;
 use uuid::Uuid;
@@ -87,6 +89,29 @@ async fn a_rack_that_runs_a_later_picture_of_the_world_gets_a_still_later_one() 
     let mut conn = world.site.pool.acquire().await.unwrap();
     rack::hello(&mut conn, "rack-1", &hello).await.unwrap();
     assert!(world.snapshot().await.generation > old + 40);
+}
+
+#[tokio::test]
+async fn a_rack_that_has_learned_more_than_the_database_knows_is_heard_and_its_blocks_rest() {
+    let (world, _) = World::ready().await;
+    let mut conn = world.site.pool.acquire().await.unwrap();
+    let report = |learned| LeaseReport {
+        memory: Uuid::from_u128(5),
+        life: 1,
+        sent_at: 5,
+        after: 0,
+        facts: vec![],
+        learned,
+        low: vec![],
+    };
+    let first = leases::exchange(&mut conn, world.rack, &report(0), true).await.unwrap().unwrap();
+    let block = first.blocks.as_ref().unwrap()[0].clone();
+    // Between backup and restoration it has learned of fifty changes more.
+    let learned = first.upto + 50;
+    reconcile(&world.site.pool, TAKEN).await.unwrap();
+    let news = leases::exchange(&mut conn, world.rack, &report(learned), true).await.unwrap().unwrap();
+    assert!(news.whole && news.upto > learned, "{news:?}");
+    assert_eq!(news.blocks, Some(vec![]), "what was given from {block:?} or another may be somebody's");
 }
 
 #[tokio::test]

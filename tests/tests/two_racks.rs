@@ -135,7 +135,7 @@ fn a_rack_dies_and_the_region_too_and_clients_keep_their_addresses() {
     let second = DhcpClient::new(lab, "c2", &mac_of(numbers[0], &numbers, 71)).unwrap();
     let (other, took) = second.start().unwrap();
     assert_eq!(other.server, "10.79.0.2");
-    assert!(took < Duration::from_millis(4_500), "a new client waited {took:?}; udhcpc asks every 3 s");
+    assert!(took < Duration::from_millis(5_500), "a new client waited {took:?}: udhcpc asks at 0, 3 and 6 s");
     let renewed = first.renew().unwrap();
     assert_eq!((&renewed.address, renewed.server.as_str()), (&bound.address, "10.79.0.2"));
 

@@ -1,7 +1,7 @@
 //! The blocks of dynamic addresses that are granted to racks. What is in no block is nobody's, and may be granted.
 
-use super::DbError;
-use super::lease_state::{self, Changes};
+use super::lease_state::Changes;
+use super::{DbError, lease_address};
 use sqlx::PgConnection;
 use std::net::Ipv4Addr;
 
@@ -102,7 +102,7 @@ pub async fn find(conn: &mut PgConnection, address: Ipv4Addr) -> Result<Option<B
 pub async fn free(conn: &mut PgConnection, changes: &mut Changes, block: &Block) -> Result<(), DbError> {
     let change = changes.take();
     sqlx::query!("DELETE FROM lease_block WHERE id = $1", block.id).execute(&mut *conn).await?;
-    lease_state::hold_between(conn, block.subnet, (block.first, block.last), change).await
+    lease_address::hold_between(conn, block.subnet, (block.first, block.last), change).await
 }
 
 /// Grants a rack one more block of a subnet's dynamic ranges, if there is one that nobody holds. A database that was
@@ -183,7 +183,7 @@ async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    lease_state::hold_between(conn, subnet, (first, last), change).await
+    lease_address::hold_between(conn, subnet, (first, last), change).await
 }
 
 /// Calls back the emptiest block of another rack that was heard after `heard_after` and keeps `spare` free addresses

@@ -17,6 +17,7 @@ pub mod image;
 pub mod interface;
 pub mod ip_range;
 pub mod lease;
+pub mod lease_address;
 pub mod lease_block;
 pub mod lease_state;
 pub mod machine;

@@ -9,8 +9,9 @@
 use super::restored;
 use crate::db::DbError;
 use crate::db::event::{self, NewEvent};
+use crate::db::lease_address::{self, AddressRow};
 use crate::db::lease_block::{self, Block};
-use crate::db::lease_state::{self, AddressRow, Changes, RackState};
+use crate::db::lease_state::{self, Changes, RackState};
 use rackwright_common::lease::{LeaseEvent, LeaseNews, LeaseReport, LeaseWord, LiveRacks};
 use rackwright_common::snapshot::BlockView;
 use rackwright_dhcp::ClientKey;
@@ -226,7 +227,7 @@ async fn store_lease(
     epoch: Option<u64>,
 ) -> Result<(), DbError> {
     let block = lease_block::find(conn, address).await?;
-    let row = lease_state::find(conn, address).await?;
+    let row = lease_address::find(conn, address).await?;
     let by_owner = block.as_ref().is_some_and(|b| b.rack == rack && epoch == Some(number(b.epoch)));
     let Some(subnet) = block.as_ref().map(|b| b.subnet).or(row.as_ref().map(|r| r.subnet)) else {
         return Ok(());
@@ -235,7 +236,7 @@ async fn store_lease(
     let next = number(changes.last()) + 1;
     if let Some(row) = Row::reported(row.as_ref(), by_owner, client, until, next) {
         changes.take();
-        lease_state::put(conn, &AddressRow { address, subnet, row }).await?;
+        lease_address::put(conn, &AddressRow { address, subnet, row }).await?;
     }
     Ok(())
 }
@@ -276,15 +277,15 @@ pub async fn advance(
         }
     }
     let ended_before = now - signed(rules.terms.late_answer_seconds);
-    for due in lease_state::due(conn, now, ended_before).await? {
+    for due in lease_address::due(conn, now, ended_before).await? {
         let mut at_address = due.at;
         match at_address.row.next(at, &rules.terms, due.owner, due.others) {
             Next::Stay => {}
             Next::Become(state) => {
                 (at_address.row.state, at_address.row.change) = (state, number(changes.take()));
-                lease_state::put(conn, &at_address).await?;
+                lease_address::put(conn, &at_address).await?;
             }
-            Next::Remove => lease_state::remove(conn, at_address.address).await?,
+            Next::Remove => lease_address::remove(conn, at_address.address).await?,
         }
     }
     changes.save(conn).await
@@ -332,7 +333,7 @@ async fn answer(
 ) -> Result<LeaseNews, DbError> {
     let blocks = lease_block::of_rack(conn, rack).await?;
     let view = |b: &Block| BlockView { first: b.first, last: b.last, epoch: b.epoch, since: b.since };
-    let changed = lease_state::changed(conn, rack, signed(report.learned), whole).await?;
+    let changed = lease_address::changed(conn, rack, signed(report.learned), whole).await?;
     let word = |(at, own): &(AddressRow, bool)| match at.row.word(at.address, *own) {
         Word::Keep { address, client } => LeaseWord { address, client: Some(hex::encode(client.as_bytes())) },
         Word::Drop { address } => LeaseWord { address, client: None },

@@ -9,7 +9,7 @@
 
 use super::leases::{number, signed};
 use crate::db::lease_state::{self, Changes};
-use crate::db::{DbError, lease_block};
+use crate::db::{DbError, lease_address, lease_block};
 use rackwright_dhcp::racks::Terms;
 use sqlx::PgConnection;
 
@@ -31,6 +31,6 @@ pub async fn begin(
         lease_block::recall_all(conn, changes, rack.id).await?;
         lease_state::begin_anew(conn, rack.id, change, (now, blind_until)).await?;
     }
-    lease_state::hold_all(conn, change, until).await?;
+    lease_address::hold_all(conn, change, until).await?;
     changes.save(conn).await
 }
