@@ -57,7 +57,7 @@ pub struct Database {
 /// What there is more with several servers. Its tasks end when it is dropped.
 struct Cluster {
     route: watch::Receiver<Route>,
-    standby: PgPool,
+    reads: PgPool,
     patience: Patience,
     _tasks: JoinSet<()>,
     _sockets: Sockets,
@@ -102,8 +102,8 @@ impl Database {
             Ok(pool(connections, patience.writes).connect_lazy_with(prepared(options)))
         };
         let primary = lead("primary", connections, |route| route.primary)?;
-        let standby = lead("standby", connections, |route| route.standby)?;
-        let cluster = Cluster { route, standby, patience, _tasks: tasks, _sockets: sockets };
+        let reads = lead("reads", connections, Route::to_read)?;
+        let cluster = Cluster { route, reads, patience, _tasks: tasks, _sockets: sockets };
         Ok(Self { primary, cluster: Some(Arc::new(cluster)) })
     }
 
@@ -117,24 +117,22 @@ impl Database {
         self.cluster.as_ref().map(|cluster| cluster.patience.writes)
     }
 
-    /// A connection to read with: to a standby while there is no primary, if what runs now allows that.
+    /// A connection to read with: to a standby while there is no primary, if what runs now allows that. Reads have
+    /// connections of their own, and do not queue behind the changes that wait for the next primary.
     pub async fn read(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let Some(cluster) = self.cluster.as_ref().filter(|_| standby::is_allowed()) else {
             return self.primary.acquire().await;
         };
-        let mut route = cluster.route.clone();
-        loop {
-            let now = *route.borrow_and_update();
-            if now.primary.is_none() && now.standby.is_some() {
-                let conn = cluster.standby.acquire().await?;
-                standby::note_read();
-                return Ok(conn);
-            }
-            tokio::select! {
-                conn = self.primary.acquire() => return conn,
-                _ = route.changed() => {}
-            }
+        let conn = cluster.reads.acquire().await?;
+        if cluster.route.borrow().primary.is_none() {
+            standby::note_read();
         }
+        Ok(conn)
+    }
+
+    /// Whether some server of a cluster can be read, as the probes saw a moment ago; nothing with a single server.
+    pub fn answers(&self) -> Option<bool> {
+        self.cluster.as_ref().map(|cluster| cluster.route.borrow().to_read().is_some())
     }
 
     /// A transaction to change with; rolled back unless it is committed.

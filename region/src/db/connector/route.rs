@@ -31,6 +31,13 @@ pub(super) struct Route {
     pub timeline: u32,
 }
 
+impl Route {
+    /// Where to read: the primary, or a standby while there is none.
+    pub fn to_read(&self) -> Option<usize> {
+        self.primary.or(self.standby)
+    }
+}
+
 /// The next route.
 pub(super) fn choose(seen: &[Seen], now: Route) -> Route {
     let writable = |at: usize| match seen.get(at) {
@@ -59,6 +66,7 @@ mod tests {
         assert_eq!(route, Route { primary: Some(1), standby: Some(2), timeline: 1 });
         let lost = choose(&[Standby { position: 5 }, Gone, Standby { position: 9 }], route);
         assert_eq!(lost, Route { primary: None, standby: Some(2), timeline: 1 });
+        assert_eq!((route.to_read(), lost.to_read()), (Some(1), Some(2)));
     }
 
     #[test]
