@@ -102,7 +102,7 @@ impl Database {
             Ok(pool(connections, patience.writes).connect_lazy_with(prepared(options)))
         };
         let primary = lead("primary", connections, |route| route.primary)?;
-        let reads = lead("reads", connections, Route::to_read)?;
+        let reads = lead("reads", connections, Route::readable)?;
         let cluster = Cluster { route, reads, patience, _tasks: tasks, _sockets: sockets };
         Ok(Self { primary, cluster: Some(Arc::new(cluster)) })
     }
@@ -132,7 +132,7 @@ impl Database {
 
     /// Whether some server of a cluster can be read, as the probes saw a moment ago; nothing with a single server.
     pub fn answers(&self) -> Option<bool> {
-        self.cluster.as_ref().map(|cluster| cluster.route.borrow().to_read().is_some())
+        self.cluster.as_ref().map(|cluster| cluster.route.borrow().readable().is_some())
     }
 
     /// A transaction to change with; rolled back unless it is committed.

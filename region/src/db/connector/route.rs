@@ -33,7 +33,7 @@ pub(super) struct Route {
 
 impl Route {
     /// Where to read: the primary, or a standby while there is none.
-    pub fn to_read(&self) -> Option<usize> {
+    pub fn readable(&self) -> Option<usize> {
         self.primary.or(self.standby)
     }
 }
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(route, Route { primary: Some(1), standby: Some(2), timeline: 1 });
         let lost = choose(&[Standby { position: 5 }, Gone, Standby { position: 9 }], route);
         assert_eq!(lost, Route { primary: None, standby: Some(2), timeline: 1 });
-        assert_eq!((route.to_read(), lost.to_read()), (Some(1), Some(2)));
+        assert_eq!((route.readable(), lost.readable()), (Some(1), Some(2)));
     }
 
     #[test]
