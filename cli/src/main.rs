@@ -20,6 +20,7 @@ mod script;
 mod serve;
 mod setting;
 mod shell;
+mod upgrade;
 
 use clap::{Parser, Subcommand};
 use client::{Client, Connection};
@@ -68,6 +69,9 @@ enum Command {
     Logout(login::Logout),
     /// How the site does.
     Status(controller::Status),
+    /// How to bring a site to another version without stopping it.
+    #[command(subcommand)]
+    Upgrade(upgrade::UpgradeCommand),
     /// Machines: list, show, commission, test, deploy, release.
     #[command(subcommand, visible_alias = "machines")]
     Machine(machine::MachineCommand),
@@ -159,6 +163,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Region(region) => region.ask(console).await,
         Command::Rack(rack) => rack.ask(console).await,
         Command::Status(command) => command.run(console).await,
+        Command::Upgrade(command) => command.run(console).await,
         Command::Machine(command) => command.run(console).await,
         Command::Operation(command) => command.run(console).await,
         Command::Event(command) => command.run(console).await,

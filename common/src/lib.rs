@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod link;
 pub mod net;
 pub mod network;
+pub mod newer;
 pub mod script;
 pub mod secret;
 pub mod snapshot;

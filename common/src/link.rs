@@ -1,11 +1,13 @@
 //! Messages between region and rack: one stream in each direction, carried by `rackwright-link`.
 //!
-//! New variants are ignored by a side that does not know them (`Unknown`), so that versions may differ by one.
+//! New variants are ignored by a side that does not know them (`Unknown`, and [`crate::newer`] for those inside), so that
+//! versions may differ by one.
 
 use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
 use crate::id::MachineId;
 use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
+use crate::newer;
 use crate::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -150,6 +152,7 @@ pub struct Task {
     #[serde(default)]
     pub beat: Option<u64>,
     /// What.
+    #[serde(deserialize_with = "newer::read")]
     pub work: TaskWork,
 }
 
@@ -172,6 +175,7 @@ pub struct TaskResult {
     /// The claim under which it ran.
     pub claim: i64,
     /// How it ended.
+    #[serde(deserialize_with = "newer::read")]
     pub outcome: Result<BmcOutcome, BmcError>,
 }
 
@@ -233,6 +237,7 @@ pub struct JournalEntry {
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// What.
+    #[serde(deserialize_with = "newer::read")]
     pub fact: Fact,
 }
 

@@ -4,6 +4,7 @@
 
 use crate::id::{Fence, MachineId};
 use crate::net::{Hostname, Mac};
+use crate::newer;
 use crate::secret::{Secret, exposed};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,7 @@ pub struct HostView {
     /// Its network interfaces.
     pub interfaces: Vec<HostInterface>,
     /// What it boots when it asks.
+    #[serde(deserialize_with = "newer::read")]
     pub boot: BootDecision,
     /// Whether its firmware starts signed loaders only; `None` when it was never seen from inside.
     #[serde(default)]

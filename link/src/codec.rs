@@ -4,9 +4,9 @@ use crate::client::Received;
 use crate::server::CHUNK;
 use crate::{FetchRequest, sha256_hex};
 use bytes::{Buf, BufMut, Bytes};
-use rackwright_common::link::ToRack;
+use rackwright_common::link::{ToRack, ToRegion};
+use rackwright_common::newer::FromNewer;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 use std::marker::PhantomData;
@@ -131,20 +131,27 @@ impl Decoder for Bare {
     }
 }
 
-/// Everything but what a region sends is read as it is.
-macro_rules! plain {
-    ($($type:ty),*) => {$(
-        impl FromFrame for $type {
-            fn from_frame(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-                from_json(bytes)
-            }
-        }
-    )*};
+impl FromFrame for ToRegion {
+    fn from_frame(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        from_json(bytes)
+    }
 }
-plain!(rackwright_common::link::ToRegion, FetchRequest);
 
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(bytes)
+impl FromFrame for FetchRequest {
+    fn from_frame(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// A message; one that is JSON and makes no sense here is of a newer version, and costs itself and not the stream.
+fn from_json<T: FromNewer>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    match serde_json::from_slice(bytes) {
+        Err(error) if error.is_data() => {
+            tracing::warn!(%error, "a message that this version does not understand is left out");
+            Ok(T::from_newer())
+        }
+        read => read,
+    }
 }
 
 /// Only as much of a message as is needed to find the snapshot's own bytes.
@@ -174,6 +181,21 @@ impl FromFrame for Received {
 mod tests {
     use super::*;
     use rackwright_common::snapshot::Snapshot;
+
+    #[test]
+    fn a_message_of_a_newer_version_is_left_out_and_one_that_is_damaged_ends_the_stream() {
+        for newer in [
+            r#"{"type":"from-the-future","x":1}"#,
+            r#"{"type":"welcome","region":7}"#,
+            r#"{"type":"consoles","consoles":[{"machine":"abc234","driver":"telepathy"}]}"#,
+        ] {
+            assert_eq!(Received::from_frame(newer.as_bytes()).unwrap().message, ToRack::Unknown, "{newer}");
+        }
+        assert_eq!(ToRegion::from_frame(br#"{"type":"heartbeat"}"#).unwrap(), ToRegion::Unknown);
+        for damaged in ["", "{", r#"{"type":"heartbeat""#, "\u{0}"] {
+            assert!(ToRegion::from_frame(damaged.as_bytes()).is_err(), "{damaged:?}");
+        }
+    }
 
     fn frame(message: &ToRack) -> String {
         serde_json::to_string(message).unwrap()

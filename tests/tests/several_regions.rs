@@ -70,7 +70,7 @@ fn a_second_region_joins_and_takes_over_from_the_first() {
     until_region(&site, "region-2", "region-1", "to be back, with the rack", |r| {
         r["connected"] == json!(true) && has_rack(r)
     });
-    is_frozen_and_woken(&site);
+    is_frozen_and_woken(&site, &id);
     comes_back_from_a_backup(&site, &id);
 }
 
@@ -159,31 +159,84 @@ fn serves_images_alone(site: &Controllers, all: &[String]) {
     .unwrap();
 }
 
-/// A region that was frozen for longer than its claims hold finds out when it wakes, and comes back.
-fn is_frozen_and_woken(site: &Controllers) {
-    let frozen = site.process("region-1").unwrap();
-    let log = site.lab().process_log("region-1");
-    assert!(frozen.signal(Signal::SIGSTOP));
-    let silent =
-        "SELECT clock_timestamp() - last_seen_at > interval '10 seconds' FROM region WHERE name = 'region-1'";
-    poll::until(SHORT, "it to be silent for longer than claims hold", || {
-        ensure!(site.sql("db-1", "rackwright", silent)? == "t", "it was heard");
-        Ok(Some(()))
+/// A region that is frozen in the middle of a step, for longer than its claims hold: another one goes on with the machine. It
+/// finds out when it wakes, writes nothing of what it had in mind, and comes back.
+fn is_frozen_and_woken(site: &Controllers, id: &str) {
+    site.set_bmc("region-2", id, "m1").unwrap();
+    let frozen = freeze_owner(site, || {
+        let commission = site.attempt("region-2", &["machine", "commission", id]).unwrap();
+        assert_eq!(commission.code, 0, "{commission:?}");
+    });
+    let other = if frozen == "region-1" { "region-2" } else { "region-1" };
+    let process = site.process(&frozen).unwrap();
+    until_region(site, other, &frozen, "to be taken for dead", |r| r["connected"] == json!(false));
+    let takeover = poll::until(SHORT, "the other region to take over", || {
+        let status = site.ask(other, &["status"])?;
+        let takeover = status["last_takeover"].clone();
+        ensure!(takeover["from"].as_str().unwrap_or_default().starts_with(&format!("{frozen}/")), "{status}");
+        Ok(Some(takeover))
     })
     .unwrap();
-    until_region(site, "region-2", "region-1", "to be taken for dead", |r| r["connected"] == json!(false));
-    assert!(frozen.signal(Signal::SIGCONT));
-    until_region(site, "region-2", "region-1", "to be back, with the rack", |r| {
+    assert!(takeover["to"].as_str().unwrap().starts_with(&format!("{other}/")), "{takeover}");
+    let seconds = takeover["seconds"].as_f64().unwrap();
+    assert!((10.0..20.0).contains(&seconds), "a claim holds for ten: {takeover}");
+
+    assert!(process.signal(Signal::SIGCONT));
+    until_region(site, other, &frozen, "to be back, with the rack", |r| {
         r["connected"] == json!(true) && has_rack(r)
     });
-    assert!(frozen.is_alive(), "it is the same process");
-    let log = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
-    assert!(log.contains("it stops acting, so that others may"), "{}", site.log_tail("region-1"));
+    assert!(process.is_alive(), "it is the same process");
+    let log = std::fs::read(site.lab().process_log(&frozen)).unwrap();
+    assert!(
+        String::from_utf8_lossy(&log).contains("it stops acting, so that others may"),
+        "{}",
+        site.log_tail(&frozen)
+    );
+    let ready = |m: &Value| m["status"] == "ready" && m["operation"].is_null();
+    site.until(&frozen, id, "ready, though its owner was frozen", LIMIT, ready).unwrap();
+    let operation = takeover["operation"].to_string();
+    let events = site.ask(other, &["event", "list", "--operation", &operation, "--limit", "1000"]).unwrap();
+    let events = events.as_array().or(events["items"].as_array()).unwrap();
+    let steps: Vec<&Value> =
+        events.iter().filter(|e| e["kind"] == "operation.step").map(|e| &e["message"]).collect();
+    let once: std::collections::BTreeSet<String> = steps.iter().map(|step| step.to_string()).collect();
+    assert_eq!(steps.len(), once.len(), "each step began once: {steps:?}");
+}
+
+/// Has something begun, and freezes the region whose worker looks at it first in the middle of that: it waits for a table
+/// that is locked meanwhile. The region's name.
+fn freeze_owner(site: &Controllers, begin: impl FnOnce()) -> String {
+    let sql = |statement: &str| site.sql("db-1", "rackwright", statement);
+    let lock = "BEGIN; LOCK TABLE rack_task IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)";
+    std::thread::scope(|scope| {
+        let locking = scope.spawn(|| drop(sql(lock)));
+        poll::until(SHORT, "the table to be locked", || {
+            let held = sql(
+                "SELECT count(*) FROM pg_locks WHERE relation = 'rack_task'::regclass AND mode = 'AccessExclusiveLock' AND granted",
+            )?;
+            ensure!(held == "1", "{held} locks");
+            Ok(Some(()))
+        })
+        .unwrap();
+        begin();
+        let owner = poll::until(SHORT, "a worker to look at it", || {
+            let owner = sql(
+                "SELECT split_part(owner, '/', 1) FROM operation WHERE status = 'running' AND claimed_until > clock_timestamp()",
+            )?;
+            ensure!(!owner.is_empty(), "nobody");
+            Ok(Some(owner))
+        });
+        let frozen = owner.as_ref().is_ok_and(|owner| site.process(owner).unwrap().signal(Signal::SIGSTOP));
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK TABLE%'")
+            .unwrap();
+        locking.join().unwrap();
+        assert!(frozen, "{owner:?}");
+        owner.unwrap()
+    })
 }
 
 /// A backup, more work, a wiped database: the site is as it was, and racks take what it says.
 fn comes_back_from_a_backup(site: &Controllers, id: &str) {
-    site.set_bmc("region-2", id, "m1").unwrap();
     let file = site.folder("region-2").with_file_name("site.backup");
     let backup = |verb: &str, further: &[&str]| {
         let mut command = site.rackwright("region-2", &[verb, file.to_str().unwrap(), "--config"]);

@@ -1,7 +1,7 @@
 //! `rackwright status`
 
 use super::{region_state, state};
-use crate::console::Console;
+use crate::console::{Console, ago};
 use anyhow::Result;
 use rackwright_region::model::controller::SiteStatus;
 
@@ -24,17 +24,52 @@ fn text(status: &SiteStatus) -> String {
     if !by_status.is_empty() {
         text.push_str(&format!(" ({})", by_status.join(", ")));
     }
-    text.push_str(&format!("\n  Operations  {} under way\n", status.operations_running));
+    text.push_str(&format!("\n  Operations  {} under way", status.operations_running));
+    let owners: Vec<_> =
+        status.operations_by_region.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if !owners.is_empty() {
+        text.push_str(&format!(" (looked at last by: {})", owners.join(", ")));
+    }
+    text.push('\n');
+    if let Some(t) = &status.last_takeover {
+        text.push_str(&format!(
+            "  Takeover    {}: operation {} from {} to {}, {:.1} s after that was heard last\n",
+            ago(t.at),
+            t.operation,
+            t.from,
+            t.to,
+            t.seconds
+        ));
+    }
+    for server in &status.database {
+        let lag = server.lag_bytes.map_or_else(String::new, |lag| format!(", {lag} bytes behind"));
+        text.push_str(&format!("  Database    {} {}{lag}\n", server.name, server.role.as_str()));
+    }
     for region in &status.regions {
         text.push_str(&format!(
-            "  Region      {} {} ({})\n",
+            "  Region      {} {} ({}), racks: {}\n",
             region.name,
             region_state(region),
-            region.version
+            region.version,
+            names(&region.racks)
         ));
     }
     for rack in &status.racks {
-        text.push_str(&format!("  Rack        {} {} ({})\n", rack.name, state(rack.connected), rack.version));
+        text.push_str(&format!(
+            "  Rack        {} {} ({}), snapshot {} of {}, {} addresses in {} blocks, regions: {}\n",
+            rack.name,
+            state(rack.connected),
+            rack.version,
+            rack.running,
+            rack.generation,
+            rack.block_addresses,
+            rack.blocks,
+            names(&rack.regions)
+        ));
     }
     text
+}
+
+fn names(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
 }

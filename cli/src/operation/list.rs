@@ -1,6 +1,6 @@
 //! `rackwright operation list`
 
-use crate::console::{Console, ago};
+use crate::console::{Console, ago, dash};
 use anyhow::Result;
 use rackwright_common::MachineId;
 use rackwright_region::model::Page;
@@ -34,16 +34,21 @@ impl List {
             cursor: None,
         };
         let page: Page<Operation> = console.client.find("/operations", &query).await?;
-        console.list(&page.items, &["ID", "MACHINE", "KIND", "STATUS", "STEP", "BEGAN", "MESSAGE"], |o| {
-            vec![
-                o.id.to_string(),
-                o.hostname.clone(),
-                o.kind.clone(),
-                o.status.clone(),
-                o.step.clone(),
-                ago(o.created_at),
-                o.error.clone().unwrap_or_else(|| o.message.clone()),
-            ]
-        })
+        console.list(
+            &page.items,
+            &["ID", "MACHINE", "KIND", "STATUS", "STEP", "BEGAN", "OWNER", "MESSAGE"],
+            |o| {
+                vec![
+                    o.id.to_string(),
+                    o.hostname.clone(),
+                    o.kind.clone(),
+                    o.status.clone(),
+                    o.step.clone(),
+                    ago(o.created_at),
+                    dash(o.owner.clone()),
+                    o.error.clone().unwrap_or_else(|| o.message.clone()),
+                ]
+            },
+        )
     }
 }

@@ -39,6 +39,9 @@ pub fn text(detail: &OperationDetail) -> String {
         o.created_at,
         duration(o.created_at.seconds_ago(ended)),
     );
+    if let Some(owner) = &o.owner {
+        text.push_str(&format!("  Owner      {owner}, claim {}\n", o.epoch));
+    }
     if !o.message.is_empty() {
         text.push_str(&format!("  Waits for  {}\n", o.message));
     }

@@ -1,5 +1,6 @@
 //! `/healthz` (the process lives), `/readyz` (it can work), `/metrics` (Prometheus text format, no label per machine).
 
+use super::metrics;
 use super::request_log::Counters;
 use crate::app::controller::Unready;
 use crate::app::{App, controller};
@@ -43,24 +44,12 @@ pub async fn readyz(State(app): State<App>, Query(query): Query<ReadyQuery>) -> 
     (StatusCode::SERVICE_UNAVAILABLE, format!("{because}\n")).into_response()
 }
 
-/// Machines by status, operations under way, requests answered.
+/// How the site does, and requests answered.
 pub async fn metrics(State(app): State<App>, counters: Counters) -> Response {
     let mut text = counters.render();
-    match controller::counts(&app).await {
-        Ok((machines, operations)) => {
-            text.push_str(
-                "# HELP rackwright_machines Machines by status.\n# TYPE rackwright_machines gauge\n",
-            );
-            for (status, count) in machines {
-                text.push_str(&format!("rackwright_machines{{status=\"{status}\"}} {count}\n"));
-            }
-            text.push_str(&format!(
-                "# HELP rackwright_operations_running Operations under way.\n\
-                 # TYPE rackwright_operations_running gauge\nrackwright_operations_running {operations}\n\
-                 rackwright_database_up 1\n"
-            ));
-        }
-        Err(_) => text.push_str("rackwright_database_up 0\n"),
+    match controller::overview(&app).await {
+        Ok(status) => text.push_str(&metrics::render(&status)),
+        Err(_) => text.push_str(metrics::without_database()),
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod image;
 pub mod machine;
 pub mod machine_action;
+mod metrics;
 pub mod network;
 pub mod operation;
 pub mod problem;

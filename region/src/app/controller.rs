@@ -4,7 +4,7 @@ use super::{App, Change, Describe, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
 use crate::db::lease_state::{self, Changes};
-use crate::model::controller::{Rack, RackFence, Region, SiteStatus};
+use crate::model::controller::{DatabaseRole, DatabaseServer, Rack, RackFence, Region, SiteStatus};
 use crate::model::{Page, Role};
 use rackwright_dhcp::racks::Terms;
 use time::OffsetDateTime;
@@ -78,11 +78,25 @@ pub async fn delete_region(app: &App, actor: &Actor, name: &str) -> Result<()> {
 /// What the site has and how it does.
 pub async fn status(app: &App, actor: &Actor) -> Result<SiteStatus> {
     actor.require(Role::Viewer)?;
+    overview(app).await
+}
+
+/// The same for metrics. Asks nobody who they are; names no machine.
+pub async fn overview(app: &App) -> Result<SiteStatus> {
     let mut conn = app.read().await?;
+    let position = db::controller_query::log_position(&mut conn).await?;
+    let mut database = app.database().servers(position);
+    if database.is_empty() {
+        let role = if position.is_some() { DatabaseRole::Primary } else { DatabaseRole::Standby };
+        database.push(DatabaseServer { name: "database".to_owned(), role, lag_bytes: None });
+    }
     Ok(SiteStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         machines: db::machine_query::count_by_status(&mut conn).await?.into_iter().collect(),
         operations_running: db::operation_query::count_running(&mut conn).await?,
+        operations_by_region: db::operation_query::count_by_region(&mut conn).await?.into_iter().collect(),
+        last_takeover: db::controller_query::last_takeover(&mut conn).await?,
+        database,
         regions: db::controller_query::regions(&mut conn).await?,
         racks: db::controller_query::racks(&mut conn).await?,
     })
@@ -151,11 +165,4 @@ pub async fn unready(app: &App) -> Result<Option<Unready>> {
     }
     let writable = db::controller_query::is_writable(&mut *app.read().await?).await?;
     Ok((!writable).then_some(Unready::ReadOnly))
-}
-
-/// Machines by status, and operations under way, for metrics. Asks nobody who they are; names no machine.
-pub async fn counts(app: &App) -> Result<(Vec<(String, i64)>, i64)> {
-    let mut conn = app.read().await?;
-    let machines = db::machine_query::count_by_status(&mut conn).await?;
-    Ok((machines, db::operation_query::count_running(&mut conn).await?))
 }

@@ -174,7 +174,8 @@ impl From<DbError> for Error {
             DbError::Unavailable(_)
             | DbError::Corrupt { .. }
             | DbError::Migrate(_)
-            | DbError::TooOld { .. } => Self::internal(error),
+            | DbError::TooOld { .. }
+            | DbError::TooNew { .. } => Self::internal(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::DbError;
 use super::region::DEAD_SECONDS;
-use crate::model::controller::{Rack, Region};
+use crate::model::controller::{Rack, Region, Takeover};
 use crate::model::network::Lease;
 use sqlx::PgConnection;
 
@@ -10,8 +10,13 @@ use sqlx::PgConnection;
 pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT id, name, version, addresses, running, generation, error, last_seen_at, fenced_at, created_at,
-                  coalesce(last_seen_at > now() - interval '10 seconds', FALSE) AS "connected!"
-           FROM rack ORDER BY name"#
+                  coalesce(last_seen_at > now() - interval '10 seconds', FALSE) AS "connected!",
+                  (SELECT coalesce(array_agg(g.name ORDER BY g.name), '{}') FROM region g
+                   WHERE rack.name = ANY (g.racks) AND g.last_seen_at >= clock_timestamp() - make_interval(secs => $1)) AS "regions!",
+                  (SELECT count(*) FROM lease_block b WHERE b.rack_id = rack.id) AS "blocks!",
+                  (SELECT coalesce(sum(b.last - b.first + 1), 0)::bigint FROM lease_block b WHERE b.rack_id = rack.id) AS "block_addresses!"
+           FROM rack ORDER BY name"#,
+        DEAD_SECONDS
     )
     .fetch_all(conn)
     .await?;
@@ -27,6 +32,9 @@ pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
             generation: r.generation,
             error: r.error,
             last_seen_at: r.last_seen_at.map(Into::into),
+            regions: r.regions,
+            blocks: r.blocks,
+            block_addresses: r.block_addresses,
             fenced_at: r.fenced_at.map(Into::into),
             created_at: r.created_at.into(),
         })
@@ -60,6 +68,33 @@ pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
             last_seen_at: r.last_seen_at.into(),
         })
         .collect())
+}
+
+/// The last takeover of an operation.
+pub async fn last_takeover(conn: &mut PgConnection) -> Result<Option<Takeover>, DbError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(operation_id, 0) AS "operation!", at, coalesce(data ->> 'from', '') AS "from!",
+                  coalesce(data ->> 'to', '') AS "to!", coalesce((data ->> 'seconds')::float8, 0) AS "seconds!"
+           FROM event WHERE kind = 'operation.taken-over' ORDER BY id DESC LIMIT 1"#
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|r| Takeover {
+        operation: r.operation,
+        at: r.at.into(),
+        from: r.from,
+        to: r.to,
+        seconds: r.seconds,
+    }))
+}
+
+/// How many bytes the server's log has; nothing while it follows another.
+pub async fn log_position(conn: &mut PgConnection) -> Result<Option<i64>, DbError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint END"
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// Removes a rack that is not connected, with the leases that it gave and that are over; false when there is none of

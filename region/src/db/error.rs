@@ -20,13 +20,24 @@ pub enum DbError {
     #[error("lost the race: somebody else changed it")]
     Stale,
     /// The migrations could not be applied.
-    #[error("{}", of_schema(.0))]
+    #[error("the database schema cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The server is of a version that lacks what we use.
     #[error("PostgreSQL {found} is too old: version 15 or newer is needed")]
     TooOld {
         /// Its major version.
         found: u32,
+    },
+    /// The schema has lost something that this version works with.
+    #[error(
+        "the database was used by a newer version of Rackwright, and is not usable for this one any more (it knows migrations up \
+         to {newest}, and {needs} is needed); run that version, or restore a backup"
+    )]
+    TooNew {
+        /// The migration that one has to know.
+        needs: i64,
+        /// The newest that this program knows.
+        newest: i64,
     },
     /// A row holds what this version does not understand.
     #[error("a stored {what} makes no sense")]
@@ -37,16 +48,6 @@ pub enum DbError {
     /// The connection or the server.
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),
-}
-
-/// What to do about a schema that does not fit.
-fn of_schema(error: &sqlx::migrate::MigrateError) -> &'static str {
-    match error {
-        sqlx::migrate::MigrateError::VersionMissing(_) => {
-            "the database was used by a newer version of Rackwright; run that version, or restore a backup"
-        }
-        _ => "the database schema cannot be brought up to date",
-    }
 }
 
 /// Classes of SQLSTATE (PostgreSQL, appendix A) that speak of the server's state and not of the statement: broken
@@ -66,6 +67,7 @@ impl DbError {
             | Self::Stale
             | Self::Migrate(_)
             | Self::TooOld { .. }
+            | Self::TooNew { .. }
             | Self::Corrupt { .. } => false,
         }
     }

@@ -56,7 +56,12 @@ pub use transaction::Transaction;
 
 use sqlx::PgPool;
 
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+/// Newer migrations than ours may be there already, while a site is being upgraded: [`compatible`] says whether that is good.
+fn migrator() -> sqlx::migrate::Migrator {
+    let mut migrator = sqlx::migrate!("../migrations");
+    migrator.set_ignore_missing(true);
+    migrator
+}
 
 /// The oldest server that will do, as servers number themselves: 15.4 is 150004.
 const OLDEST: u32 = 150_000;
@@ -73,5 +78,22 @@ async fn prepare(pool: &PgPool) -> Result<(), DbError> {
     {
         return Err(DbError::TooOld { found: number / 10_000 });
     }
-    Ok(MIGRATOR.run(pool).await?)
+    let migrator = migrator();
+    let newest = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    compatible(pool, newest).await?;
+    Ok(migrator.run(pool).await?)
+}
+
+/// Whether a program whose newest migration is this one may work with the schema that is there: what is newer in it only
+/// adds to what the program knows.
+async fn compatible(pool: &PgPool, newest: i64) -> Result<(), DbError> {
+    let mut conn = pool.acquire().await?;
+    let ruled: bool = sqlx::query_scalar!(r#"SELECT to_regclass('schema_rule') IS NOT NULL AS "ruled!""#)
+        .fetch_one(&mut *conn)
+        .await?;
+    if !ruled {
+        return Ok(());
+    }
+    let needs = sqlx::query_scalar!("SELECT needs FROM schema_rule").fetch_one(&mut *conn).await?;
+    if needs > newest { Err(DbError::TooNew { needs, newest }) } else { Ok(()) }
 }

@@ -82,18 +82,31 @@ pub async fn create(conn: &mut PgConnection, new: &NewOperation<'_>) -> Result<O
     Ok(OperationId(id))
 }
 
-/// Claims one operation that is due, if there is one.
+/// The event of a claim that expired and became another's. Its data: `from`, `to`, and `seconds` since the first owner was
+/// heard last.
+pub const TAKEN_OVER: &str = "operation.taken-over";
+
+/// Claims one operation that is due, if there is one. That a claim of somebody else had expired is told with it.
 pub async fn claim_due(conn: &mut PgConnection, owner: &str) -> Result<Option<Operation>, DbError> {
     let row = sqlx::query!(
-        "UPDATE operation SET owner = $1, epoch = epoch + 1, claimed_until = now() + make_interval(secs => $2)
-         WHERE id = (SELECT id FROM operation
-                     WHERE status = 'running' AND (next_attempt_at <= now() OR abort_requested_by IS NOT NULL OR deadline <= now())
-                       AND (claimed_until IS NULL OR claimed_until < now())
-                     ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-         RETURNING id, kind, machine_id, step, state, params, attempt, step_since, epoch, abort_requested_by,
-                   requested_by, deadline, now() AS \"now!\"",
+        r#"WITH due AS (
+             SELECT id, owner AS was, extract(epoch FROM now() - claimed_until)::float8 + $2::float8 AS silent FROM operation
+             WHERE status = 'running' AND (next_attempt_at <= now() OR abort_requested_by IS NOT NULL OR deadline <= now())
+               AND (claimed_until IS NULL OR claimed_until < now())
+             ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED),
+         told AS (
+             INSERT INTO event (kind, level, machine_id, operation_id, actor, message, data)
+             SELECT $3::text, 'warning', o.machine_id, o.id, 'rackwright',
+                    due.was || ' did not go on with it; ' || $1::text || ' took it over ' || round(due.silent::numeric, 1) || ' s after that was heard last',
+                    jsonb_build_object('from', due.was, 'to', $1::text, 'seconds', due.silent)
+             FROM due JOIN operation o ON o.id = due.id WHERE due.silent IS NOT NULL)
+         UPDATE operation o SET owner = $1::text, epoch = epoch + 1, claimed_until = now() + make_interval(secs => $2::float8)
+         FROM due WHERE o.id = due.id
+         RETURNING o.id, o.kind, o.machine_id, o.step, o.state, o.params, o.attempt, o.step_since, o.epoch,
+                   o.abort_requested_by, o.requested_by, o.deadline, now() AS "now!""#,
         owner,
         CLAIM_SECONDS,
+        TAKEN_OVER,
     )
     .fetch_optional(conn)
     .await?;

@@ -29,6 +29,8 @@ struct Row {
     message: String,
     error: Option<String>,
     attempt: i32,
+    owner: Option<String>,
+    epoch: i64,
     percent: Option<f32>,
     deadline: OffsetDateTime,
     requested_by: String,
@@ -51,6 +53,8 @@ impl TryFrom<Row> for Operation {
             message: r.message,
             error: r.error,
             attempt: r.attempt,
+            owner: r.owner,
+            epoch: r.epoch,
             percent: r.percent,
             deadline: r.deadline.into(),
             requested_by: r.requested_by,
@@ -67,7 +71,7 @@ macro_rules! operations {
     ($tail:tt, $($argument:expr),*) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT o.id, o.kind, o.machine_id, m.hostname, o.status, o.step, o.message, o.error, o.attempt,
+            r#"SELECT o.id, o.kind, o.machine_id, m.hostname, o.status, o.step, o.message, o.error, o.attempt, o.owner, o.epoch,
                       CASE WHEN o.status = 'done' THEN 100::real ELSE (
                         SELECT (sum(CASE w.status WHEN 'done' THEN 100 WHEN 'given' THEN coalesce(w.percent, 0) ELSE 0 END)
                                 / nullif(count(*), 0))::real FROM work_item w WHERE w.operation_id = o.id) END AS percent,
@@ -111,6 +115,17 @@ pub async fn count(conn: &mut PgConnection, f: &Filter<'_>) -> Result<i64, DbErr
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// Operations under way, by the region of the worker that looked at them last; those that none has seen yet are left out.
+pub async fn count_by_region(conn: &mut PgConnection) -> Result<Vec<(String, i64)>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT split_part(owner, '/', 1) AS "region!", count(*) AS "n!" FROM operation
+           WHERE status = 'running' AND owner IS NOT NULL GROUP BY 1 ORDER BY 1"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.region, r.n)).collect())
 }
 
 /// One operation.

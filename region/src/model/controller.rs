@@ -28,6 +28,15 @@ pub struct Rack {
     /// Last heard.
     #[serde(default)]
     pub last_seen_at: Option<Timestamp>,
+    /// Names of the regions that it has a stream to.
+    #[serde(default)]
+    pub regions: Vec<String>,
+    /// Blocks of dynamic addresses that are granted to it.
+    #[serde(default)]
+    pub blocks: i64,
+    /// How many addresses those are.
+    #[serde(default)]
+    pub block_addresses: i64,
     /// When a person said that its box is off.
     #[serde(default)]
     pub fenced_at: Option<Timestamp>,
@@ -72,7 +81,7 @@ pub struct Region {
 }
 
 /// What a site has and how it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SiteStatus {
     /// Version of the region that answers.
     pub version: String,
@@ -81,8 +90,68 @@ pub struct SiteStatus {
     pub machines: std::collections::BTreeMap<String, i64>,
     /// Operations under way.
     pub operations_running: i64,
+    /// Of those, by the region that looked at them last.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub operations_by_region: std::collections::BTreeMap<String, i64>,
+    /// The last time that a region took over what another did not go on with.
+    #[serde(default)]
+    pub last_takeover: Option<Takeover>,
+    /// The database's servers, as this region sees them.
+    #[serde(default)]
+    pub database: Vec<DatabaseServer>,
     /// Regions.
     pub regions: Vec<Region>,
     /// Racks.
     pub racks: Vec<Rack>,
+}
+
+/// A claim that expired and became another's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Takeover {
+    /// Of which operation.
+    pub operation: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Whose it was, as `REGION/NUMBER`.
+    pub from: String,
+    /// Whose it became.
+    pub to: String,
+    /// Since the first one was heard last, seconds.
+    pub seconds: f64,
+}
+
+/// A server of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DatabaseServer {
+    /// As `database_url` names it.
+    pub name: String,
+    /// What it is.
+    pub role: DatabaseRole,
+    /// Of a standby: bytes of the primary's log that it has not replayed, as far as both are known.
+    #[serde(default)]
+    pub lag_bytes: Option<i64>,
+}
+
+/// What a server of the database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseRole {
+    /// It takes writes.
+    Primary,
+    /// It follows the primary.
+    Standby,
+    /// It does not answer.
+    Gone,
+}
+
+impl DatabaseRole {
+    /// As shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::Gone => "gone",
+        }
+    }
 }

@@ -27,6 +27,12 @@ pub struct Operation {
     pub error: Option<String>,
     /// Tries of the present step.
     pub attempt: i32,
+    /// The worker that looked at it last, as `REGION/NUMBER`; the next look may be another's.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// How often it was claimed.
+    #[serde(default)]
+    pub epoch: i64,
     /// How far the whole is, 0 to 100, as far as it can be told.
     #[serde(default)]
     pub percent: Option<f32>,

@@ -41,7 +41,7 @@ impl Bench {
         Self { world, id, racks }
     }
 
-    /// Deploys and releases; the first rack ends at its crossing number `at`.
+    /// Deploys; the first rack ends at its crossing number `at`.
     async fn run(&mut self, at: Option<usize>, fate: Fate) -> Run {
         self.world.done.clear();
         self.racks.arm(at);
@@ -67,8 +67,7 @@ impl Bench {
         let story = Story::read(&self.world, &self.id).await;
         let run = Run { story, passed: self.racks.crossings.passed(), wrong };
         self.racks.crossings.arm(None);
-        self.world.act(&self.id, "release", json!({ "erase": "none" })).await;
-        self.world.until(&self.id, "ready").await;
+        self.world.undeploy(&self.id).await;
         run
     }
 

@@ -8,7 +8,7 @@ use rackwright_common::MachineId;
 pub struct Story {
     /// How the machine and the operation ended.
     pub ended: (String, String),
-    /// What was told, in order.
+    /// What was told, in order, but not that somebody took over.
     pub events: Vec<String>,
     /// Commands for the BMC, in order, and how each ended.
     pub tasks: Vec<String>,
@@ -33,7 +33,10 @@ impl Story {
         };
         Self {
             ended: (world.status(id).await.0, ended),
-            events: list("SELECT kind || ': ' || message FROM event WHERE operation_id = $1 ORDER BY id").await,
+            events: list(
+                "SELECT kind || ': ' || message FROM event
+                 WHERE operation_id = $1 AND kind <> 'operation.taken-over' ORDER BY id",
+            ).await,
             tasks: list(
                 "SELECT replace(key, $1 || ':', '') || ' ' || (action ->> 'action') || ' ' || coalesce(result::text, status)
                  FROM rack_task WHERE operation_id = $1 ORDER BY id",

@@ -169,10 +169,11 @@ fn a_box_that_cannot_be_a_controller_is_told_why() {
     let server = postmaster(&data.join("postgres/data")).unwrap();
     assert!(server.is_alive() && site.get("/readyz").unwrap().status == 200, "the first was not disturbed");
 
-    // A database that a newer version has used.
+    // A database that a newer version has used, which took away what this one needs.
     let mut psql = Command::new("psql");
     psql.args(["-X", "-q", "-U", "rackwright", "-d", "rackwright", "-h"]).arg(data.join("postgres/run"));
     psql.args(["-c", "INSERT INTO _sqlx_migrations VALUES (9999, 'future', now(), true, '\\x00', 1)"]);
+    psql.args(["-c", "UPDATE schema_rule SET needs = 9999"]);
     rackwright_lab::ns::run(&mut psql).unwrap();
     let first = site.lab().process("rackwright").unwrap();
     first.signal(Signal::SIGTERM);

@@ -8,7 +8,6 @@ use rackwright_region::app::{self, App};
 
 /// The list.
 pub async fn list(State(app): State<App>, visitor: Visitor) -> Shown<ControllersPage> {
-    let regions = app::controller::regions(&app, &visitor.actor).await?;
-    let racks = app::controller::racks(&app, &visitor.actor).await?;
-    Ok(ControllersPage::new(visitor.layout("Controllers"), &regions.items, &racks.items, now()))
+    let status = app::controller::status(&app, &visitor.actor).await?;
+    Ok(ControllersPage::new(visitor.layout("Controllers"), &status, now()))
 }

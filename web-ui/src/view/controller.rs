@@ -1,10 +1,10 @@
 //! Regions and racks.
 
 use super::{Layout, Pill, Tone};
-use crate::format::Moment;
+use crate::format::{self, Moment};
 use askama::Template;
 use askama_web::WebTemplate;
-use rackwright_region::model::controller::{Rack, Region};
+use rackwright_region::model::controller::{DatabaseRole, DatabaseServer, Rack, Region, SiteStatus};
 use time::OffsetDateTime;
 
 /// A rack.
@@ -20,6 +20,10 @@ pub struct RackRow {
     pub generations: String,
     /// Why it refused a snapshot.
     pub error: String,
+    /// Regions that it has a stream to.
+    pub regions: Vec<String>,
+    /// Dynamic addresses that are granted to it.
+    pub granted: String,
     /// Addresses: interface, network.
     pub addresses: Vec<(String, String)>,
     /// Software version.
@@ -39,6 +43,8 @@ pub struct RegionRow {
     pub stream: String,
     /// Racks that have a stream to it.
     pub racks: Vec<String>,
+    /// Operations that it looked at last.
+    pub operations: i64,
     /// Whether its image store is complete.
     pub images: Pill,
     /// Files that it lacks.
@@ -53,6 +59,32 @@ pub struct RegionRow {
     pub seen: Moment,
 }
 
+/// A server of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseRow {
+    /// Name.
+    pub name: String,
+    /// What it is.
+    pub role: Pill,
+    /// How far behind it is.
+    pub lag: String,
+}
+
+/// The last takeover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeoverLine {
+    /// Of which operation.
+    pub operation: i64,
+    /// When.
+    pub at: Moment,
+    /// From whom.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// Since the first was heard last.
+    pub after: String,
+}
+
 /// The page.
 #[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
 #[template(path = "controllers.html")]
@@ -63,6 +95,10 @@ pub struct ControllersPage {
     pub regions: Vec<RegionRow>,
     /// All racks.
     pub racks: Vec<RackRow>,
+    /// The database's servers.
+    pub database: Vec<DatabaseRow>,
+    /// The last takeover.
+    pub takeover: Option<TakeoverLine>,
 }
 
 fn state(connected: bool) -> Pill {
@@ -71,7 +107,7 @@ fn state(connected: bool) -> Pill {
 
 impl ControllersPage {
     /// Of all controllers.
-    pub fn new(layout: Layout, regions: &[Region], racks: &[Rack], now: OffsetDateTime) -> Self {
+    pub fn new(layout: Layout, status: &SiteStatus, now: OffsetDateTime) -> Self {
         let rack = |r: &Rack| RackRow {
             name: r.name.clone(),
             state: state(r.connected),
@@ -82,6 +118,15 @@ impl ControllersPage {
             },
             generations: format!("{} of {}", r.running, r.generation),
             error: r.error.clone().unwrap_or_default(),
+            regions: r.regions.clone(),
+            granted: format!(
+                "{} in {}",
+                r.block_addresses,
+                match r.blocks {
+                    1 => "1 block".to_owned(),
+                    blocks => format!("{blocks} blocks"),
+                }
+            ),
             addresses: r.addresses.iter().map(|a| (a.interface.clone(), a.network.to_string())).collect(),
             version: r.version.clone(),
             seen: r.last_seen_at.map(|at| Moment::new(at, now)),
@@ -94,6 +139,7 @@ impl ControllersPage {
             },
             stream: r.stream.clone(),
             racks: r.racks.clone(),
+            operations: status.operations_by_region.get(&r.name).copied().unwrap_or(0),
             images: match r.lacks.len() {
                 0 => Pill::new(Tone::Good, "All"),
                 _ => Pill::new(Tone::Warning, "Lacks some"),
@@ -106,9 +152,29 @@ impl ControllersPage {
         };
         Self {
             layout,
-            regions: regions.iter().map(region).collect(),
-            racks: racks.iter().map(rack).collect(),
+            regions: status.regions.iter().map(region).collect(),
+            racks: status.racks.iter().map(rack).collect(),
+            database: status.database.iter().map(server).collect(),
+            takeover: status.last_takeover.as_ref().map(|t| TakeoverLine {
+                operation: t.operation,
+                at: Moment::new(t.at, now),
+                from: t.from.clone(),
+                to: t.to.clone(),
+                after: format::duration(t.seconds),
+            }),
         }
+    }
+}
+
+fn server(server: &DatabaseServer) -> DatabaseRow {
+    DatabaseRow {
+        name: server.name.clone(),
+        role: match server.role {
+            DatabaseRole::Primary => Pill::new(Tone::Good, "Primary"),
+            DatabaseRole::Standby => Pill::new(Tone::Good, "Standby"),
+            DatabaseRole::Gone => Pill::new(Tone::Bad, "Not heard"),
+        },
+        lag: server.lag_bytes.and_then(|lag| u64::try_from(lag).ok()).map(format::bytes).unwrap_or_default(),
     }
 }
 
@@ -116,8 +182,7 @@ impl ControllersPage {
 impl ControllersPage {
     /// Every field filled with markup.
     pub fn sample() -> Self {
-        let (regions, racks) = super::sample::controllers();
-        Self::new(Layout::sample("Controllers"), &regions, &racks, super::sample_now())
+        Self::new(Layout::sample("Controllers"), &super::sample::site_status(), super::sample_now())
     }
 }
 
@@ -132,6 +197,19 @@ mod tests {
         assert_eq!(page.racks[0].generations, "41 of 42");
         assert_eq!(page.racks[1].snapshot, Pill::new(Tone::Bad, "Refused"));
         assert_eq!(page.racks[1].state, Pill::new(Tone::Bad, "Not heard"));
+    }
+
+    #[test]
+    fn a_takeover_and_the_servers_of_the_database_are_told() {
+        let page = ControllersPage::sample();
+        let takeover = page.takeover.expect("the sample has one");
+        assert_eq!((takeover.operation, takeover.after.as_str()), (7, "10 s"));
+        let roles: Vec<_> = page.database.iter().map(|row| (row.role.clone(), row.lag.as_str())).collect();
+        assert_eq!(roles[0], (Pill::new(Tone::Good, "Primary"), ""));
+        assert_eq!(roles[1], (Pill::new(Tone::Good, "Standby"), format::bytes(4096).as_str()));
+        assert_eq!(roles[2], (Pill::new(Tone::Bad, "Not heard"), ""));
+        assert_eq!(page.regions[0].operations, 1);
+        assert_eq!(page.racks[0].granted, "64 in 2 blocks");
     }
 
     #[test]

@@ -308,7 +308,7 @@ pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
                          "started_at": "2026-11-22T06:00:00Z", "last_seen_at": "2026-11-22T06:29:59Z" });
     let rack = json!({ "id": 1, "name": MARKUP, "version": MARKUP, "connected": true,
                        "addresses": [{ "interface": MARKUP, "network": "10.77.0.1/24", "http_port": 5248 }],
-                       "running": 41, "generation": 42, "created_at": "2026-11-20T10:00:00Z" });
+                       "running": 41, "generation": 42, "regions": [MARKUP], "blocks": 2, "block_addresses": 64, "created_at": "2026-11-20T10:00:00Z" });
     let mut gone = rack.clone();
     gone["connected"] = false.into();
     gone["error"] = MARKUP.into();
@@ -319,7 +319,14 @@ pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
 pub fn site_status() -> SiteStatus {
     let (regions, racks) = controllers();
     let machines = [("ready".to_owned(), 3), ("broken".to_owned(), 1)].into();
-    SiteStatus { version: "0".into(), machines, operations_running: 1, regions, racks }
+    let status = json!({
+        "version": "0", "machines": {}, "operations_running": 1, "operations_by_region": { MARKUP: 1 },
+        "last_takeover": { "operation": 7, "at": "2026-11-22T06:20:00Z", "from": MARKUP, "to": MARKUP, "seconds": 10.42 },
+        "database": [{ "name": MARKUP, "role": "primary" }, { "name": MARKUP, "role": "standby", "lag_bytes": 4096 },
+                     { "name": MARKUP, "role": "gone" }],
+        "regions": [], "racks": [],
+    });
+    SiteStatus { machines, regions, racks, ..of(status) }
 }
 
 /// A network with markup in its names.

@@ -16,6 +16,7 @@ mod route;
 use super::standby;
 use super::transaction::Transaction;
 use super::{DbError, prepare};
+use crate::model::controller::{DatabaseRole, DatabaseServer};
 use futures_util::future::join_all;
 use hosts::Host;
 use relay::{Pick, Relay};
@@ -56,6 +57,8 @@ pub struct Database {
 
 /// What there is more with several servers. Its tasks end when it is dropped.
 struct Cluster {
+    hosts: Arc<[Host]>,
+    seen: watch::Receiver<Vec<Seen>>,
     route: watch::Receiver<Route>,
     reads: PgPool,
     patience: Patience,
@@ -92,7 +95,7 @@ impl Database {
             tasks.spawn(probe::watch(host.clone(), at, seen.clone()));
         }
         let (chosen, route) = watch::channel(Route::default());
-        tasks.spawn(follow(hosts.clone(), seen_by_all, chosen));
+        tasks.spawn(follow(hosts.clone(), seen_by_all.clone(), chosen));
         let sockets = Sockets::make()?;
         let mut lead = |name: &str, connections: u32, pick: Pick| -> std::io::Result<PgPool> {
             let folder = sockets.folder(name)?;
@@ -103,13 +106,40 @@ impl Database {
         };
         let primary = lead("primary", connections, |route| route.primary)?;
         let reads = lead("reads", connections, Route::readable)?;
-        let cluster = Cluster { route, reads, patience, _tasks: tasks, _sockets: sockets };
+        let cluster = Cluster {
+            hosts: hosts.clone(),
+            seen: seen_by_all,
+            route,
+            reads,
+            patience,
+            _tasks: tasks,
+            _sockets: sockets,
+        };
         Ok(Self { primary, cluster: Some(Arc::new(cluster)) })
     }
 
     /// Connections to the server that takes writes.
     pub fn pool(&self) -> &PgPool {
         &self.primary
+    }
+
+    /// The servers of a cluster as they were last seen; `position` is the primary's. A primary that is not followed, because
+    /// it was one of an older timeline, counts as gone. Empty with a single server.
+    pub fn servers(&self, position: Option<i64>) -> Vec<DatabaseServer> {
+        let Some(cluster) = &self.cluster else { return Vec::new() };
+        let primary = cluster.route.borrow().primary;
+        let seen = cluster.seen.borrow();
+        let server = |(at, host): (usize, &Host)| {
+            let (role, lag_bytes) = match seen.get(at) {
+                Some(Seen::Primary { .. }) if primary == Some(at) => (DatabaseRole::Primary, None),
+                Some(Seen::Standby { position: replayed }) => {
+                    (DatabaseRole::Standby, position.map(|position| (position - replayed).max(0)))
+                }
+                Some(Seen::Primary { .. } | Seen::Gone) | None => (DatabaseRole::Gone, None),
+            };
+            DatabaseServer { name: format!("{}:{}", host.name, host.port), role, lag_bytes }
+        };
+        cluster.hosts.iter().enumerate().map(server).collect()
     }
 
     /// How long a change may wait for the next primary; nothing with a single server.
