@@ -133,9 +133,19 @@ async fn strangers_are_refused() {
     assert!(cannot_attach(&site.address, &other_site).await, "it trusts another authority");
     other_site.ca_pem = site.ca.certificate_pem().to_owned();
     assert!(cannot_attach(&site.address, &other_site).await, "its certificate is of another authority");
-    let region = site.ca.issue_region(&[]).unwrap();
-    assert!(cannot_attach(&site.address, &region).await, "a region's certificate is not a rack's");
     assert!(site.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_region_may_fetch_and_is_no_rack() {
+    let site = site().await;
+    let region = site.ca.issue_region(&[]).unwrap();
+    let client = LinkClient::connect(&site.address, &region).await.unwrap();
+    assert!(client.attach().await.is_err(), "a region's certificate is not a rack's");
+    assert!(site.seen.lock().unwrap().is_empty());
+    let chunks = client.fetch("b10b", 0).await.unwrap();
+    let got: Vec<Bytes> = chunks.collect::<Result<_, _>>().await.unwrap();
+    assert!(got.concat() == site.content);
 }
 
 #[tokio::test]
