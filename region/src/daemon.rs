@@ -6,7 +6,7 @@ use crate::app::region_token::Invitation;
 use crate::auth;
 use crate::config::RegionConfig;
 use crate::db::wakeups::Wakeups;
-use crate::db::{Database, DbError, Patience};
+use crate::db::{Database, DbError, Patience, restored};
 use crate::door::{Caller, Door, Tls, TlsError, TlsSetting, admit};
 use crate::images::exchange::Exchange;
 use crate::images::{Store, StoreError};
@@ -82,6 +82,11 @@ pub enum RegionError {
         #[source]
         source: std::io::Error,
     },
+    /// A restoration was interrupted.
+    #[error(
+        "a restoration of this database has begun and not ended: wait for it, or run `rackwright restore FILE --force` again"
+    )]
+    HalfRestored,
     /// A task that should not end did.
     #[error("the region's {0} ended unexpectedly")]
     Ended(&'static str),
@@ -117,6 +122,11 @@ impl Region {
         let database =
             Database::open(&config.database_url, config.database_connections, Patience::default()).await?;
         let pool = database.pool();
+        let mut conn = pool.acquire().await.map_err(DbError::from)?;
+        if restored::is_unfinished(&mut conn).await? {
+            return Err(RegionError::HalfRestored);
+        }
+        drop(conn);
         auth::bootstrap::bootstrap(pool, &config.data.join("admin.token")).await?;
         scripts::install_builtin(pool).await?;
         let presence = Presence::of(&config)?;

@@ -115,6 +115,22 @@ async fn a_rack_that_has_learned_more_than_the_database_knows_is_heard_and_its_b
 }
 
 #[tokio::test]
+async fn a_restoration_that_was_interrupted_shows_until_it_is_done_again() {
+    let (world, _) = World::ready().await;
+    let mut conn = world.site.pool.acquire().await.unwrap();
+    assert!(!restored::is_unfinished(&mut conn).await.unwrap());
+    restored::begin(world.site.database_url()).await.unwrap();
+    restored::empty(world.site.database_url()).await.unwrap();
+    assert!(restored::is_unfinished(&mut conn).await.unwrap(), "emptying does not hide it");
+    let (world, _) = World::ready().await;
+    restored::begin(world.site.database_url()).await.unwrap();
+    restored::begin(world.site.database_url()).await.unwrap();
+    reconcile(&world.site.pool, TAKEN).await.unwrap();
+    let mut conn = world.site.pool.acquire().await.unwrap();
+    assert!(!restored::is_unfinished(&mut conn).await.unwrap());
+}
+
+#[tokio::test]
 async fn tokens_of_new_controllers_die_and_regions_enter_themselves_again() {
     let (world, _) = World::ready().await;
     let sql =

@@ -85,6 +85,8 @@ impl Restore {
             archive.read(|manifest, secrets, dump| {
                 let ca = Ca::from_pem(secrets.ca_pem.clone(), secrets.ca_key_pem.clone())
                     .context("the backup's certificate authority makes no sense")?;
+                // No region begins to work on it before it is put right, also when this process dies.
+                runtime.block_on(restored::begin(url)).context("the database cannot be restored to")?;
                 if full && force {
                     runtime.block_on(restored::empty(url)).context("the database cannot be emptied")?;
                 }
@@ -94,12 +96,12 @@ impl Restore {
             })
         })?;
         let (manifest, secrets, ca) = read.context("the backup is empty")?;
-        let pool = db::connect(&target.url, 2).await.context("the restored database cannot be used")?;
-        let machines = reconcile(&pool, &manifest.taken).await?;
         put_keys(&target.data, &secrets, &ca)?;
         if let Some(path) = &target.settings {
             write_settings(path, target, &manifest)?;
         }
+        let pool = db::connect(&target.url, 2).await.context("the restored database cannot be used")?;
+        let machines = reconcile(&pool, &manifest.taken).await?;
         tell(&manifest, &machines);
         Ok(())
     }

@@ -48,8 +48,15 @@ impl Adopt {
             "{} holds no database of `rackwright up`",
             data.display()
         );
-        ensure!(!folder.join(ADOPTED).exists(), "the database of {} was moved already", data.display());
+        let adopted = folder.join(ADOPTED).exists();
+        ensure!(!adopted || !self.region.exists(), "the database of {} was moved already", data.display());
         ensure!(!self.region.exists(), "{} is there already; move it away first", self.region.display());
+        if adopted {
+            // Interrupted at its last step.
+            self.write_region(&inventory, &data)?;
+            println!("The database was moved before; {} is written now.", self.region.display());
+            return Ok(());
+        }
         let to = Cluster::new(&inventory)?;
         let there = to.ask(
             "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
@@ -67,11 +74,12 @@ impl Adopt {
         }
         let rows = moved?;
         stopped?;
-        self.write_region(&inventory, &data)?;
+        // First: from here on nobody starts both `up` on the old one and a region on the new one.
         std::fs::write(
             folder.join(ADOPTED),
             "moved into the cluster of ha.toml; `rackwright up` does not use it any more\n",
         )?;
+        self.write_region(&inventory, &data)?;
         println!("Moved: {} tables, {rows} rows.", to.counts()?.lines().count());
         println!("  start the region   rackwright region --config {}", self.region.display());
         println!("  the old database stays in {} until you remove it", folder.display());

@@ -8,6 +8,26 @@ use sqlx::PgConnection;
 /// between the backup and its restoration.
 pub const AHEAD: i64 = 1_000_000;
 
+/// Says that a restoration has begun, until [`end`]. It is said outside the schema that is emptied and filled, so it
+/// stays whatever becomes of that.
+pub async fn begin(url: &str) -> Result<(), DbError> {
+    let mut conn = super::connector::connect(url).await?;
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS rackwright_restore").execute(&mut conn).await?;
+    Ok(())
+}
+
+/// Whether a restoration has begun and not ended: what runs in such a database may have ended long ago in the world.
+pub async fn is_unfinished(conn: &mut PgConnection) -> Result<bool, DbError> {
+    let marked = sqlx::query_scalar("SELECT to_regnamespace('rackwright_restore') IS NOT NULL");
+    Ok(marked.fetch_one(conn).await?)
+}
+
+/// The restored database is put right.
+pub async fn end(conn: &mut PgConnection) -> Result<(), DbError> {
+    sqlx::query("DROP SCHEMA IF EXISTS rackwright_restore").execute(conn).await?;
+    Ok(())
+}
+
 /// Removes everything in the schema. For a database that is about to be restored over another one.
 pub async fn empty(url: &str) -> Result<(), DbError> {
     let mut conn = super::connector::connect(url).await?;

@@ -52,6 +52,7 @@ pub async fn reconcile(pool: &PgPool, taken: &str) -> Result<Vec<String>, DbErro
         data: json!({ "machines": machines }),
     };
     event::append(&mut tx, &event).await?;
+    restored::end(&mut tx).await?;
     tx.commit().await?;
     Ok(machines)
 }
