@@ -13,7 +13,7 @@ use rackwright_common::Secret;
 use rackwright_link::Ca;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::db::region::{self, Looked};
-use rackwright_region::model::rack_token::{Controller, TokenContent};
+use rackwright_region::model::controller_token::{Controller, TokenContent};
 use rackwright_region::model::region_token::{Exchange, RegionRequest, RegionSecrets, RegionWelcome};
 use reqwest::Method;
 use serde_json::Value;

@@ -6,6 +6,7 @@
 pub mod bmc;
 pub mod console;
 pub mod controller;
+pub mod controller_token;
 pub mod error;
 pub mod event;
 pub mod group;

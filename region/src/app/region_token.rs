@@ -3,12 +3,12 @@
 //! What holds: a secret is good for one answer, for the region it was made for, until it expires. A request that is
 //! refused for any other reason does not use it up. [`crate::model::region_token`] says why plain HTTP will do.
 
-use super::rack_token::{ReachedAt, authority, check_name, is_loopback, make, split};
+use super::controller_token::{ReachedAt, authority, check_name, is_loopback, make, split};
 use super::{App, Error, Result};
 use crate::auth::Actor;
 use crate::db;
 use crate::model::Role;
-use crate::model::rack_token::Controller;
+use crate::model::controller_token::Controller;
 use crate::model::region_token::{
     Exchange, NewRegionToken, RegionRequest, RegionSecrets, RegionToken, RegionWelcome, side_by_side,
 };

@@ -5,6 +5,7 @@ pub mod action;
 pub mod bmc;
 pub mod console;
 pub mod controller;
+pub mod controller_token;
 pub mod event;
 pub mod image;
 pub mod machine;

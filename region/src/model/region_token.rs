@@ -10,7 +10,7 @@
 //! keeps the box from joining.
 
 use super::Timestamp;
-use super::rack_token::{mac, stored};
+use super::controller_token::{mac, stored};
 use crate::secrets::MasterKey;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
