@@ -10,6 +10,7 @@ pub mod bmc;
 pub mod bridge;
 pub mod console;
 pub mod controller;
+pub mod device;
 pub mod event;
 pub mod extract;
 pub mod group;
@@ -28,6 +29,8 @@ pub mod request_log;
 pub mod script;
 pub mod session;
 pub mod setting;
+pub mod space;
+pub mod static_route;
 pub mod subnet;
 
 use crate::app::App;
@@ -143,6 +146,12 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(subnet::delete_ip_range))
         .routes(routes!(subnet::list_reservations, subnet::create_reservation))
         .routes(routes!(subnet::delete_reservation))
+        .routes(routes!(space::list_spaces, space::create_space))
+        .routes(routes!(space::update_space, space::delete_space))
+        .routes(routes!(static_route::list_static_routes, static_route::create_static_route))
+        .routes(routes!(static_route::delete_static_route))
+        .routes(routes!(device::list_devices, device::create_device))
+        .routes(routes!(device::show_device, device::update_device, device::delete_device))
 }
 
 fn accounts() -> OpenApiRouter<App> {

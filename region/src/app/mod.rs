@@ -7,6 +7,7 @@ pub mod bmc;
 pub mod console;
 pub mod controller;
 pub mod controller_token;
+pub mod device;
 pub mod error;
 pub mod event;
 pub mod group;
@@ -24,6 +25,8 @@ pub mod script;
 pub mod script_history;
 pub mod session;
 pub mod setting;
+pub mod space;
+pub mod static_route;
 pub mod subnet;
 pub mod user;
 

@@ -6,6 +6,7 @@ pub mod bmc;
 pub mod console;
 pub mod controller;
 pub mod controller_token;
+pub mod device;
 pub mod event;
 pub mod image;
 pub mod machine;
@@ -21,6 +22,9 @@ pub mod role;
 pub mod script;
 pub mod script_history;
 pub mod setting;
+pub mod space;
+pub mod static_route;
+pub mod subnet;
 pub mod timestamp;
 pub mod user;
 
