@@ -4,6 +4,7 @@
 //! rack is another one. All is made by the commands that an operator types. What holds: a fault of a box is a fault of
 //! everything in its namespace; power loss is the cable first, so that no kernel says goodbye.
 
+mod boxes;
 mod machines;
 mod plan;
 mod power;
