@@ -34,6 +34,7 @@ usage: cargo xtask COMMAND
                                             a site with several boxes: Patroni, regions, racks, one address
   lab down|status [--prefix P] [--json]
   lab power NAME on|off|cycle|reset|status  by the machine's BMC
+  lab box HOST off|on|cut|join              a whole box of such a site: its power, its cables
   lab fault NAME [FAULT]                    what the BMC does wrong (rackwright-bmc-sim only); none: nothing
   lab console NAME                          what the machine writes; typed text goes to it
   lab ssh [USER@]NAME [COMMAND…]            into the installed system

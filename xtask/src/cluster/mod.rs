@@ -4,13 +4,18 @@
 //! rack is another one. All is made by the commands that an operator types. What holds: a fault of a box is a fault of
 //! everything in its namespace; power loss is the cable first, so that no kernel says goodbye.
 
+mod boxes;
+mod machines;
 mod plan;
+mod power;
+mod racks;
 
+pub use machines::images;
 pub use plan::{Size, VIRTUAL, plan};
 
 use crate::http::Client;
 use anyhow::{Context, Result, bail, ensure};
-use plan::{VIRTUAL_NET, address, node, rack};
+use plan::{VIRTUAL_NET, address, node};
 use rackwright_lab::process::{self, ProcessId, SIGKILL};
 use rackwright_lab::{Lab, ns, poll};
 use std::fs;
@@ -19,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The host from which people ask.
-pub const CLIENT: &str = "people";
+/// The host from which people ask, and log in to machines.
+pub const CLIENT: &str = "ctl";
 
 /// One for all nodes and labs, which have no way to PyPI: it takes half a minute to fetch.
 const PATRONI: &str = "/var/lib/rackwright-lab/patroni";
@@ -50,6 +55,7 @@ impl<'a> Cluster<'a> {
     /// Sets up and starts everything in a lab of [`plan`].
     pub fn start(lab: &'a Lab, program: &Path, size: Size) -> Result<Self> {
         let cluster = Self { lab, program: program.to_owned(), size };
+        fs::write(program_file(lab), program.to_str().context("the program's path")?)?;
         fetch_patroni()?;
         cluster.set_up_nodes()?;
         for at in 0..size.nodes {
@@ -62,9 +68,22 @@ impl<'a> Cluster<'a> {
             cluster.until_ready(at)?;
         }
         for at in 0..size.racks {
+            cluster.enroll_rack(at)?;
             cluster.start_rack(at)?;
         }
+        cluster.until_racks_serve(Duration::from_secs(60))?;
         Ok(cluster)
+    }
+
+    /// The cluster that runs in this lab, started by another process.
+    pub fn open(lab: &'a Lab) -> Result<Self> {
+        let program = fs::read_to_string(program_file(lab)).context("the lab is no site of several boxes")?;
+        let count = |is: fn(&str) -> bool| lab.plan().hosts.iter().filter(|host| is(&host.name)).count();
+        let racks = count(|name| name.starts_with("rack-"));
+        let nodes = count(|name| name != CLIENT && !name.starts_with("rack-"));
+        let regions = (0..nodes).take_while(|at| lab.process_record(&region(*at)).exists()).count();
+        let size = Size { nodes, regions, racks, machines: lab.plan().machines.len() };
+        Ok(Self { lab, program: program.into(), size })
     }
 
     /// Number of nodes.
@@ -144,7 +163,7 @@ impl<'a> Cluster<'a> {
         }
         let url = ns::run_for_text(&mut self.ha(at, "url"))?;
         let text = format!(
-            "name = \"{}\"\ndata = \"{}\"\ndatabase_url = \"{}\"\nstream_address = \"{stream}\"\n",
+            "name = \"{}\"\ndata = \"{}\"\ndatabase_url = \"{}\"\nstream_address = \"{stream}\"\nserve_new_networks = true\n",
             region(at),
             data.display(),
             url.trim(),
@@ -184,19 +203,6 @@ impl<'a> Cluster<'a> {
             ensure!(said.trim() == "ready", "{said:?}");
             Ok(Some(Ok(())))
         })?
-    }
-
-    fn start_rack(&self, at: usize) -> Result<()> {
-        let (host, folder) = (rack(at), self.folder(&rack(at)));
-        fs::create_dir_all(&folder)?;
-        let token_file = self.token_file();
-        let mut token = self.rackwright(CLIENT, &["rack", "token", &host, "--url"]);
-        let token = ns::run_for_text(token.arg(self.first_url()).arg("--token-file").arg(token_file))?;
-        let mut enroll =
-            self.rackwright(&host, &["rack", "enroll", token.trim(), "--interface", "eth1", "--data"]);
-        ns::run(enroll.arg(folder.join("data")).arg("--config").arg(folder.join("rack.toml")))?;
-        let mut run = self.rackwright(&host, &["rack", "--config"]);
-        self.lab.spawn(&host, run.arg(folder.join("rack.toml"))).map(drop)
     }
 
     /// Where the administrator's token is.
@@ -275,23 +281,6 @@ impl<'a> Cluster<'a> {
         })
     }
 
-    /// Plugs or unplugs a node's cable.
-    pub fn set_link(&self, at: usize, up: bool) -> Result<()> {
-        self.lab.set_host_link(&node(at), "eth0", up)
-    }
-
-    /// Kills every process of a node at once; with `power`, its cable first.
-    pub fn kill(&self, at: usize, power: bool) -> Result<()> {
-        if power {
-            self.set_link(at, false)?;
-        }
-        let namespace = self.lab.namespace(&node(at));
-        for process in ns::pids(&namespace)? {
-            process.signal(SIGKILL);
-        }
-        Ok(())
-    }
-
     /// Kills the database server of a node, and nothing else.
     pub fn kill_database(&self, at: usize) -> Result<()> {
         let file = self.folder(&node(at)).join("data/postgres/postmaster.pid");
@@ -301,25 +290,11 @@ impl<'a> Cluster<'a> {
         ensure!(server.signal(SIGKILL), "the database server could not be killed");
         Ok(())
     }
+}
 
-    /// Starts a node again that was killed: cable, database, region.
-    pub fn revive(&self, at: usize) -> Result<()> {
-        let namespace = self.lab.namespace(&node(at));
-        poll::until(Duration::from_secs(10), &format!("{namespace} empty"), || {
-            let left = ns::pids(&namespace)?;
-            ensure!(left.is_empty(), "{left:?}");
-            Ok(Some(()))
-        })?;
-        // A namespace keeps what a real box would have lost.
-        let lines = [format!("address del {VIRTUAL_NET} dev eth0")];
-        drop(ns::batch(&namespace, &lines));
-        self.set_link(at, true)?;
-        self.start_node(at)?;
-        if at < self.size.regions {
-            self.start_region(at)?;
-        }
-        Ok(())
-    }
+/// Which program the boxes of a site run.
+fn program_file(lab: &Lab) -> PathBuf {
+    lab.state().folder().join("program")
 }
 
 fn fetch_patroni() -> Result<()> {
