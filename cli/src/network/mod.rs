@@ -1,4 +1,4 @@
-//! The nouns of the network: fabrics, VLANs, subnets, ranges, reservations, leases; pools and zones.
+//! The nouns of the network: fabrics, VLANs, subnets, ranges, reservations, leases; pools, zones and tags.
 
 mod fabric;
 mod group;
@@ -6,6 +6,7 @@ mod ip_range;
 mod lease;
 mod reservation;
 mod subnet;
+mod tag;
 mod vlan;
 
 pub use fabric::FabricCommand;
@@ -14,4 +15,5 @@ pub use ip_range::IpRangeCommand;
 pub use lease::LeaseCommand;
 pub use reservation::ReservationCommand;
 pub use subnet::SubnetCommand;
+pub use tag::TagCommand;
 pub use vlan::VlanCommand;
