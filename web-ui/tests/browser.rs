@@ -171,6 +171,7 @@ async fn many_machines_are_chosen_with_the_keyboard_and_locked() {
         assert_eq!(browser.value("document.querySelectorAll('main .lock').length"), 2);
         assert_eq!(browser.text("#refused"), "");
         // The rows of the result are live.
+        browser.wait("document.getElementById('live').dataset.state === 'on'");
         meanwhile(
             site,
             "UPDATE machine SET status = 'broken' WHERE id = 'm7d2qz';

@@ -51,12 +51,13 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 Row,
                 "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
                  WHERE id > $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
-                   AND ($4::text[] IS NULL OR level = ANY($4)) ORDER BY id LIMIT $5",
+                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6) ORDER BY id LIMIT $5",
                 after,
                 machine,
                 query.operation,
                 levels.as_deref(),
-                limit
+                limit,
+                query.actor
             )
             .fetch_all(conn)
             .await?
@@ -66,12 +67,13 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 Row,
                 "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
                  WHERE id < $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
-                   AND ($4::text[] IS NULL OR level = ANY($4)) ORDER BY id DESC LIMIT $5",
+                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6) ORDER BY id DESC LIMIT $5",
                 query.before.unwrap_or(i64::MAX),
                 machine,
                 query.operation,
                 levels.as_deref(),
-                limit
+                limit,
+                query.actor
             )
             .fetch_all(conn)
             .await?

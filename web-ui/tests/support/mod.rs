@@ -31,7 +31,8 @@ pub struct Site {
     pub pool: PgPool,
     cancel: CancellationToken,
     _database: postgres::Database,
-    _folder: tempfile::TempDir,
+    /// Of its image store.
+    pub folder: tempfile::TempDir,
 }
 
 impl Site {
@@ -62,7 +63,7 @@ impl Site {
         let router = rackwright_web_ui::site(app);
         let pages = router.clone().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, pages).await });
-        let site = Self { url, router, pool, cancel, _database: database, _folder: folder };
+        let site = Self { url, router, pool, cancel, _database: database, folder };
         site.run(include_str!("seed.sql")).await;
         site
     }
