@@ -6,6 +6,7 @@
 
 mod support;
 
+#[expect(dead_code, reason = "pictures and keys are for the other test of pages")]
 #[path = "support/browser.rs"]
 mod browser;
 
