@@ -5,6 +5,7 @@ use rackwright_common::Secret;
 use rackwright_link::Ca;
 use rackwright_region::auth::token::random;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -27,6 +28,10 @@ pub struct Inventory {
     pub people_port: u16,
     /// Where the nodes' regions serve people.
     pub region_port: u16,
+    /// By node: the fence agent that switches its box off for certain, with its arguments; `-o off` and `-o status` are added.
+    /// A primary whose box falls silent is then replaced at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fence: BTreeMap<String, Vec<String>>,
     /// An odd number of nodes, three usually.
     pub nodes: Vec<Node>,
     /// What nobody else may know.
@@ -71,6 +76,7 @@ impl Inventory {
             virtual_address,
             people_port: 80,
             region_port: 5240,
+            fence: BTreeMap::new(),
             nodes,
             secrets: Secrets {
                 superuser: secret(),
@@ -125,6 +131,11 @@ impl Inventory {
             ensure!(!twice, "the node {name} ({address}) stands there twice");
         }
         ensure!(is_name(&self.cluster), "`{}` is no cluster name", self.cluster);
+        for (name, command) in &self.fence {
+            ensure!(self.nodes.iter().any(|node| node.name == *name), "fence: there is no node {name}");
+            let program = command.first().with_context(|| format!("fence: {name} has an empty command"))?;
+            ensure!(program.starts_with('/'), "fence: {name}: `{program}` is to be a whole path");
+        }
         if let Some(address) = &self.virtual_address {
             let parsed = address.parse::<ipnet::IpNet>();
             let net = parsed.with_context(|| {

@@ -2,6 +2,7 @@
 //! programs; this generates their configuration from one inventory, installs them, and keeps them running.
 
 mod adopt;
+mod fence;
 mod files;
 mod install;
 mod inventory;

@@ -67,6 +67,11 @@ impl<'a> Dark<'a> {
         let had = keeping.start(site.lab, CLIENT)?.address;
         let client = site.lab.process(CLIENT).context("the client has ended")?;
         let machine = known_machine(site)?;
+        let logs = (0..racks.len()).map(|at| site.lab.process_log(&site.cluster.rack_name(at)));
+        let rebooted = Rebooted { machine: site.lab.machine(MACHINE)?, logs: logs.collect() };
+        // A first time while there are regions, as it was when it was deployed: it has an address and a name from then on.
+        rebooted.once()?;
+        until_named(site)?;
         let writing = write_image(site);
         let running = client.clone();
         let renewals = Repeating::start("renewals", Duration::from_secs(5), move || {
@@ -82,8 +87,6 @@ impl<'a> Dark<'a> {
             stranger.take_over()?;
             stranger.exchange(Manner::Stock).map(drop)
         });
-        let logs = (0..racks.len()).map(|at| site.lab.process_log(&site.cluster.rack_name(at)));
-        let rebooted = Rebooted { machine: site.lab.machine(MACHINE)?, logs: logs.collect() };
         let reboots = Repeating::start("reboots", Duration::from_secs(20), move || rebooted.once());
         let (namespace, mut asked) = (site.cluster.client_namespace(), 0);
         let names = Repeating::start("names", Duration::from_secs(1), move || {
@@ -200,10 +203,32 @@ fn write_image(site: &Site<'_>) -> JoinHandle<Result<String>> {
     })
 }
 
+/// Gives the regions and racks time to publish the machine's name. Whether they have is what the row measures.
+fn until_named(site: &Site<'_>) -> Result<()> {
+    let namespace = site.cluster.client_namespace();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        site.interrupt.check()?;
+        let named = |at| look_up(&namespace, &rack_address(at)).is_ok();
+        if (0..site.cluster.racks()).all(named) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    eprintln!("  the racks do not resolve {MACHINE}: its row will say so");
+    Ok(())
+}
+
 /// Asks a rack for a name of the site.
 fn look_up(namespace: &str, rack: &str) -> Result<()> {
     let mut dig = ns::command(namespace, "dig");
-    dig.args(["+short", "+time=2", "+tries=1", &format!("@{rack}"), &format!("{MACHINE}.maas")]);
+    dig.args([
+        "+short",
+        "+time=2",
+        "+tries=1",
+        &format!("@{rack}"),
+        &format!("{MACHINE}.rackwright.internal"),
+    ]);
     let said = ns::run_for_text(&mut dig)?;
     ensure!(!said.trim().is_empty(), "racks serve none, or not this one");
     Ok(())

@@ -8,6 +8,7 @@
 mod client;
 mod dark;
 mod dhcp;
+mod fenced;
 mod quota;
 mod rack;
 mod report;

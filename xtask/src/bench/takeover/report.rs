@@ -82,6 +82,10 @@ impl Line {
     }
 }
 
+/// The rest of the plan's table, which needs minutes of an emulated machine and is a test.
+const ELSEWHERE: &str =
+    "a rack dies in the middle of a deploy, which completes: `cargo xtask test --only e2e` (rack_dies)";
+
 /// A run that did not come to its end.
 #[derive(Debug, Serialize)]
 pub struct Failure {
@@ -159,6 +163,7 @@ impl Report {
                 failure.row, failure.error
             ));
         }
+        text.push_str(&format!("\nShown elsewhere: {ELSEWHERE}\n"));
         text.push_str(&format!(
             "\n{} after {:.0} minutes; load {:.1} before, {:.1} after\n",
             if self.met() { "all limits met" } else { "LIMITS MISSED" },

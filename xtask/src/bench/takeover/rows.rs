@@ -4,7 +4,7 @@ use super::client::Load;
 use super::report::Figure;
 use super::site::Site;
 use super::traffic::Traffic;
-use super::{dark, rack, rotation, scale};
+use super::{dark, fenced, rack, rotation, scale};
 use anyhow::Result;
 use rackwright_lab::Signal;
 use rackwright_lab::process::{SIGKILL, SIGTERM};
@@ -54,6 +54,17 @@ pub const ROWS: &[Row] = &[
     row("loaded", "9 the primary's node loses its power, under load", |site, run| {
         primary_fails(site, run, Fault::Power, LOAD)
     }),
+    row("fenced", "4 with a fence agent: the primary's node loses its power", |site, run| {
+        fenced::primary_fails(site, run, Fault::Power, 0)
+    }),
+    row("fenced-cut", "4 with a fence agent: the primary's node is cut off", |site, run| {
+        fenced::primary_fails(site, run, Fault::Cut, 0)
+    }),
+    row(
+        "fenced-loaded",
+        "9 with a fence agent: the primary's node loses its power, under load",
+        |site, run| fenced::primary_fails(site, run, Fault::Power, LOAD),
+    ),
     row("rotation", "5, 6 HAProxy and a region that dies or is cut off", rotation::out_and_back),
     row("rack", "a rack loses its power: the next DISCOVER of a new client", rack::dies),
     row("scale", "10 requests a second with 1, 2, 3 regions of the same CPU quota", scale::requests),
@@ -117,24 +128,9 @@ fn node_is_cut(site: &Site<'_>, run: &str) -> Result<Vec<Figure>> {
 }
 
 fn primary_fails(site: &Site<'_>, run: &str, fault: Fault, load: usize) -> Result<Vec<Figure>> {
-    primary_fails_within(site, run, fault, load, 30.0)
-}
-
-/// The same with another limit for changes, seconds.
-pub fn primary_fails_within(
-    site: &Site<'_>,
-    run: &str,
-    fault: Fault,
-    load: usize,
-    limit: f64,
-) -> Result<Vec<Figure>> {
     let at = site.cluster.leader()?;
     let load = Load::start(&site.cluster.client_namespace(), &site.api, load);
-    let seen = site.watch(run, Duration::from_secs(90), || match fault {
-        Fault::Killed => site.cluster.kill_database(at),
-        Fault::Power => site.cluster.kill(at, true),
-        Fault::Cut => site.cluster.set_link(at, false),
-    });
+    let seen = site.watch(run, Duration::from_secs(90), || strike(site, at, fault));
     load.tell();
     drop(load);
     match fault {
@@ -143,7 +139,16 @@ pub fn primary_fails_within(
         Fault::Cut => site.cluster.set_link(at, true)?,
     }
     let seen = seen?;
-    let mut figures = seen.gaps(3.0, limit);
+    let mut figures = seen.gaps(3.0, 30.0);
     figures.push(site.none_lost(&seen)?);
     Ok(figures)
+}
+
+/// Does it to a node.
+pub fn strike(site: &Site<'_>, at: usize, fault: Fault) -> Result<()> {
+    match fault {
+        Fault::Killed => site.cluster.kill_database(at),
+        Fault::Power => site.cluster.kill(at, true),
+        Fault::Cut => site.cluster.set_link(at, false),
+    }
 }
