@@ -133,8 +133,8 @@ fn parse(bytes: &[u8]) -> Result<(u16, Vec<u8>)> {
     ensure!(!chunked, "a chunked answer to HTTP/1.0");
     let body = bytes[end + 4..].to_vec();
     let length = head.lines().filter_map(|line| line.split_once(':'));
-    let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length = length.last().and_then(|(_, value)| value.trim().parse::<usize>().ok());
+    let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.next_back().and_then(|(_, value)| value.trim().parse::<usize>().ok());
     ensure!(length.is_none_or(|length| length == body.len()), "an answer that is cut off");
     Ok((status, body))
 }

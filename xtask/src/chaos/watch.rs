@@ -161,7 +161,7 @@ mod tests {
         let acts = [act(50.0, "on"), act(101.0, "off"), act(102.0, "on"), act(103.0, "reset")];
         let deploy = Deploy { operation: 7, began, tries_told: 0 };
         assert_eq!(wrong_effects(&deploy, &acts, &Vec::new()).len(), 1);
-        assert_eq!(wrong_effects(&Deploy { tries_told: 1, ..deploy.clone() }, &acts, &Vec::new()).len(), 0);
+        assert_eq!(wrong_effects(&Deploy { tries_told: 1, ..deploy }, &acts, &Vec::new()).len(), 0);
         let story = vec![(began, Happened::PowerLost(7)), (began, Happened::Damaged("aa".to_owned()))];
         assert_eq!(wrong_effects(&deploy, &acts[..3], &story).len(), 2);
     }
