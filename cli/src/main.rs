@@ -147,7 +147,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
-        Command::Ha(command) => command.run(),
+        Command::Ha(command) => command.run(&cli.connection, cli.output),
         Command::Config(command) => command.run(),
         Command::Backup(command) => serve::block_on_threads(command.run()),
         Command::Restore(command) => serve::block_on_threads(command.run()),

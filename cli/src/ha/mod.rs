@@ -2,12 +2,15 @@
 //! programs; this generates their configuration from one inventory, installs them, and keeps them running.
 
 mod adopt;
+mod drill;
 mod fence;
 mod files;
 mod install;
 mod inventory;
 mod node;
 
+use crate::client::{self, Client, Connection};
+use crate::console::{Console, Format};
 use anyhow::{Context, Result, ensure};
 use inventory::{Inventory, Node, interface_of, parse_node};
 use std::os::unix::process::CommandExt;
@@ -25,6 +28,8 @@ pub enum HaCommand {
     Url(Place),
     /// Move the database of `rackwright up` into the cluster.
     Adopt(adopt::Adopt),
+    /// Stop a region or a rack on purpose, measure what anybody notices, put it back.
+    Drill(drill::Drill),
     /// `patronictl` of this node: `rackwright ha ctl list`, `… switchover`.
     Ctl(Ctl),
 }
@@ -87,8 +92,12 @@ Machines may then be in a state that the database does not know. Use it only whe
 
 impl HaCommand {
     /// Carries it out.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self, connection: &Connection, format: Format) -> Result<()> {
         match self {
+            Self::Drill(drill) => client::block_on(async {
+                let console = Console { client: Client::new(connection)?, format };
+                drill.run(&console).await
+            }),
             Self::Setup(setup) => setup.run(),
             Self::Node(place) => run_node(&place),
             Self::Url(place) => {

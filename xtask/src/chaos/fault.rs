@@ -142,7 +142,7 @@ fn drop_packets(lab: &Lab, host: &str, way: Way, which: &str) -> Result<()> {
         Way::Out => ("output", "oifname"),
     };
     let rules = format!(
-        "table inet chaos {{ chain lost {{ type filter hook {hook} priority 0; {end} \"eth0\" {which} drop; }} }}"
+        "table inet chaos {{\nchain lost {{\ntype filter hook {hook} priority 0\n{end} \"eth0\" {which} drop\n}}\n}}\n"
     );
     ns::run(lab.exec(host, "nft").arg(rules))
 }
