@@ -102,7 +102,7 @@ impl Drill {
         control.start().await.with_context(|| format!("{} IS STILL STOPPED; start it by hand", self.name))?;
         let back = self.until(client, began, BACK, "to be back", |status| self.works(status, &before)).await;
         tokio::time::sleep(CALM).await;
-        let api = probe.end().await;
+        let api = probe.end();
         let (seen_gone, streams_moved, work_moved) = stopped?;
         let networks = safety::networks(&before, self.kind, &self.name);
         let report = Report {

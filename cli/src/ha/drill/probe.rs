@@ -52,7 +52,7 @@ impl Probe {
     }
 
     /// Ends, and tells.
-    pub async fn end(self) -> Noticed {
+    pub fn end(self) -> Noticed {
         self.asking.abort();
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         noticed(answers)
