@@ -22,8 +22,7 @@ pub const END_TO_END: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test
 /// The tests with a browser.
 pub const BROWSER: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser];
 /// All tests.
-const ALL_TESTS: &[Need] =
-    &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Cluster];
+const ALL_TESTS: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Cluster];
 /// The benchmarks.
 pub const BENCH: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Bench];
 /// A site with several boxes in the lab.
