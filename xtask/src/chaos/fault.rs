@@ -79,6 +79,19 @@ impl Fault {
         }
     }
 
+    /// Whether both are done to one thing, or by the same means.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let target = |fault: &Self| match fault {
+            Self::Killed(name) | Self::Frozen(name) => Some(host_of(name).to_owned()),
+            Self::Power(host) | Self::Cut(host) | Self::OneWay(host, _) | Self::Loss(host, _) => {
+                Some(host.clone())
+            }
+            Self::FullDisk(host) | Self::Clock(host, _) | Self::Bmc(host, _) => Some(host.clone()),
+            Self::DatabaseKilled | Self::SwitchOver => None,
+        };
+        target(self) == target(other)
+    }
+
     /// Makes it so.
     pub fn begin(&self, lab: &Lab, cluster: &Cluster<'_>) -> Result<()> {
         match self {

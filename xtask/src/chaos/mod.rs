@@ -7,6 +7,7 @@
 //! Left out: faults of machines' own networks, and more than two faults at a time.
 
 mod fault;
+mod machine;
 mod random;
 mod round;
 mod watch;
@@ -16,20 +17,22 @@ use crate::cluster::{self, Cluster, Size};
 use crate::simulated::{self, Simulated};
 use crate::{build, setup};
 use anyhow::{Context, Result, ensure};
+use machine::Machine;
 use rackwright_lab::interrupt::Interrupt;
-use rackwright_lab::{Lab, ns};
+use rackwright_lab::{Host, HostNic, Lab, ns};
 use random::Random;
 use round::{Round, Site};
 use serde::Serialize;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 use watch::Writer;
 
 const MACHINES: [&str; 2] = ["played-1", "played-2"];
 const SIZE: Size = Size { nodes: 3, regions: 3, racks: 2, machines: 0 };
-/// A rack's disk, which a fault fills, MiB.
-const DISK: u32 = 64;
+/// A rack's disk, which a fault fills, MiB: with room for the images of real machines or not.
+const DISK: [u32; 2] = [64, 512];
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// What came of a run.
@@ -46,12 +49,13 @@ struct Report {
     seconds: f64,
 }
 
-/// `chaos --seed S[,S] [--rounds N] [--program FILE] [--prefix P] [--json]`
+/// `chaos --seed S[,S] [--rounds N] [--qemu] [--program FILE] [--prefix P] [--json]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let seeds = arguments.option("--seed")?.unwrap_or_else(|| "1".to_owned());
     let rounds = arguments.option("--rounds")?.unwrap_or_else(|| "5".to_owned());
     let prefix = arguments.option("--prefix")?.unwrap_or_else(|| "chaos".to_owned());
     let (program, json) = (arguments.option("--program")?, arguments.flag("--json"));
+    let qemu = arguments.flag("--qemu");
     arguments.done()?;
     let seeds: Vec<u64> = seeds
         .split(',')
@@ -68,11 +72,18 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let mut plan = cluster::plan(SIZE)?;
     for (name, last) in MACHINES.into_iter().zip(101..) {
-        simulated::add(&mut plan, name, last, &simulator)?;
+        match qemu {
+            true => {
+                plan.machines.push(rackwright_lab::Machine::bios(name).with_rackwright_sim(last, &simulator))
+            }
+            false => simulated::add(&mut plan, name, last, &simulator)?,
+        }
     }
+    let nic = HostNic { name: "eth0".to_owned(), vlan: "boot".to_owned(), addresses: Vec::new() };
+    plan.hosts.push(Host { name: watch::STRANGERS.to_owned(), nics: vec![nic] });
     let began = Instant::now();
     let lab = Lab::temporary(&prefix, plan)?;
-    let site = start(&lab, &program)?;
+    let site = start(&lab, &program, qemu)?;
     println!("{:>5.0} s  a site of {} boxes runs", began.elapsed().as_secs_f64(), SIZE.nodes + SIZE.racks);
     let mut report = Report::default();
     for seed in seeds {
@@ -111,21 +122,23 @@ fn finish(lab: &Lab, site: &Site<'_>, report: &mut Report) {
     for (address, macs) in holders.iter().filter(|(_, macs)| macs.len() > 1) {
         report.violations.push(format!("the address {address} has several holders: {macs:?}"));
     }
-    let refused = |played: &Simulated| {
-        let story = played.story();
+    let refused = |machine: &Machine| {
+        let story = machine.story();
         story.iter().filter(|(_, what)| matches!(what, simulated::Happened::Refused(..))).count()
     };
-    report.refused = site.machines.iter().map(|(_, played)| refused(played)).sum();
+    report.refused = site.machines.iter().map(refused).sum();
 }
 
 /// A site with small disks, clocks that can be set, and machines that were commissioned.
-fn start<'a>(lab: &'a Lab, program: &std::path::Path) -> Result<Site<'a>> {
+fn start<'a>(lab: &'a Lab, program: &Path, qemu: bool) -> Result<Site<'a>> {
     let cluster = Cluster::new(lab, program, SIZE);
     for at in 0..SIZE.racks {
         let data = cluster.folder(&cluster.rack_name(at)).join("data");
         fs::create_dir_all(&data)?;
         ns::run(
-            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={DISK}m"), "lab"]).arg(data),
+            Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &format!("size={}m", DISK[usize::from(qemu)]), "lab"])
+                .arg(data),
         )?;
     }
     let hosts = (0..SIZE.nodes).map(|at| cluster.node_name(at));
@@ -141,10 +154,18 @@ fn start<'a>(lab: &'a Lab, program: &std::path::Path) -> Result<Site<'a>> {
         .with_environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .launch()?;
     watch::listen(lab)?;
-    cluster.load_images(&simulated::images::make(&lab.state().folder().join("noise"))?)?;
-    let ids = cluster.enter_machines()?;
-    let played = MACHINES.iter().map(|name| Simulated::start(lab, name)).collect::<Result<Vec<_>>>()?;
-    let site = Site { lab, cluster, machines: ids.into_iter().zip(played).collect() };
+    let images = match qemu {
+        true => cluster::images(program)?,
+        false => simulated::images::make(&lab.state().folder().join("noise"))?,
+    };
+    cluster.load_images(&images)?;
+    let mut machines = Vec::new();
+    for (id, name) in cluster.enter_machines()?.into_iter().zip(MACHINES) {
+        let played = if qemu { None } else { Some(Simulated::start(lab, name)?) };
+        machines.push(Machine { id, name: name.to_owned(), played });
+    }
+    let image = if qemu { "debian-12" } else { simulated::images::SYSTEM }.to_owned();
+    let site = Site { lab, cluster, machines, image };
     site.commission()?;
     Ok(site)
 }

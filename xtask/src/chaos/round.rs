@@ -1,10 +1,11 @@
 //! One round: deploys begin, a fault comes and goes, all of it has to end well, the machines are given back.
 
 use super::fault::Fault;
+use super::machine::Machine;
 use super::random::Random;
-use super::watch::{Deploy, wrong_effects};
+use super::watch::{self, Deploy, wrong_effects};
 use crate::cluster::Cluster;
-use crate::simulated::{Simulated, chassis, images, life};
+use crate::simulated::life;
 use anyhow::{Context, Result};
 use rackwright_lab::Lab;
 use serde::Serialize;
@@ -12,10 +13,13 @@ use serde_json::json;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Until when a deploy has to be over after its fault was taken back: claims, BMCs' patience and restarts in between.
-const LIMIT: Duration = Duration::from_secs(240);
+/// Until when a deploy has to be over after its faults were taken back: claims, BMCs' patience and restarts in between.
+const LIMIT: Duration = Duration::from_secs(300);
 /// Until when everything has come back.
 const BACK: Duration = Duration::from_secs(120);
+
+/// In each round so many want an address and nothing else.
+const STRANGERS: u8 = 3;
 
 /// What faults are done to.
 pub struct Site<'a> {
@@ -23,8 +27,25 @@ pub struct Site<'a> {
     pub lab: &'a Lab,
     /// Its boxes.
     pub cluster: Cluster<'a>,
-    /// Identifiers of the machines, and who plays them.
-    pub machines: Vec<(String, Simulated)>,
+    /// Its machines.
+    pub machines: Vec<Machine>,
+    /// What they install.
+    pub image: String,
+}
+
+/// A fault, and when.
+struct Planned {
+    fault: Fault,
+    /// Seconds after the deploys began.
+    wait: u64,
+    /// Seconds.
+    lasts: u64,
+}
+
+impl Planned {
+    fn text(&self) -> String {
+        format!("after {} s for {} s, {}", self.wait, self.lasts, self.fault)
+    }
 }
 
 /// A deploy of a round.
@@ -46,7 +67,7 @@ pub struct Round {
     seed: u64,
     number: usize,
     /// What was done, when after the deploys began, and for how long.
-    faults: Vec<(String, u64, u64)>,
+    faults: Vec<String>,
     /// What the machines made of it.
     pub deploys: Vec<Outcome>,
     /// Until everything had come back, after the fault was taken back.
@@ -59,46 +80,69 @@ impl Site<'_> {
     /// Makes every machine ready for the first round.
     pub fn commission(&self) -> Result<()> {
         let operations = self.begin("commission", &json!({}))?;
-        for ((id, played), operation) in self.machines.iter().zip(operations) {
-            let ended = life::until_over(&self.cluster, id, operation, LIMIT)?;
-            anyhow::ensure!(ended.machine == "ready", "{}: {ended:?}", played.name);
+        for (machine, operation) in self.machines.iter().zip(operations) {
+            let ended = life::until_over(&self.cluster, &machine.id, operation, LIMIT)?;
+            anyhow::ensure!(ended.machine == "ready", "{}: {ended:?}", machine.name);
         }
         Ok(())
     }
 
     fn begin(&self, action: &str, body: &serde_json::Value) -> Result<Vec<i64>> {
-        self.machines.iter().map(|(id, _)| life::begin(&self.cluster, id, action, body)).collect()
+        self.machines.iter().map(|machine| life::begin(&self.cluster, &machine.id, action, body)).collect()
     }
 
     /// One round.
     pub fn round(&self, seed: u64, number: usize, random: &mut Random) -> Result<Round> {
-        let names: Vec<_> = self.machines.iter().map(|(_, played)| played.name.clone()).collect();
-        let fault = Fault::draw(random, &self.cluster, &names);
-        let (wait, lasts) = (random.below(8) as u64, 4 + random.below(10) as u64);
+        let names: Vec<_> = self.machines.iter().map(|machine| machine.name.clone()).collect();
+        let mut faults = vec![self.planned(random, &names)];
+        // Two at a time, but not of one kind: the second would undo the first.
+        let second = self.planned(random, &names);
+        if random.below(3) == 0 && !second.fault.is_like(&faults[0].fault) {
+            faults.push(second);
+        }
         let mut round = Round {
             seed,
             number,
-            faults: vec![(fault.to_string(), wait, lasts)],
+            faults: faults.iter().map(Planned::text).collect(),
             deploys: Vec::new(),
             back: 0.0,
             violations: Vec::new(),
         };
         let began = SystemTime::now();
-        let operations = self.begin("deploy", &json!({ "image": images::SYSTEM }))?;
-        thread::sleep(Duration::from_secs(wait));
-        fault.begin(self.lab, &self.cluster).with_context(|| format!("{fault}"))?;
-        thread::sleep(Duration::from_secs(lasts));
-        fault.end(self.lab, &self.cluster).with_context(|| format!("the end of: {fault}"))?;
+        let operations = self.begin("deploy", &json!({ "image": self.image }))?;
+        thread::scope(|scope| {
+            let acting: Vec<_> = faults.iter().map(|planned| scope.spawn(|| self.does(planned))).collect();
+            for stranger in 0..STRANGERS {
+                let mac = format!("02:00:00:{:02x}:{number:02x}:{stranger:02x}", seed & 0xff);
+                watch::stranger(self.lab, &mac)?;
+            }
+            let ended =
+                acting.into_iter().map(|one| one.join().unwrap_or_else(|_| anyhow::bail!("it panicked")));
+            ended.collect::<Result<Vec<()>>>()
+        })?;
         let ended = Instant::now();
         if let Err(error) = self.comes_back() {
-            round.violations.push(format!("after {fault}: {error:#}"));
+            round.violations.push(format!("after {}: {error:#}", round.faults.join(" and ")));
         }
         round.back = ended.elapsed().as_secs_f64();
-        for ((id, played), operation) in self.machines.iter().zip(operations) {
-            self.judge(&mut round, id, played, operation, began);
+        for (machine, operation) in self.machines.iter().zip(operations) {
+            self.judge(&mut round, machine, operation, began);
         }
         self.give_back(&mut round)?;
         Ok(round)
+    }
+
+    fn planned(&self, random: &mut Random, names: &[String]) -> Planned {
+        let fault = Fault::draw(random, &self.cluster, names);
+        Planned { fault, wait: random.below(8) as u64, lasts: 4 + random.below(10) as u64 }
+    }
+
+    fn does(&self, planned: &Planned) -> Result<()> {
+        let Planned { fault, wait, lasts } = planned;
+        thread::sleep(Duration::from_secs(*wait));
+        fault.begin(self.lab, &self.cluster).with_context(|| fault.to_string())?;
+        thread::sleep(Duration::from_secs(*lasts));
+        fault.end(self.lab, &self.cluster).with_context(|| format!("the end of: {fault}"))
     }
 
     /// Whether all that was started runs and is well again.
@@ -109,8 +153,8 @@ impl Site<'_> {
     }
 
     /// How the deploy of a machine ended, and whether all that was done to it was right.
-    fn judge(&self, round: &mut Round, id: &str, played: &Simulated, operation: i64, began: SystemTime) {
-        let name = &played.name;
+    fn judge(&self, round: &mut Round, machine: &Machine, operation: i64, began: SystemTime) {
+        let (id, name) = (&machine.id, &machine.name);
         let outcome = match life::until_over(&self.cluster, id, operation, LIMIT) {
             Ok(ended) => ended,
             Err(error) => {
@@ -122,17 +166,13 @@ impl Site<'_> {
         if outcome.machine != "deployed" && !failed {
             round.violations.push(format!("{name} ended in {}: {:?}", outcome.machine, outcome.message));
         }
-        match (self.tries_told(operation), self.lab.machine(name)) {
-            (Ok(tries_told), Ok(machine)) => {
+        match self.tries_told(operation).and_then(|told| Ok((told, machine.acts(self.lab)?))) {
+            Ok((tries_told, acts)) => {
                 let deploy = Deploy { operation, began, tries_told };
-                let wrong = wrong_effects(&deploy, &chassis::acts(machine.folder()), &played.story());
+                let wrong = wrong_effects(&deploy, &acts, &machine.story());
                 round.violations.extend(wrong.into_iter().map(|what| format!("{name}: {what}")));
             }
-            (told, machine) => {
-                let error =
-                    told.err().or(machine.err()).map_or_else(String::new, |error| format!("{error:#}"));
-                round.violations.push(format!("{name}: {error}"));
-            }
+            Err(error) => round.violations.push(format!("{name}: {error:#}")),
         }
         round.deploys.push(Outcome {
             machine: name.clone(),
@@ -157,10 +197,10 @@ impl Site<'_> {
     /// Releases every machine, which also ends each failure.
     fn give_back(&self, round: &mut Round) -> Result<()> {
         let operations = self.begin("release", &json!({ "erase": "none" }))?;
-        for ((id, played), operation) in self.machines.iter().zip(operations) {
-            let ended = life::until_over(&self.cluster, id, operation, LIMIT)?;
+        for (machine, operation) in self.machines.iter().zip(operations) {
+            let ended = life::until_over(&self.cluster, &machine.id, operation, LIMIT)?;
             if ended.machine != "ready" {
-                round.violations.push(format!("{} is not released: {ended:?}", played.name));
+                round.violations.push(format!("{} is not released: {ended:?}", machine.name));
             }
         }
         Ok(())
@@ -171,11 +211,8 @@ impl Round {
     /// For people.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (fault, wait, lasts) in &self.faults {
-            text.push_str(&format!(
-                "seed {} round {}: after {wait} s for {lasts} s, {fault}\n",
-                self.seed, self.number
-            ));
+        for fault in &self.faults {
+            text.push_str(&format!("seed {} round {}: {fault}\n", self.seed, self.number));
         }
         text.push_str(&format!("    all is back {:.0} s later\n", self.back));
         for deploy in &self.deploys {

@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::simulated::chassis::Act;
 use crate::simulated::{Happened, Story};
 use anyhow::{Context, Result, ensure};
-use rackwright_lab::{Lab, forward, poll, process};
+use rackwright_lab::{Lab, forward, ns, poll, process};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,6 +63,18 @@ impl Writer {
         let lost = acknowledged.iter().filter(|name| !there.contains(name.as_str())).cloned().collect();
         Ok((acknowledged.len(), lost))
     }
+}
+
+/// The host of strangers, who want an address and nothing else.
+pub const STRANGERS: &str = "strangers";
+
+/// Somebody with this MAC asks for an address, and may be given none.
+pub fn stranger(lab: &Lab, mac: &str) -> Result<()> {
+    let lines = ["link set eth0 down".to_owned(), format!("link set eth0 address {mac} up")];
+    ns::batch(&lab.namespace(STRANGERS), &lines)?;
+    let mut udhcpc = lab.exec(STRANGERS, "busybox");
+    udhcpc.args(["udhcpc", "-f", "-n", "-q", "-i", "eth0", "-t", "4", "-T", "1", "-s", "/bin/true"]);
+    udhcpc.output().map(drop).context("udhcpc")
 }
 
 /// Listens to what racks acknowledge.

@@ -69,8 +69,6 @@ pub type Story = Vec<(SystemTime, Happened)>;
 
 /// A machine that is played.
 pub struct Simulated {
-    /// Name in the plan.
-    pub name: String,
     stop: Arc<AtomicBool>,
     story: Arc<Mutex<Story>>,
     thread: Option<JoinHandle<()>>,
@@ -121,7 +119,7 @@ impl Simulated {
             Ok(()) => played.run(),
             Err(error) => eprintln!("{namespace}: {error:#}"),
         });
-        Ok(Self { name: name.to_owned(), stop, story, thread: Some(thread) })
+        Ok(Self { stop, story, thread: Some(thread) })
     }
 
     /// All that happened to it so far.
