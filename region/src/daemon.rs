@@ -183,6 +183,8 @@ impl Region {
                 engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
             parts.spawn(endless("worker", run));
         }
+        let bulk = crate::app::bulk::run(self.app.clone(), stop.clone());
+        parts.spawn(endless("actions on many machines", bulk));
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());
         parts.spawn(endless("image store", sweep));
         parts.spawn(endless("addresses", crate::network::watch_low(pool.clone(), stop.clone())));

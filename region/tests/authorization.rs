@@ -22,6 +22,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("commission_machine", Operator, none.clone()),
         ("compare_machine", Viewer, none.clone()),
         ("create_device", Operator, json!({ "hostname": "x" })),
+        ("create_bulk_action", User, json!({ "verb": "lock", "machines": ["aaaaaa"] })),
         ("create_fabric", Administrator, json!({ "name": "x" })),
         ("create_image", Administrator, json!({ "name": "x", "kind": "os", "files": [] })),
         (
@@ -103,6 +104,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("release_machine", User, none.clone()),
         ("resume_region", Administrator, none.clone()),
         ("set_bmc", Operator, json!({ "driver": "manual" })),
+        ("show_bulk_action", Viewer, none.clone()),
         ("show_console", Viewer, none.clone()),
         ("show_device", Viewer, none.clone()),
         ("show_image", Viewer, none.clone()),

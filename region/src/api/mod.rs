@@ -8,6 +8,7 @@ pub mod account;
 pub mod actor;
 pub mod bmc;
 pub mod bridge;
+pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod device;
@@ -97,6 +98,8 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine_action::lock_machine))
         .routes(routes!(machine_action::unlock_machine))
         .routes(routes!(machine_action::override_failed_tests))
+        .routes(routes!(bulk::create_bulk_action))
+        .routes(routes!(bulk::show_bulk_action))
 }
 
 fn work() -> OpenApiRouter<App> {

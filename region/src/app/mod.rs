@@ -4,6 +4,7 @@
 //! and appends the event that tells of it. Nothing here knows HTTP, nothing here holds SQL.
 
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod controller_token;

@@ -4,6 +4,7 @@ pub mod address;
 pub mod agent_boot;
 pub mod bmc;
 pub mod boot_trace;
+pub mod bulk;
 pub mod connector;
 pub mod console;
 pub mod controller_query;

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod controller_token;

@@ -5,6 +5,7 @@ pub mod account;
 pub mod action;
 pub mod activity;
 pub mod bulk;
+pub mod cause;
 pub mod comparison;
 pub mod console;
 pub mod controller;
