@@ -89,7 +89,7 @@ impl<'a> Cluster<'a> {
         for at in 0..size.nodes {
             cluster.start_node(at)?;
         }
-        cluster.until_healthy(Duration::from_secs(120))?;
+        cluster.until_healthy(Duration::from_secs(240))?;
         for at in 0..size.regions {
             cluster.set_up_region(at)?;
             cluster.start_region(at)?;
