@@ -33,7 +33,6 @@ pub mod user;
 pub use error::{Describe, Error, Result};
 
 use crate::auth::Actor;
-use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, Transaction};
@@ -55,7 +54,6 @@ pub struct App {
     keys: MasterKey,
     store: Store,
     wakeups: Wakeups,
-    logins: Arc<LoginLimit>,
     ca: Option<Arc<Ca>>,
     invitation: Option<Arc<region_token::Invitation>>,
     standing: Standing,
@@ -70,7 +68,6 @@ impl App {
             keys,
             store,
             wakeups: Wakeups::default(),
-            logins: Arc::default(),
             ca: None,
             invitation: None,
             standing: Standing::default(),
