@@ -34,7 +34,6 @@ pub mod user;
 pub use error::{Describe, Error, Result};
 
 use crate::auth::Actor;
-use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, Transaction};
@@ -56,7 +55,6 @@ pub struct App {
     keys: MasterKey,
     store: Store,
     wakeups: Wakeups,
-    logins: Arc<LoginLimit>,
     ca: Option<Arc<Ca>>,
     invitation: Option<Arc<region_token::Invitation>>,
     standing: Standing,
@@ -71,7 +69,6 @@ impl App {
             keys,
             store,
             wakeups: Wakeups::default(),
-            logins: Arc::default(),
             ca: None,
             invitation: None,
             standing: Standing::default(),
