@@ -1,5 +1,6 @@
 //! The nouns of the network: fabrics, VLANs, subnets, ranges, reservations, leases; pools and zones.
 
+mod discovery;
 mod fabric;
 mod group;
 mod ip_range;
@@ -8,6 +9,7 @@ mod reservation;
 mod subnet;
 mod vlan;
 
+pub use discovery::{DiscoveryCommand, WiringCommand};
 pub use fabric::FabricCommand;
 pub use group::GroupCommand;
 pub use ip_range::IpRangeCommand;

@@ -10,6 +10,7 @@ pub mod bmc;
 pub mod bridge;
 pub mod console;
 pub mod controller;
+pub mod discovery;
 pub mod event;
 pub mod extract;
 pub mod group;
@@ -143,6 +144,13 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(subnet::delete_ip_range))
         .routes(routes!(subnet::list_reservations, subnet::create_reservation))
         .routes(routes!(subnet::delete_reservation))
+        .routes(routes!(discovery::list_discoveries))
+        .routes(routes!(discovery::discovery_to_machine))
+        .routes(routes!(discovery::discovery_to_reservation))
+        .routes(routes!(discovery::ignore_discovery))
+        .routes(routes!(discovery::list_scanned_subnets))
+        .routes(routes!(discovery::scan_subnet))
+        .routes(routes!(discovery::list_wiring_faults))
 }
 
 fn accounts() -> OpenApiRouter<App> {

@@ -7,6 +7,7 @@ pub mod bmc;
 pub mod console;
 pub mod controller;
 pub mod controller_token;
+pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod group;

@@ -7,6 +7,7 @@ pub mod boot_trace;
 pub mod connector;
 pub mod console;
 pub mod controller_query;
+pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod event_query;
@@ -47,6 +48,7 @@ pub mod transaction;
 pub mod user;
 pub mod vlan;
 pub mod wakeups;
+pub mod wiring;
 pub mod work_item;
 pub mod world;
 

@@ -6,6 +6,7 @@ pub mod bmc;
 pub mod console;
 pub mod controller;
 pub mod controller_token;
+pub mod discovery;
 pub mod event;
 pub mod image;
 pub mod machine;

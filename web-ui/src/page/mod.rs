@@ -4,6 +4,7 @@ pub mod account;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod discovery;
 pub mod event;
 pub mod image;
 pub mod machine;
@@ -86,6 +87,8 @@ fn pages() -> Router<App> {
         .route("/images", get(image::list))
         .route("/controllers", get(controller::list))
         .route("/networks", get(network::list))
+        .route("/discoveries", get(discovery::list))
+        .route("/discoveries/{id}/{verb}", post(discovery::act))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/tokens", post(account::create_token))

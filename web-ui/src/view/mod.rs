@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod discovery;
 pub mod event;
 pub mod form;
 pub mod hardware;
@@ -18,6 +19,7 @@ pub mod machine;
 pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
+pub mod network_map;
 pub mod operation;
 pub mod problem;
 #[cfg(test)]
@@ -137,7 +139,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 10] = [
+const NAV: [(&str, &str, Role); 11] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
@@ -145,6 +147,7 @@ const NAV: [(&str, &str, Role); 10] = [
     ("Images", "/images", Role::Viewer),
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
+    ("Discovery", "/discoveries", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
     ("Users", "/users", Role::Administrator),
     ("Settings", "/settings", Role::Viewer),
@@ -233,6 +236,7 @@ mod tests {
         let pages = [
             ("machine list", machine_list::MachineList::sample().to_string()),
             ("overview", dashboard::Dashboard::sample().to_string()),
+            ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
             ("bulk preview", bulk::PreviewPage::sample().to_string()),
             ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),

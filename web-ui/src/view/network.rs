@@ -1,6 +1,7 @@
 //! Subnets with their ranges, and leases.
 
 use super::Layout;
+use super::network_map::{Inhabitants, NetworkMap};
 use crate::format::{self, Moment};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -78,6 +79,8 @@ pub struct NetworksPage {
     pub reservations: Vec<(String, String, String)>,
     /// Leases.
     pub leases: Vec<LeaseRow>,
+    /// Map and strips.
+    pub pictures: NetworkMap,
 }
 
 impl NetworksPage {
@@ -99,6 +102,7 @@ impl NetworksPage {
             subnets: sources.subnets.iter().map(|(s, u)| subnet(s, u, sources)).collect(),
             reservations: sources.reservations.iter().map(reservation).collect(),
             leases: sources.leases.iter().map(lease).collect(),
+            pictures: NetworkMap::new(sources, &Inhabitants::default()),
         }
     }
 }
