@@ -202,8 +202,11 @@ fn racks_die_in_the_middle_of_a_deploy_and_the_machine_goes_on_at_the_other() {
     site.ask("region-1", &["machine", "deploy", &id, "--image", "debian-12"]).unwrap();
 
     // Firmware that waits for more of the kernel, or of the first file system.
-    let (dead, _) = scene.dies(|| sending(site.lab()), "/agent/v1/");
-    assert!(!scene.console_says("installing to", 0), "it was the boot loader that was interrupted");
+    let loading = || {
+        ensure!(!scene.console_says("installing to", 0), "the boot loader was not caught at work");
+        sending(site.lab())
+    };
+    let (dead, _) = scene.dies(loading, "/agent/v1/");
     set_rate(site.lab(), "del");
     scene.comes_back(dead);
 

@@ -169,7 +169,7 @@ pub const GROUPS: &[Group] = &[
             Step::EndToEnd { name: "rack_dies" },
             Step::EndToEnd { name: "deploys" },
         ],
-        limit: Duration::from_secs(40 * MINUTE),
+        limit: Duration::from_secs(55 * MINUTE),
     },
     Group {
         name: "ui",
