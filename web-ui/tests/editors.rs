@@ -16,7 +16,7 @@ use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
 /// Every page that an administrator has.
-const PAGES: [&str; 30] = [
+const PAGES: [&str; 31] = [
     "/",
     "/start",
     "/machines",
@@ -45,6 +45,7 @@ const PAGES: [&str; 30] = [
     "/scripts/disk-quick",
     "/users",
     "/users/ben",
+    "/audit",
     "/account",
     "/settings",
 ];

@@ -13,12 +13,13 @@ use std::time::Duration;
 /// Events: with `after` oldest first, otherwise newest first.
 pub async fn list(app: &App, actor: &Actor, query: &EventQuery) -> Result<Page<Event>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::event_query::list(&mut *app.read().await?, query).await?))
+    Ok(Page::whole(db::event_query::list(&mut *app.read().await?, query, actor.sight().as_deref()).await?))
 }
 
 struct Follow {
     app: App,
     query: EventQuery,
+    pools: Option<Vec<String>>,
     wakeup: wakeups::Wakeup,
     ready: VecDeque<Event>,
 }
@@ -36,7 +37,8 @@ pub async fn follow(
         None => db::event_query::last_id(&mut *app.read().await?).await?,
     };
     let query = EventQuery { after: Some(after), before: None, limit: Some(500), ..query };
-    let start = Follow { app: app.clone(), query, wakeup: app.wakeups().events(), ready: VecDeque::new() };
+    let (pools, wakeup) = (actor.sight(), app.wakeups().events());
+    let start = Follow { app: app.clone(), query, pools, wakeup, ready: VecDeque::new() };
     Ok(futures_util::stream::unfold(start, |mut follow| async move {
         let event = follow.next().await;
         Some((event, follow))
@@ -62,6 +64,6 @@ impl Follow {
     }
 
     async fn look(&self) -> Result<Vec<Event>> {
-        Ok(db::event_query::list(&mut *self.app.read().await?, &self.query).await?)
+        Ok(db::event_query::list(&mut *self.app.read().await?, &self.query, self.pools.as_deref()).await?)
     }
 }

@@ -4,7 +4,9 @@
 pub mod account;
 pub mod action;
 pub mod activity;
+pub mod audit;
 pub mod bulk;
+pub mod cause;
 pub mod comparison;
 pub mod console;
 pub mod controller;
@@ -141,7 +143,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 11] = [
+const NAV: [(&str, &str, Role); 12] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
@@ -152,6 +154,7 @@ const NAV: [(&str, &str, Role); 11] = [
     ("Groups", "/groups", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
     ("Users", "/users", Role::Administrator),
+    ("Audit", "/audit", Role::Administrator),
     ("Settings", "/settings", Role::Viewer),
 ];
 
@@ -249,6 +252,7 @@ mod tests {
             ("operations", operation::OperationsPage::sample().to_string()),
             ("operation", operation::OperationPage::sample().to_string()),
             ("events", event::EventsPage::sample().to_string()),
+            ("audit", audit::AuditPage::sample().to_string()),
             ("editor", editor::EditorPage::sample().to_string()),
             ("groups", group::GroupsPage::sample().to_string()),
             ("image", image::ImagePage::sample().to_string()),
