@@ -130,6 +130,15 @@ enum Command {
     /// Fixed addresses of things that are not machines.
     #[command(subcommand, visible_alias = "reservations")]
     Reservation(network::ReservationCommand),
+    /// Things with a name and fixed addresses that are not machines: printers, switches.
+    #[command(subcommand, visible_alias = "devices")]
+    Device(network::DeviceCommand),
+    /// Routes of machines and DHCP clients besides the default one.
+    #[command(subcommand, visible_alias = "static-routes")]
+    StaticRoute(network::StaticRouteCommand),
+    /// Spaces: VLANs that belong together for people.
+    #[command(subcommand, visible_alias = "spaces")]
+    Space(network::SpaceCommand),
     /// Dynamic addresses in use.
     #[command(subcommand, visible_alias = "leases")]
     Lease(network::LeaseCommand),
@@ -145,7 +154,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
-        Command::Ha(command) => command.run(),
+        Command::Ha(command) => command.run(&cli.connection, cli.output),
         Command::Config(command) => command.run(),
         Command::Backup(command) => serve::block_on_threads(command.run()),
         Command::Restore(command) => serve::block_on_threads(command.run()),
@@ -194,6 +203,9 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::IpRange(command) => command.run(console).await,
         Command::Reservation(command) => command.run(console).await,
         Command::Lease(command) => command.run(console).await,
+        Command::Device(command) => command.run(console).await,
+        Command::StaticRoute(command) => command.run(console).await,
+        Command::Space(command) => command.run(console).await,
         Command::Up(_)
         | Command::Ha(_)
         | Command::Config(_)

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod bmc;
 pub mod clock;
 pub mod console;
+pub mod dhcp_option;
 pub mod id;
 pub mod inventory;
 pub mod lease;

@@ -65,6 +65,55 @@ pub struct SubnetView {
     /// The parts of the subnet's dynamic ranges that are granted to this rack.
     #[serde(default)]
     pub blocks: Vec<BlockView>,
+    /// Its VLAN's number in the region: subnets of one VLAN are on one link. None from a region that does not say.
+    #[serde(default)]
+    pub vlan: Option<i64>,
+    /// What serving means.
+    #[serde(default)]
+    pub mode: ServeMode,
+    /// Numbers of the architectures (option 93) that may boot here; all when absent.
+    #[serde(default)]
+    pub boot_architectures: Option<Vec<u16>>,
+    /// Options for its clients, those of its VLAN included.
+    #[serde(default)]
+    pub options: Vec<OptionView>,
+    /// Routes for its clients (option 121, RFC 3442).
+    #[serde(default)]
+    pub routes: Vec<RouteView>,
+}
+
+/// What a rack does where DHCP is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServeMode {
+    /// It gives addresses.
+    #[default]
+    Serve,
+    /// It answers nothing, and reports what it would have answered.
+    Shadow,
+    /// It gives boot information only.
+    Proxy,
+    /// From a newer version: nothing is answered.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A DHCP option as it goes onto the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptionView {
+    /// Code.
+    pub code: u8,
+    /// Value, 1 to 255 bytes.
+    pub value: Vec<u8>,
+}
+
+/// A route to a network that is reached by another way than the default one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// Where to.
+    pub destination: Ipv4Net,
+    /// By way of.
+    pub gateway: Ipv4Addr,
 }
 
 /// A run of dynamic addresses granted to one rack.
@@ -121,6 +170,9 @@ pub struct ReservationView {
     /// Name told to the client (option 12).
     #[serde(default)]
     pub hostname: Option<Hostname>,
+    /// Options for this client.
+    #[serde(default)]
+    pub options: Vec<OptionView>,
 }
 
 /// What a machine boots.

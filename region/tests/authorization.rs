@@ -13,6 +13,7 @@ use support::Site;
 fn table() -> Vec<(&'static str, Role, Value)> {
     let none = Value::Null;
     let subnet = json!({ "vlan": 1, "cidr": "10.0.0.0/24" });
+    let route = json!({ "subnet": 1, "destination": "10.9.0.0/16", "gateway": "10.0.0.2" });
     let vlan = json!({ "fabric": 1, "vid": 5, "name": "x" });
     let key = json!({ "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl" });
     vec![
@@ -20,6 +21,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("allocate_machine", User, none.clone()),
         ("commission_machine", Operator, none.clone()),
         ("compare_machine", Viewer, none.clone()),
+        ("create_device", Operator, json!({ "hostname": "x" })),
+        ("create_bulk_action", User, json!({ "verb": "lock", "machines": ["aaaaaa"] })),
         ("create_fabric", Administrator, json!({ "name": "x" })),
         ("create_image", Administrator, json!({ "name": "x", "kind": "os", "files": [] })),
         (
@@ -33,10 +36,13 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_reservation", Operator, json!({ "mac": "52:54:00:00:00:98", "address": "10.0.0.7" })),
         ("create_script", Administrator, json!({ "body": "#!/bin/sh" })),
         ("create_ssh_key", User, key),
+        ("create_space", Administrator, json!({ "name": "x" })),
+        ("create_static_route", Administrator, route),
         ("create_subnet", Administrator, subnet.clone()),
         ("create_token", Viewer, json!({ "name": "x" })),
         ("create_user", Administrator, json!({ "name": "x", "role": "viewer" })),
         ("create_vlan", Administrator, vlan.clone()),
+        ("delete_device", Operator, none.clone()),
         ("delete_fabric", Administrator, none.clone()),
         ("delete_image", Administrator, none.clone()),
         ("delete_interface", Operator, none.clone()),
@@ -48,6 +54,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("delete_reservation", Operator, none.clone()),
         ("delete_script", Administrator, none.clone()),
         ("delete_session", Viewer, none.clone()),
+        ("delete_space", Administrator, none.clone()),
+        ("delete_static_route", Administrator, none.clone()),
         ("delete_ssh_key", User, none.clone()),
         ("delete_subnet", Administrator, none.clone()),
         ("delete_tag", Administrator, none.clone()),
@@ -61,6 +69,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("exit_rescue", Operator, none.clone()),
         ("fence_rack", Administrator, json!({})),
         ("list_audit", Administrator, none.clone()),
+        ("list_devices", Viewer, none.clone()),
         ("list_events", Viewer, none.clone()),
         ("list_fabrics", Viewer, none.clone()),
         ("list_image_machines", Viewer, none.clone()),
@@ -77,6 +86,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("list_script_results", Viewer, none.clone()),
         ("list_scripts", Viewer, none.clone()),
         ("list_sessions", Viewer, none.clone()),
+        ("list_spaces", Viewer, none.clone()),
+        ("list_static_routes", Viewer, none.clone()),
         ("list_ssh_keys", Viewer, none.clone()),
         ("list_subnets", Viewer, none.clone()),
         ("list_tags", Viewer, none.clone()),
@@ -96,7 +107,9 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("release_machine", User, none.clone()),
         ("resume_region", Administrator, none.clone()),
         ("set_bmc", Operator, json!({ "driver": "manual" })),
+        ("show_bulk_action", Viewer, none.clone()),
         ("show_console", Viewer, none.clone()),
+        ("show_device", Viewer, none.clone()),
         ("show_image", Viewer, none.clone()),
         ("show_machine", Viewer, none.clone()),
         ("show_operation", Viewer, none.clone()),
@@ -118,10 +131,12 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("suppress_script_run", Administrator, json!({ "suppressed": true })),
         ("test_machine", Operator, none.clone()),
         ("unlock_machine", User, none.clone()),
+        ("update_device", Operator, json!({ "hostname": "x" })),
         ("update_fabric", Administrator, json!({ "name": "x" })),
         ("update_interface", Operator, json!({})),
         ("update_machine", User, json!({})),
         ("update_settings", Administrator, json!({})),
+        ("update_space", Administrator, json!({ "name": "x" })),
         ("update_subnet", Administrator, subnet),
         ("update_user", Administrator, json!({})),
         ("update_vlan", Administrator, vlan),

@@ -34,8 +34,34 @@ async fn ranges_stay_inside_and_apart() {
     let used = site.get(&format!("/subnets/{}/utilisation", subnet["id"])).await.expect(200);
     assert_eq!(
         used,
-        json!({ "addresses": 254, "dynamic": 100, "reserved": 0, "machines": 0, "reservations": 0, "leased": 0, "free": 153 })
+        json!({ "addresses": 254, "dynamic": 100, "reserved": 0, "machines": 0, "reservations": 0, "leased": 0, "free": 153,
+                "ranges": [{ "range": used["ranges"][0]["range"], "addresses": 100, "used": 0 }], "warnings": [] })
     );
+}
+
+#[tokio::test]
+async fn a_subnet_stays_while_a_rack_that_nobody_hears_may_give_its_addresses() {
+    let site = Site::new().await;
+    let subnet = subnet(&site).await;
+    let path = format!("/subnets/{}", subnet["id"]);
+    let block = "WITH rack AS (INSERT INTO rack (name, heard_at, last_seen_at) VALUES ('rack-1', now(), now()) RETURNING id)
+                 INSERT INTO lease_block (subnet_id, rack_id, first, last, epoch)
+                 SELECT $1, id, '10.77.0.100', '10.77.0.131', 1 FROM rack";
+    sqlx::query(block).bind(subnet["id"].as_i64()).execute(&site.pool).await.unwrap();
+    let silent = "UPDATE rack SET heard_at = now() - interval '20 seconds', last_seen_at = now() - interval '20 seconds'";
+    sqlx::query(silent).execute(&site.pool).await.unwrap();
+    let admin = Some(Role::Administrator);
+    let text = site.request(admin, "DELETE", &path, &[], None).await.problem(409, "conflict");
+    assert!(text.contains("rack-1") && text.contains("rackwright rack fence rack-1"), "{text}");
+    let racks = site.get("/racks").await.expect(200);
+    let free = racks["items"][0]["blocks_free_at"].as_str().unwrap().to_owned();
+    sqlx::query("UPDATE rack SET fenced_at = now()").execute(&site.pool).await.unwrap();
+    let racks = site.get("/racks").await.expect(200);
+    let fenced = racks["items"][0]["blocks_free_at"].as_str().unwrap();
+    assert!(fenced < free.as_str(), "a fence frees them earlier: {fenced}, without {free}");
+
+    sqlx::query("UPDATE rack SET heard_at = now()").execute(&site.pool).await.unwrap();
+    site.request(admin, "DELETE", &path, &[], None).await.expect(204);
 }
 
 #[tokio::test]
@@ -62,7 +88,7 @@ async fn a_subnet_does_not_overlap_or_lose_what_is_in_it() {
     let vlan = format!("/vlans/{}", one["vlan"]);
     let text =
         site.request(Some(Role::Administrator), "DELETE", &vlan, &[], None).await.problem(409, "conflict");
-    assert_eq!(text, "the VLAN has subnets; remove them first");
+    assert_eq!(text, "the VLAN is in use: subnet 10.77.0.0/24; remove or change that first");
 }
 
 #[tokio::test]
@@ -99,4 +125,219 @@ async fn the_default_pool_stays_and_a_used_one_too() {
     assert_eq!(pools["items"][1], json!({ "name": "gpu", "description": "GPUs", "machines": 1 }));
     let text = site.request(admin, "PUT", "/zones/A!", &[], Some(&json!({}))).await.problem(422, "invalid");
     assert!(text.contains("lower-case letters"), "{text}");
+}
+
+async fn vlan(site: &Site, fabric: &Value, vid: i32, relay: Option<&Value>) -> Value {
+    let new = json!({ "fabric": fabric["id"], "vid": vid, "name": format!("v{vid}"), "relay": relay.map(|v| &v["id"]) });
+    site.post("/vlans", new).await.expect(201)
+}
+
+#[tokio::test]
+async fn a_relay_passes_on_to_racks_and_never_to_another_relay() {
+    let site = Site::new().await;
+    let fabric = site.post("/fabrics", json!({ "name": "lab" })).await.expect(201);
+    let racks = vlan(&site, &fabric, 10, None).await;
+    let relayed = vlan(&site, &fabric, 20, Some(&racks)).await;
+    assert_eq!(relayed["relay"], racks["id"]);
+    let put = |of: &Value, relay: &Value| {
+        let path = format!("/vlans/{}", of["id"]);
+        let body = json!({ "fabric": of["fabric"], "vid": of["vid"], "name": of["name"], "relay": relay });
+        (path, body)
+    };
+    let admin = Some(Role::Administrator);
+    let further = json!({ "fabric": fabric["id"], "vid": 30, "name": "v30", "relay": relayed["id"] });
+    let refused = site.post("/vlans", further).await;
+    assert_eq!(refused.json()["field"], "relay");
+    assert!(refused.problem(409, "conflict").starts_with("VLAN v20 relays to v10 itself"));
+    let (path, body) = put(&racks, &relayed["id"]);
+    let text = site.request(admin, "PUT", &path, &[], Some(&body)).await.problem(409, "conflict");
+    assert!(text.starts_with("VLAN v20 relays to v10 itself"), "{text}");
+    let (path, body) = put(&racks, &racks["id"]);
+    let text = site.request(admin, "PUT", &path, &[], Some(&body)).await.problem(409, "conflict");
+    assert_eq!(text, "a VLAN cannot relay to itself");
+    // The database refuses what two people do at the same time.
+    let id = |vlan: &Value| vlan["id"].as_i64().unwrap();
+    let other = vlan(&site, &fabric, 40, None).await;
+    let race =
+        sqlx::query("UPDATE vlan SET relay_vlan_id = $2 WHERE id = $1").bind(id(&racks)).bind(id(&other));
+    let error = race.execute(&site.pool).await.unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().constraint(), Some("vlan_relay_chain"));
+    let path = format!("/vlans/{}", racks["id"]);
+    let text = site.request(admin, "DELETE", &path, &[], None).await.problem(409, "conflict");
+    assert_eq!(text, "the VLAN is in use: VLAN v20, which relays to it; remove or change that first");
+    let twice = json!({ "fabric": fabric["id"], "vid": 10, "name": "again" });
+    assert_eq!(site.post("/vlans", twice).await.json()["field"], "vid");
+}
+
+#[tokio::test]
+async fn options_have_types_and_the_servers_own_are_refused() {
+    let site = Site::new().await;
+    let one = subnet(&site).await;
+    let path = format!("/subnets/{}", one["id"]);
+    let with = |options: Value| {
+        json!({ "vlan": one["vlan"], "cidr": "10.77.0.0/24", "managed": false, "reverse_dns": "off",
+                "boot_architectures": ["bios", "uefi-x64"], "dhcp_options": options })
+    };
+    let put = async |options: Value| {
+        site.request(Some(Role::Administrator), "PUT", &path, &[], Some(&with(options))).await
+    };
+    for (option, text) in [
+        (
+            json!({ "code": 6, "type": "addresses", "value": "10.0.0.1" }),
+            "option 6: Rackwright sets it (set the subnet's DNS servers)",
+        ),
+        (json!({ "code": 4, "type": "text", "value": "x" }), "option 4: time-servers has the type addresses"),
+        (
+            json!({ "code": 224, "type": "u8", "value": "300" }),
+            "option 224: `300` is not a number from 0 to 255",
+        ),
+    ] {
+        let refused = put(json!([option])).await;
+        assert_eq!(refused.json()["field"], "dhcp_options");
+        assert_eq!(refused.problem(422, "invalid"), text);
+    }
+    let kept = json!([{ "code": 224, "type": "text", "value": "abc" }]);
+    let changed = put(kept.clone()).await.expect(200);
+    assert_eq!(
+        (&changed["dhcp_options"], &changed["managed"], &changed["reverse_dns"]),
+        (&kept, &json!(false), &json!("off"))
+    );
+    assert_eq!(changed["boot_architectures"], json!(["bios", "uefi-x64"]));
+}
+
+#[tokio::test]
+async fn a_static_route_goes_somewhere_else_through_its_subnet() {
+    let site = Site::new().await;
+    let one = subnet(&site).await;
+    let route = |to: &str, by: &str| json!({ "subnet": one["id"], "destination": to, "gateway": by });
+    for (to, by, field, text) in [
+        ("10.200.0.0/16", "10.78.0.1", "gateway", "10.78.0.1 does not lie in 10.77.0.0/24"),
+        (
+            "10.200.0.1/16",
+            "10.77.0.9",
+            "destination",
+            "10.200.0.1/16 has host bits; the network is 10.200.0.0/16",
+        ),
+        (
+            "10.77.0.128/25",
+            "10.77.0.9",
+            "destination",
+            "10.77.0.128/25 lies in 10.77.0.0/24, which needs no route",
+        ),
+        ("0.0.0.0/0", "10.77.0.9", "destination", "the default route is the subnet's gateway"),
+    ] {
+        let refused = site.post("/static-routes", route(to, by)).await;
+        assert_eq!(refused.json()["field"], field);
+        assert_eq!(refused.problem(422, "invalid"), text);
+    }
+    site.post("/static-routes", route("10.200.0.0/16", "10.77.0.9")).await.expect(201);
+    let again = site.post("/static-routes", route("10.200.0.0/16", "10.77.0.9")).await;
+    assert_eq!(again.problem(409, "conflict"), "the subnet already has this route");
+    let path = format!("/static-routes?subnet={}", one["id"]);
+    assert_eq!(site.get(&path).await.expect(200)["items"][0]["gateway"], "10.77.0.9");
+}
+
+#[tokio::test]
+async fn a_device_keeps_its_addresses_and_stands_in_the_way_by_name() {
+    let site = Site::new().await;
+    let one = subnet(&site).await;
+    let admin = Some(Role::Administrator);
+    let printer = json!({ "hostname": "printer", "addresses": [{ "mac": "52:54:00:aa:00:01", "address": "10.77.0.200" }] });
+    let made = site.post("/devices", printer.clone()).await.expect(201);
+    let text = site.post("/devices", printer).await.problem(409, "conflict");
+    assert_eq!(text, "there is already a device of this name");
+    let other = json!({ "mac": "52:54:00:aa:00:02", "address": "10.77.0.200" });
+    let text = site.post("/reservations", other).await.problem(409, "conflict");
+    assert_eq!(text, "device printer has the address 10.77.0.200");
+    let range =
+        json!({ "subnet": one["id"], "kind": "dynamic", "first": "10.77.0.150", "last": "10.77.0.210" });
+    let text = site.post("/ip-ranges", range).await.problem(409, "conflict");
+    assert_eq!(text, "the range holds 10.77.0.200, which device printer has; leave it out");
+    let path = format!("/subnets/{}", one["id"]);
+    let text = site.request(admin, "DELETE", &path, &[], None).await.problem(409, "conflict");
+    assert_eq!(text, "the subnet is in use: device printer; remove or change that first");
+    let moved = json!({ "hostname": "printer-2", "addresses": [{ "mac": "52:54:00:aa:00:01", "address": "10.77.0.201" }] });
+    let device = format!("/devices/{}", made["id"]);
+    let changed = site.request(admin, "PUT", &device, &[], Some(&moved)).await.expect(200);
+    assert_eq!(changed["addresses"][0]["address"], "10.77.0.201");
+    let listed = site.get("/reservations").await.expect(200);
+    assert_eq!(
+        (listed["items"].as_array().unwrap().len(), &listed["items"][0]["hostname"]),
+        (1, &json!("printer-2"))
+    );
+    site.request(admin, "DELETE", &device, &[], None).await.expect(204);
+    assert_eq!(site.get("/reservations").await.expect(200)["items"], json!([]));
+}
+
+#[tokio::test]
+async fn the_database_itself_keeps_addresses_in_their_subnet_and_apart() {
+    let site = Site::new().await;
+    let one = subnet(&site).await;
+    let id = one["id"].as_i64().unwrap();
+    let range =
+        json!({ "subnet": one["id"], "kind": "dynamic", "first": "10.77.0.100", "last": "10.77.0.110" });
+    site.post("/ip-ranges", range).await.expect(201);
+    site.post("/machines", json!({ "macs": ["52:54:00:00:00:01"] })).await.expect(201);
+    let refused = async |sql: &str| {
+        let error =
+            sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).bind(id).execute(&site.pool).await.unwrap_err();
+        error.as_database_error().unwrap().constraint().unwrap().to_owned()
+    };
+    for (sql, constraint) in [
+        ("UPDATE interface SET subnet_id = $1, address = '10.78.0.1'", "fixed_address_inside"),
+        ("UPDATE interface SET subnet_id = $1, address = '10.77.0.255'", "fixed_address_host"),
+        ("UPDATE interface SET subnet_id = $1, address = '10.77.0.105'", "fixed_address_dynamic"),
+        (
+            "INSERT INTO ip_range (subnet_id, kind, first, last) VALUES ($1, 'reserved', '10.77.0.200', '10.77.1.5')",
+            "ip_range_inside",
+        ),
+        (
+            "INSERT INTO static_route (subnet_id, destination, gateway) VALUES ($1, '10.9.0.0/16', '10.78.0.1')",
+            "static_route_gateway_inside",
+        ),
+        ("UPDATE subnet SET cidr = '10.77.0.0/26', gateway = NULL WHERE id = $1", "subnet_holds"),
+    ] {
+        assert_eq!(refused(sql).await, constraint, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_runs_low_is_warned_about_once() {
+    let site = Site::new().await;
+    let one = subnet(&site).await;
+    let range =
+        json!({ "subnet": one["id"], "kind": "dynamic", "first": "10.77.0.100", "last": "10.77.0.103" });
+    site.post("/ip-ranges", range).await.expect(201);
+    let rack: i64 = sqlx::query_scalar("INSERT INTO rack (name) VALUES ('r1') RETURNING id")
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    for last in 100..104 {
+        let lease = "INSERT INTO lease (address, mac, rack_id, seq, expires_at)
+                     VALUES ($1::inet, $2, $3, 1, now() + interval '1 hour')";
+        let query =
+            sqlx::query(lease).bind(format!("10.77.0.{last}")).bind(format!("52:54:00:00:01:{last:02x}"));
+        query.bind(rack).execute(&site.pool).await.unwrap();
+    }
+    let used = site.get(&format!("/subnets/{}/utilisation", one["id"])).await.expect(200);
+    assert_eq!((&used["ranges"][0]["used"], &used["ranges"][0]["addresses"]), (&json!(4), &json!(4)));
+    assert!(
+        used["warnings"][0].as_str().unwrap().starts_with("0 of 4 addresses are left in the dynamic range")
+    );
+    for _ in 0..2 {
+        rackwright_region::network::warn_of_low(&mut site.pool.acquire().await.unwrap()).await.unwrap();
+    }
+    let events = site.get("/events").await.expect(200);
+    let warned = events["items"].as_array().unwrap().iter().filter(|e| e["kind"] == "subnet.low").count();
+    assert_eq!(warned, 1);
+    let path = format!("/subnets/{}", one["id"]);
+    let text =
+        site.request(Some(Role::Administrator), "DELETE", &path, &[], None).await.problem(409, "conflict");
+    assert!(
+        text.starts_with("the subnet is in use: the lease of 10.77.0.100 to 52:54:00:00:01:64"),
+        "{text}"
+    );
+    site.request(Some(Role::Administrator), "DELETE", &format!("{path}?force=true"), &[], None)
+        .await
+        .expect(204);
 }

@@ -6,6 +6,7 @@
 
 mod support;
 
+#[expect(dead_code, reason = "pictures and keys are for the other test of pages")]
 #[path = "support/browser.rs"]
 mod browser;
 
@@ -68,6 +69,19 @@ fn submit(browser: &mut Browser, form: &str) {
     browser.leave_by(&format!("document.querySelector('#{form}').requestSubmit()"));
 }
 
+/// The accessibility checker, axe-core, as one script. npm brings it the first time.
+fn axe() -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/axe");
+    let file = format!("{folder}/node_modules/axe-core/axe.min.js");
+    if !std::path::Path::new(&file).exists() {
+        let npm = Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder])
+            .status();
+        assert!(npm.expect("is the package npm installed?").success(), "npm could not fetch axe-core");
+    }
+    std::fs::read_to_string(file).unwrap()
+}
+
 /// Looks for faults of accessibility; `only` limits it to some rules.
 fn faults(browser: &mut Browser, axe: &str, only: &str) -> Vec<String> {
     browser.value(&format!("{axe}; true"));
@@ -84,7 +98,7 @@ fn faults(browser: &mut Browser, axe: &str, only: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_has_a_serious_fault_of_accessibility() {
     with_browser(|site, browser| {
-        let axe = browser::axe();
+        let axe = axe();
         Handle::current().block_on(site.add_fleet());
         browser.log_in(&site.url, "admin", PASSWORD);
         let mut bad = Vec::new();

@@ -59,8 +59,8 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "takeover",
-        tells: "how long people notice that a region, a node, a database has died",
-        options: "[--runs N] [--only ROW[,ROW]] [--program FILE] [--json]",
+        tells: "how long people and machines notice that a region, a rack, a node, a database has died",
+        options: "[--runs N] [--only ROW[,ROW]] [--dead-minutes M] [--program FILE] [--prefix P] [--json]",
         run: takeover::run,
     },
 ];

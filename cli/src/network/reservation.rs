@@ -2,6 +2,7 @@
 
 use crate::console::{Console, dash};
 use anyhow::Result;
+use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_common::{Hostname, Mac};
 use rackwright_region::model::Page;
 use rackwright_region::model::network::{NewReservation, Reservation, SubnetQuery};
@@ -25,6 +26,12 @@ pub enum ReservationCommand {
         /// Name told to the client.
         #[arg(long)]
         hostname: Option<Hostname>,
+        /// For people.
+        #[arg(long, default_value = "")]
+        comment: String,
+        /// A DHCP option for this client, as NAME=VALUE or CODE:TYPE=VALUE; may be given several times.
+        #[arg(long = "dhcp-option")]
+        dhcp_options: Vec<DhcpOption>,
     },
     /// Remove one.
     Delete {
@@ -41,8 +48,9 @@ impl ReservationCommand {
             Self::List { subnet } => {
                 client.find::<Page<Reservation>>("/reservations", &SubnetQuery { subnet }).await?.items
             }
-            Self::Create { mac, address, hostname } => {
-                vec![client.post("/reservations", &NewReservation { mac, address, hostname }).await?]
+            Self::Create { mac, address, hostname, comment, dhcp_options } => {
+                let new = NewReservation { mac, address, hostname, comment, dhcp_options };
+                vec![client.post("/reservations", &new).await?]
             }
             Self::Delete { id } => {
                 client.delete(&format!("/reservations/{id}")).await?;

@@ -3,8 +3,11 @@
 use crate::console::{Console, dash};
 use anyhow::Result;
 use ipnet::IpNet;
+use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_region::model::Page;
-use rackwright_region::model::network::{NewSubnet, Subnet, Utilisation};
+use rackwright_region::model::network::{
+    BootArchitecture, IpRange, NewSubnet, ReverseDns, Subnet, SubnetQuery, Utilisation,
+};
 use std::net::IpAddr;
 
 /// What is said of a subnet.
@@ -28,6 +31,22 @@ pub struct Fields {
     /// Lease time of dynamic addresses, seconds.
     #[arg(long)]
     lease_seconds: Option<i32>,
+    /// Whether addresses are given from all of it; otherwise only from its reserved ranges.
+    #[arg(long)]
+    managed: Option<bool>,
+    /// How its addresses get names.
+    #[arg(long, value_parser = ["off", "on", "rfc2317"])]
+    reverse_dns: Option<String>,
+    /// Firmware that may boot here, separated by commas: bios, uefi-x64, uefi-arm64, http-x64, http-arm64, u-boot;
+    /// `all` or `none`.
+    #[arg(long)]
+    boot_architectures: Option<String>,
+    /// A DHCP option for its clients, as NAME=VALUE or CODE:TYPE=VALUE; may be given several times, and replaces all.
+    #[arg(long = "dhcp-option")]
+    dhcp_options: Vec<DhcpOption>,
+    /// No DHCP options.
+    #[arg(long, conflicts_with = "dhcp_options")]
+    no_dhcp_options: bool,
 }
 
 /// What can be done with subnets.
@@ -58,6 +77,9 @@ pub enum SubnetCommand {
     Delete {
         /// Its number.
         id: i64,
+        /// Also while addresses of it are leased, or devices have some.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -76,8 +98,12 @@ impl SubnetCommand {
                     dns_servers: Vec::new(),
                     domain: None,
                     lease_seconds: 600,
+                    managed: true,
+                    reverse_dns: ReverseDns::default(),
+                    boot_architectures: None,
+                    dhcp_options: Vec::new(),
                 };
-                vec![client.post("/subnets", &fields.over(start)).await?]
+                vec![client.post("/subnets", &fields.over(start)?).await?]
             }
             Self::Set { id, fields } => {
                 let path = format!("/subnets/{id}");
@@ -90,12 +116,16 @@ impl SubnetCommand {
                     dns_servers: old.dns_servers,
                     domain: old.domain,
                     lease_seconds: old.lease_seconds,
+                    managed: old.managed,
+                    reverse_dns: old.reverse_dns,
+                    boot_architectures: old.boot_architectures,
+                    dhcp_options: old.dhcp_options,
                 };
-                vec![client.put(&path, &fields.over(start)).await?]
+                vec![client.put(&path, &fields.over(start)?).await?]
             }
             Self::Show { id } => return show(console, id).await,
-            Self::Delete { id } => {
-                client.delete(&format!("/subnets/{id}")).await?;
+            Self::Delete { id, force } => {
+                client.delete(&format!("/subnets/{id}?force={force}")).await?;
                 return console.done(&format!("The subnet {id} was removed"));
             }
         };
@@ -116,8 +146,17 @@ impl SubnetCommand {
 
 impl Fields {
     /// What was named, over what there was.
-    fn over(self, old: NewSubnet) -> NewSubnet {
-        NewSubnet {
+    fn over(self, old: NewSubnet) -> Result<NewSubnet> {
+        let architectures = match self.boot_architectures.as_deref() {
+            None => old.boot_architectures,
+            Some("all") => None,
+            Some("none") => Some(Vec::new()),
+            Some(names) => {
+                let all: Result<Vec<BootArchitecture>, String> = names.split(',').map(str::parse).collect();
+                Some(all.map_err(anyhow::Error::msg)?)
+            }
+        };
+        Ok(NewSubnet {
             vlan: self.vlan.unwrap_or(old.vlan),
             name: self.name.unwrap_or(old.name),
             cidr: old.cidr,
@@ -125,18 +164,41 @@ impl Fields {
             dns_servers: if self.dns_servers.is_empty() { old.dns_servers } else { self.dns_servers },
             domain: self.domain.or(old.domain),
             lease_seconds: self.lease_seconds.unwrap_or(old.lease_seconds),
-        }
+            managed: self.managed.unwrap_or(old.managed),
+            reverse_dns: self.reverse_dns.as_deref().map_or(old.reverse_dns, ReverseDns::of),
+            boot_architectures: architectures,
+            dhcp_options: match self.dhcp_options {
+                _ if self.no_dhcp_options => Vec::new(),
+                options if options.is_empty() => old.dhcp_options,
+                options => options,
+            },
+        })
     }
 }
 
 async fn show(console: &Console, id: i64) -> Result<()> {
     let subnet: Subnet = console.client.get(&format!("/subnets/{id}")).await?;
     let used: Utilisation = console.client.get(&format!("/subnets/{id}/utilisation")).await?;
+    let ranges = client_ranges(console, id).await?;
     console.show(&used, |u| {
-        format!(
+        let mut text = format!(
             "{} ({})\n  Addresses     {}\n  Dynamic       {}, {} leased\n  Reserved      {}\n  Machines      {}\n  \
              Reservations  {}\n  Free          {}",
             subnet.cidr, subnet.name, u.addresses, u.dynamic, u.leased, u.reserved, u.machines, u.reservations, u.free
-        )
+        );
+        for range in &ranges {
+            let of_range = u.ranges.iter().find(|r| r.range == range.id);
+            let used = of_range.map_or_else(String::new, |r| format!(", {} of {} used", r.used, r.addresses));
+            text += &format!("\n  Range         {} to {}, {}{used}", range.first, range.last, range.kind.as_str());
+        }
+        for warning in &u.warnings {
+            text += &format!("\n  Warning       {warning}");
+        }
+        text
     })
+}
+
+async fn client_ranges(console: &Console, subnet: i64) -> Result<Vec<IpRange>> {
+    let query = SubnetQuery { subnet: Some(subnet) };
+    Ok(console.client.find::<Page<IpRange>>("/ip-ranges", &query).await?.items)
 }

@@ -34,6 +34,11 @@ pub fn snapshot() -> Snapshot {
         dhcp: true,
         lease_seconds: 600,
         blocks: vec![block("10.77.0.100", "10.77.0.109")],
+        vlan: None,
+        mode: rackwright_common::snapshot::ServeMode::Serve,
+        boot_architectures: None,
+        options: vec![],
+        routes: vec![],
     };
     let far = SubnetView {
         id: 2,

@@ -9,8 +9,10 @@ pub mod actor;
 pub mod audit;
 pub mod bmc;
 pub mod bridge;
+pub mod bulk;
 pub mod console;
 pub mod controller;
+pub mod device;
 pub mod event;
 pub mod extract;
 pub mod group;
@@ -29,6 +31,8 @@ pub mod request_log;
 pub mod script;
 pub mod session;
 pub mod setting;
+pub mod space;
+pub mod static_route;
 pub mod subnet;
 
 use crate::app::App;
@@ -95,6 +99,8 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine_action::lock_machine))
         .routes(routes!(machine_action::unlock_machine))
         .routes(routes!(machine_action::override_failed_tests))
+        .routes(routes!(bulk::create_bulk_action))
+        .routes(routes!(bulk::show_bulk_action))
 }
 
 fn work() -> OpenApiRouter<App> {
@@ -147,6 +153,12 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(subnet::delete_ip_range))
         .routes(routes!(subnet::list_reservations, subnet::create_reservation))
         .routes(routes!(subnet::delete_reservation))
+        .routes(routes!(space::list_spaces, space::create_space))
+        .routes(routes!(space::update_space, space::delete_space))
+        .routes(routes!(static_route::list_static_routes, static_route::create_static_route))
+        .routes(routes!(static_route::delete_static_route))
+        .routes(routes!(device::list_devices, device::create_device))
+        .routes(routes!(device::show_device, device::update_device, device::delete_device))
 }
 
 fn accounts() -> OpenApiRouter<App> {

@@ -54,15 +54,16 @@ pub async fn update_subnet(
     subnet::update(&app, &actor, id, &body).await.map(Json)
 }
 
-/// Removes a subnet with its ranges and reservations.
-#[utoipa::path(delete, path = "/subnets/{id}", tag = "network", params(("id" = i64, Path)),
+/// Removes a subnet with its ranges and reservations; `force` lets go of leases and devices in it.
+#[utoipa::path(delete, path = "/subnets/{id}", tag = "network", params(("id" = i64, Path), Force),
     responses((status = 204), Refused))]
 pub async fn delete_subnet(
     State(app): State<App>,
     actor: Actor,
     ApiPath(id): ApiPath<i64>,
+    ApiQuery(query): ApiQuery<Force>,
 ) -> Result<StatusCode, Error> {
-    subnet::delete(&app, &actor, id).await?;
+    subnet::delete(&app, &actor, id, query.force).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,4 +1,4 @@
-//! The audit: what people did. It is written by the database itself (migration 0015).
+//! The audit: what people did. It is written by the database itself (migration 0017).
 
 use super::{App, Result};
 use crate::auth::Actor;

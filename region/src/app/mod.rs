@@ -6,8 +6,11 @@
 mod access;
 pub mod audit_log;
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
+pub mod controller_token;
+pub mod device;
 pub mod error;
 pub mod event;
 pub mod group;
@@ -25,13 +28,14 @@ pub mod script;
 pub mod script_history;
 pub mod session;
 pub mod setting;
+pub mod space;
+pub mod static_route;
 pub mod subnet;
 pub mod user;
 
 pub use error::{Describe, Error, Result};
 
 use crate::auth::Actor;
-use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, Transaction};
@@ -53,7 +57,6 @@ pub struct App {
     keys: MasterKey,
     store: Store,
     wakeups: Wakeups,
-    logins: Arc<LoginLimit>,
     ca: Option<Arc<Ca>>,
     invitation: Option<Arc<region_token::Invitation>>,
     standing: Standing,
@@ -68,7 +71,6 @@ impl App {
             keys,
             store,
             wakeups: Wakeups::default(),
-            logins: Arc::default(),
             ca: None,
             invitation: None,
             standing: Standing::default(),

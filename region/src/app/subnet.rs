@@ -1,12 +1,17 @@
 //! Subnets, their ranges and reservations.
 
+use super::controller::HEARD_SECONDS;
+use super::network::refuse_in_use;
 use super::{App, Change, Describe, Error, Result, audit, json};
 use crate::auth::Actor;
 use crate::db;
+use crate::db::lease_state::{self, Changes};
 use crate::model::network::{
     IpRange, NewIpRange, NewReservation, NewSubnet, RangeKind, Reservation, Subnet, Utilisation,
 };
 use crate::model::{Page, Role};
+use rackwright_common::dhcp_option::DhcpOption;
+use sqlx::PgConnection;
 use std::net::IpAddr;
 
 /// All subnets.
@@ -26,7 +31,7 @@ pub async fn utilisation(app: &App, actor: &Actor, id: i64) -> Result<Utilisatio
     actor.require(Role::Viewer)?;
     let mut conn = app.read().await?;
     let subnet = db::subnet::get(&mut conn, id).await.or_not_found("subnet", id)?;
-    Ok(db::subnet::utilisation(&mut conn, &subnet).await?)
+    Ok(db::utilisation::of(&mut conn, &subnet).await?)
 }
 
 /// Makes a subnet.
@@ -73,7 +78,19 @@ pub async fn update(app: &App, actor: &Actor, id: i64, new: &NewSubnet) -> Resul
     Ok(subnet)
 }
 
+/// Refuses options that cannot be what they say, or are not a person's to set.
+pub(super) fn check_options(options: &[DhcpOption]) -> Result<()> {
+    for (at, option) in options.iter().enumerate() {
+        option.encode().map_err(|e| Error::invalid("dhcp_options", e.to_string()))?;
+        if options[..at].iter().any(|o| o.code == option.code) {
+            return Err(Error::invalid("dhcp_options", format!("option {} is there twice", option.code)));
+        }
+    }
+    Ok(())
+}
+
 fn checked(new: &NewSubnet) -> Result<NewSubnet> {
+    check_options(&new.dhcp_options)?;
     if new.cidr.trunc() != new.cidr {
         return Err(Error::invalid(
             "cidr",
@@ -84,11 +101,18 @@ fn checked(new: &NewSubnet) -> Result<NewSubnet> {
     Ok(NewSubnet { name, ..new.clone() })
 }
 
-/// Removes a subnet with its ranges and reservations.
-pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<()> {
+/// Removes a subnet with its ranges and reservations; refused while somebody has an address in it. Leases are let go of
+/// when it is forced.
+pub async fn delete(app: &App, actor: &Actor, id: i64, force: bool) -> Result<()> {
     actor.require(Role::Administrator)?;
     let mut tx = app.begin().await?;
+    // Before any row: a block may be granted or given back at this moment.
+    Changes::lock(&mut tx).await?;
     let before = db::subnet::get(&mut tx, id).await.or_not_found("subnet", id)?;
+    check_racks_know(&mut tx, id).await?;
+    let mut users = db::in_use::of_subnet(&mut tx, id).await?;
+    users.retain(|user| !force || user.starts_with("machine "));
+    refuse_in_use("subnet", &users)?;
     db::subnet::delete(&mut tx, id)
         .await
         .or_in_use("machines have addresses in this subnet; remove them or change their interfaces first")?;
@@ -100,6 +124,26 @@ pub async fn delete(app: &App, actor: &Actor, id: i64) -> Result<()> {
     };
     audit(&mut tx, actor, change).await?;
     Ok(tx.commit().await?)
+}
+
+/// A rack that nobody hears goes on giving addresses from its blocks; were they forgotten, others could get the same ones.
+async fn check_racks_know(conn: &mut PgConnection, subnet: i64) -> Result<()> {
+    let holders = db::lease_block::holders(conn, subnet).await?;
+    let now = lease_state::now(conn).await?;
+    let silent: Vec<_> = lease_state::racks(conn, now)
+        .await?
+        .into_iter()
+        .filter(|rack| holders.contains(&rack.id))
+        .filter(|rack| rack.seen.max(rack.heard).is_none_or(|at| now >= at + HEARD_SECONDS))
+        .map(|rack| rack.name)
+        .collect();
+    let Some(name) = silent.first() else { return Ok(()) };
+    Err(Error::conflict(format!(
+        "no region hears the rack {}, which may still give addresses of this subnet. Remove the subnet when the rack is back; \
+         or, if its box is off for good, say so with `rackwright rack fence {name}` and wait until its addresses are free \
+         (`rackwright status` says when)",
+        silent.join(", ")
+    )))
 }
 
 /// Ranges; of one subnet when given.
@@ -131,6 +175,16 @@ pub async fn create_ip_range(app: &App, actor: &Actor, new: &NewIpRange) -> Resu
         && (new.first..=new.last).contains(&gateway)
     {
         return Err(Error::invalid("first", format!("the range holds the gateway, {gateway}")));
+    }
+    if new.kind == RangeKind::Dynamic
+        && let Some(fixed) =
+            db::in_use::fixed_between(&mut tx, new.subnet, new.first, new.last).await?.first()
+    {
+        let holder = db::in_use::holder_of(&mut tx, *fixed).await?.unwrap_or_default();
+        return Err(Error::Conflict {
+            field: Some("first"),
+            message: format!("the range holds {fixed}, which {holder} has; leave it out"),
+        });
     }
     let id = db::ip_range::insert(&mut tx, new).await?;
     let range = IpRange {
@@ -179,35 +233,58 @@ pub async fn reservations(app: &App, actor: &Actor, subnet: Option<i64>) -> Resu
 /// Reserves an address outside the dynamic ranges for a MAC.
 pub async fn create_reservation(app: &App, actor: &Actor, new: &NewReservation) -> Result<Reservation> {
     actor.require(Role::Operator)?;
+    check_options(&new.dhcp_options)?;
     let mut tx = app.begin().await?;
-    let subnet = db::subnet::find_containing(&mut tx, new.address).await?;
-    let subnet = subnet
-        .ok_or_else(|| Error::invalid("address", format!("{} lies in no known subnet", new.address)))?;
-    let in_range = db::ip_range::list(&mut tx, Some(subnet.id))
+    let reservation = reserve(&mut tx, None, new).await?;
+    let message = format!("{} was reserved for {}", new.address, new.mac);
+    let change =
+        Change { kind: "reservation.created", message, after: json(&reservation), ..Change::default() };
+    audit(&mut tx, actor, change).await?;
+    tx.commit().await?;
+    Ok(reservation)
+}
+
+/// Enters a reservation, of a device when one is named.
+pub(super) async fn reserve(
+    tx: &mut PgConnection,
+    device: Option<i64>,
+    new: &NewReservation,
+) -> Result<Reservation> {
+    let subnet = free_fixed(tx, new.address).await?;
+    let id = db::reservation::insert(tx, subnet.id, device, new).await?;
+    let made = db::reservation::list(tx, Some(subnet.id)).await?.into_iter().find(|r| r.id == id);
+    made.ok_or_else(|| Error::not_found("reservation", id))
+}
+
+/// The subnet of an address that can be somebody's fixed one: it lies in a subnet and in none of its dynamic ranges, and
+/// nobody has it.
+pub(super) async fn free_fixed(tx: &mut PgConnection, address: IpAddr) -> Result<Subnet> {
+    let subnet = db::subnet::find_containing(tx, address).await?;
+    let subnet =
+        subnet.ok_or_else(|| Error::invalid("address", format!("{address} lies in no known subnet")))?;
+    db::lease_block::lock_subnet(tx, subnet.id).await?;
+    let in_range = db::ip_range::list(tx, Some(subnet.id))
         .await?
         .into_iter()
-        .find(|r| r.kind == RangeKind::Dynamic && (r.first..=r.last).contains(&new.address));
+        .find(|r| r.kind == RangeKind::Dynamic && (r.first..=r.last).contains(&address));
     if let Some(range) = in_range {
         return Err(Error::Conflict {
             field: Some("address"),
             message: format!(
-                "{} lies in the dynamic range {} to {}; choose one outside",
-                new.address, range.first, range.last
+                "{address} lies in the dynamic range {} to {}; choose one outside",
+                range.first, range.last
             ),
         });
     }
-    if let Some(machine) = db::reservation::machine_with(&mut tx, new.address).await? {
-        return Err(Error::Conflict {
-            field: Some("address"),
-            message: format!("{machine} has the address {}", new.address),
-        });
+    if let Some(holder) = db::in_use::holder_of(tx, address).await? {
+        let message = if holder.starts_with("the reservation of ") {
+            "this address is already reserved".to_owned()
+        } else {
+            format!("{holder} has the address {address}")
+        };
+        return Err(Error::Conflict { field: Some("address"), message });
     }
-    let id = db::reservation::insert(&mut tx, subnet.id, new).await?;
-    let made = db::reservation::list(&mut tx, Some(subnet.id)).await?.into_iter().find(|r| r.id == id);
-    let message = format!("{} was reserved for {}", new.address, new.mac);
-    audit(&mut tx, actor, Change { kind: "reservation.created", message, ..Change::default() }).await?;
-    tx.commit().await?;
-    made.ok_or_else(|| Error::not_found("reservation", id))
+    Ok(subnet)
 }
 
 /// Removes a reservation.

@@ -252,7 +252,8 @@ pub async fn join_subnets(conn: &mut PgConnection, rack: i64) -> Result<u64, DbE
     Ok(sqlx::query!(
         "INSERT INTO lease_member (rack_id, subnet_id)
          SELECT r.id, s.id FROM rack r, subnet s WHERE r.id = $1
-            AND (EXISTS (SELECT 1 FROM jsonb_array_elements(r.addresses) a WHERE host((a->>'network')::inet)::inet << s.cidr)
+            AND (EXISTS (SELECT 1 FROM jsonb_array_elements(r.addresses) a JOIN subnet own ON host((a->>'network')::inet)::inet << own.cidr
+                         JOIN vlan v ON v.id = s.vlan_id WHERE own.vlan_id IN (v.id, v.relay_vlan_id))
                  OR EXISTS (SELECT 1 FROM lease_block b WHERE b.rack_id = r.id AND b.subnet_id = s.id))
          ON CONFLICT DO NOTHING",
         rack

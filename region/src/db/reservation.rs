@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 /// Reservations, by address; of one subnet when given.
 pub async fn list(conn: &mut PgConnection, subnet: Option<i64>) -> Result<Vec<Reservation>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT id, subnet_id, mac, host(address) AS "address!", hostname, created_at
+        r#"SELECT id, subnet_id, mac, host(address) AS "address!", hostname, device_id, comment, dhcp_options, created_at
            FROM reservation WHERE $1::bigint IS NULL OR subnet_id = $1 ORDER BY reservation.address"#,
         subnet
     )
@@ -21,6 +21,10 @@ pub async fn list(conn: &mut PgConnection, subnet: Option<i64>) -> Result<Vec<Re
                 mac: r.mac.parse().map_err(|_| DbError::Corrupt { what: "MAC address" })?,
                 address: r.address.parse().map_err(|_| DbError::Corrupt { what: "address" })?,
                 hostname: r.hostname,
+                device: r.device_id,
+                comment: r.comment,
+                dhcp_options: serde_json::from_value(r.dhcp_options)
+                    .map_err(|_| DbError::Corrupt { what: "DHCP option" })?,
                 created_at: r.created_at.into(),
             })
         })
@@ -28,28 +32,25 @@ pub async fn list(conn: &mut PgConnection, subnet: Option<i64>) -> Result<Vec<Re
 }
 
 /// Makes a reservation; its number.
-pub async fn insert(conn: &mut PgConnection, subnet: i64, new: &NewReservation) -> Result<i64, DbError> {
+pub async fn insert(
+    conn: &mut PgConnection,
+    subnet: i64,
+    device: Option<i64>,
+    new: &NewReservation,
+) -> Result<i64, DbError> {
+    let options = serde_json::to_value(&new.dhcp_options);
     Ok(sqlx::query_scalar!(
-        "INSERT INTO reservation (subnet_id, mac, address, hostname) VALUES ($1, $2, $3::text::inet, $4) RETURNING id",
+        "INSERT INTO reservation (subnet_id, mac, address, hostname, device_id, comment, dhcp_options)
+         VALUES ($1, $2, $3::text::inet, $4, $5, $6, $7) RETURNING id",
         subnet,
         new.mac.to_string(),
         new.address.to_string(),
-        new.hostname.as_ref().map(|h| h.as_str())
+        new.hostname.as_ref().map(|h| h.as_str()),
+        device,
+        new.comment,
+        options.map_err(|_| DbError::Corrupt { what: "DHCP option" })?
     )
     .fetch_one(conn)
-    .await?)
-}
-
-/// The host name of the machine that has this address, if one has.
-pub async fn machine_with(
-    conn: &mut PgConnection,
-    address: std::net::IpAddr,
-) -> Result<Option<String>, DbError> {
-    Ok(sqlx::query_scalar!(
-        "SELECT m.hostname FROM interface i JOIN machine m ON m.id = i.machine_id WHERE i.address = $1::text::inet",
-        address.to_string()
-    )
-    .fetch_optional(conn)
     .await?)
 }
 

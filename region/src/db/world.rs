@@ -1,7 +1,10 @@
 //! What snapshots are made of, read by a constant number of statements.
 
 use super::DbError;
+use crate::model::network::BootArchitecture;
 use ipnet::Ipv4Net;
+use rackwright_common::dhcp_option::DhcpOption;
+use rackwright_common::snapshot::{RouteView, ServeMode};
 use rackwright_common::{Hostname, Mac, MachineId, OperationId};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -27,13 +30,30 @@ pub struct Subnet {
     pub mtu: i32,
     /// Lease time, seconds.
     pub lease_seconds: i32,
+    /// Its VLAN's row.
+    pub vlan: i64,
+    /// The VLAN to whose racks a relay passes its requests on.
+    pub relay: Option<i64>,
+    /// What serving means.
+    pub mode: ServeMode,
+    /// Addresses are given from all of it.
+    pub managed: bool,
+    /// Firmware that may boot; all when absent.
+    pub boot_architectures: Option<Vec<BootArchitecture>>,
+    /// Its options, and those of its VLAN that it does not have.
+    pub options: Vec<DhcpOption>,
+    /// Static routes, the better ones first.
+    pub routes: Vec<RouteView>,
 }
 
 /// IPv4 subnets.
 pub async fn subnets(conn: &mut PgConnection) -> Result<Vec<Subnet>, DbError> {
     let rows = sqlx::query!(
         "SELECT s.id, text(s.cidr) AS \"cidr!\", host(s.gateway) AS gateway, (SELECT array_agg(host(d)) FROM unnest(s.dns_servers) d) AS dns,
-                s.domain, s.lease_seconds, v.dhcp, v.mtu
+                s.domain, s.lease_seconds, v.dhcp, v.mtu, v.id AS vlan, v.relay_vlan_id, v.dhcp_mode, s.managed, s.boot_architectures,
+                s.dhcp_options, v.dhcp_options AS vlan_options,
+                ARRAY(SELECT text(destination) || ' ' || host(r.gateway) FROM static_route r WHERE r.subnet_id = s.id
+                       ORDER BY r.destination, r.metric, r.id) AS \"routes!\"
          FROM subnet s JOIN vlan v ON v.id = s.vlan_id WHERE family(s.cidr) = 4 ORDER BY s.id"
     )
     .fetch_all(conn)
@@ -49,9 +69,40 @@ pub async fn subnets(conn: &mut PgConnection) -> Result<Vec<Subnet>, DbError> {
                 dhcp: r.dhcp,
                 mtu: r.mtu,
                 lease_seconds: r.lease_seconds,
+                vlan: r.vlan,
+                relay: r.relay_vlan_id,
+                mode: match r.dhcp_mode.as_str() {
+                    "shadow" => ServeMode::Shadow,
+                    "proxy" => ServeMode::Proxy,
+                    _ => ServeMode::Serve,
+                },
+                managed: r.managed,
+                boot_architectures: r
+                    .boot_architectures
+                    .map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
+                options: merged(r.dhcp_options, r.vlan_options)?,
+                routes: r.routes.iter().filter_map(|route| self::route(route)).collect(),
             })
         })
         .collect()
+}
+
+/// The nearer options, and those of the wider place that they do not replace.
+fn merged(near: serde_json::Value, far: serde_json::Value) -> Result<Vec<DhcpOption>, DbError> {
+    let read = |value| serde_json::from_value(value).map_err(|_| DbError::Corrupt { what: "DHCP option" });
+    let mut options: Vec<DhcpOption> = read(near)?;
+    let far: Vec<DhcpOption> = read(far)?;
+    for option in far {
+        if !options.iter().any(|o| o.code == option.code) {
+            options.push(option);
+        }
+    }
+    Ok(options)
+}
+
+fn route(text: &str) -> Option<RouteView> {
+    let (destination, gateway) = text.split_once(' ')?;
+    Some(RouteView { destination: destination.parse().ok()?, gateway: gateway.parse().ok()? })
 }
 
 /// A machine as racks need it.
@@ -108,12 +159,23 @@ pub async fn hosts(conn: &mut PgConnection) -> Result<Vec<Host>, DbError> {
         .collect()
 }
 
+/// A reservation as racks need it.
+#[derive(Debug, Clone)]
+pub struct Reservation {
+    /// Hardware address.
+    pub mac: Mac,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Name told to the client.
+    pub hostname: Option<Hostname>,
+    /// Options of its own.
+    pub options: Vec<DhcpOption>,
+}
+
 /// Reservations that are no machine's.
-pub async fn reservations(
-    conn: &mut PgConnection,
-) -> Result<Vec<(Mac, Ipv4Addr, Option<Hostname>)>, DbError> {
+pub async fn reservations(conn: &mut PgConnection) -> Result<Vec<Reservation>, DbError> {
     let rows = sqlx::query!(
-        "SELECT mac, host(address) AS \"address!\", hostname FROM reservation r
+        "SELECT mac, host(address) AS \"address!\", hostname, dhcp_options FROM reservation r
          WHERE NOT EXISTS (SELECT 1 FROM interface i WHERE i.mac = r.mac AND i.address IS NOT NULL) ORDER BY id"
     )
     .fetch_all(conn)
@@ -121,7 +183,12 @@ pub async fn reservations(
     Ok(rows
         .into_iter()
         .filter_map(|r| {
-            Some((r.mac.parse().ok()?, r.address.parse().ok()?, r.hostname.and_then(|h| h.parse().ok())))
+            Some(Reservation {
+                mac: r.mac.parse().ok()?,
+                address: r.address.parse().ok()?,
+                hostname: r.hostname.and_then(|h| h.parse().ok()),
+                options: serde_json::from_value(r.dhcp_options).ok()?,
+            })
         })
         .collect())
 }

@@ -4,8 +4,11 @@
 pub mod action;
 pub mod audit;
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
+pub mod controller_token;
+pub mod device;
 pub mod event;
 pub mod image;
 pub mod machine;
@@ -21,6 +24,9 @@ pub mod role;
 pub mod script;
 pub mod script_history;
 pub mod setting;
+pub mod space;
+pub mod static_route;
+pub mod subnet;
 pub mod timestamp;
 pub mod user;
 

@@ -1,10 +1,15 @@
 //! The network as users see and change it: fabric > VLAN > subnet > ranges, reservations, leases.
 
 use super::Timestamp;
-use ipnet::IpNet;
-use rackwright_common::{Hostname, Mac, MachineId};
+use rackwright_common::dhcp_option::DhcpOption;
+use rackwright_common::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+
+pub use super::subnet::{
+    BootArchitecture, IpRange, NewIpRange, NewReservation, NewSubnet, RangeKind, RangeUse, Reservation,
+    ReverseDns, Subnet, Utilisation,
+};
 
 /// Layer 2 that belongs together: VLAN numbers mean the same everywhere in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -38,6 +43,55 @@ pub struct Vlan {
     pub mtu: i32,
     /// Racks serve DHCP here.
     pub dhcp: bool,
+    /// What serving means.
+    #[serde(default)]
+    pub dhcp_mode: DhcpMode,
+    /// The VLAN whose racks answer what a relay passes on from here.
+    #[serde(default)]
+    pub relay: Option<i64>,
+    /// The space it belongs to.
+    #[serde(default)]
+    pub space: Option<i64>,
+    /// Options for all clients of the VLAN.
+    #[serde(default)]
+    pub dhcp_options: Vec<DhcpOption>,
+    /// DHCP servers seen here in the last day that are not Rackwright's.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub foreign_dhcp: Vec<IpAddr>,
+}
+
+/// What racks do where DHCP is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DhcpMode {
+    /// They give addresses.
+    #[default]
+    Serve,
+    /// They listen beside the present server, answer nothing, and report what they would have answered.
+    Shadow,
+    /// They give boot information only; addresses come from the present server.
+    Proxy,
+}
+
+impl DhcpMode {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Shadow => "shadow",
+            Self::Proxy => "proxy",
+        }
+    }
+
+    /// The mode of that name; serving for what a newer version stored.
+    pub fn of(text: &str) -> Self {
+        match text {
+            "shadow" => Self::Shadow,
+            "proxy" => Self::Proxy,
+            _ => Self::Serve,
+        }
+    }
 }
 
 /// A VLAN to make or to change into.
@@ -56,178 +110,22 @@ pub struct NewVlan {
     /// Racks serve DHCP here.
     #[serde(default)]
     pub dhcp: bool,
+    /// What serving means.
+    #[serde(default)]
+    pub dhcp_mode: DhcpMode,
+    /// The VLAN whose racks answer what a relay passes on from here; it is not relayed itself.
+    #[serde(default)]
+    pub relay: Option<i64>,
+    /// The space it belongs to.
+    #[serde(default)]
+    pub space: Option<i64>,
+    /// Options for all clients of the VLAN.
+    #[serde(default)]
+    pub dhcp_options: Vec<DhcpOption>,
 }
 
 fn mtu() -> i32 {
     1500
-}
-
-/// An IP network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Subnet {
-    /// Number.
-    pub id: i64,
-    /// Its VLAN.
-    pub vlan: i64,
-    /// Name.
-    pub name: String,
-    /// The network.
-    #[schema(value_type = String, example = "10.77.0.0/24")]
-    pub cidr: IpNet,
-    /// Default route of its machines.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub gateway: Option<IpAddr>,
-    /// Name servers of its machines; the rack when there are none.
-    #[schema(value_type = Vec<String>)]
-    pub dns_servers: Vec<IpAddr>,
-    /// Domain name of its machines.
-    #[serde(default)]
-    pub domain: Option<String>,
-    /// Lease time of dynamic addresses, seconds.
-    pub lease_seconds: i32,
-}
-
-/// A subnet to make or to change into.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewSubnet {
-    /// Its VLAN.
-    pub vlan: i64,
-    /// Name; the network itself when absent.
-    #[serde(default)]
-    pub name: String,
-    /// The network, without host bits.
-    #[schema(value_type = String, example = "10.77.0.0/24")]
-    pub cidr: IpNet,
-    /// Default route of its machines.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub gateway: Option<IpAddr>,
-    /// Name servers of its machines; the rack when there are none.
-    #[serde(default)]
-    #[schema(value_type = Vec<String>)]
-    pub dns_servers: Vec<IpAddr>,
-    /// Domain name of its machines.
-    #[serde(default)]
-    pub domain: Option<String>,
-    /// Lease time of dynamic addresses, 60 to 604800 seconds; 600 when absent.
-    #[serde(default = "lease_seconds")]
-    pub lease_seconds: i32,
-}
-
-fn lease_seconds() -> i32 {
-    600
-}
-
-/// How the addresses of a subnet are used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Utilisation {
-    /// Addresses that hosts can have; the highest 64-bit number for large IPv6 networks.
-    pub addresses: u64,
-    /// In dynamic ranges.
-    pub dynamic: u64,
-    /// In reserved ranges.
-    pub reserved: u64,
-    /// Fixed addresses of machines.
-    pub machines: u64,
-    /// Fixed addresses of other things.
-    pub reservations: u64,
-    /// Dynamic addresses in use.
-    pub leased: u64,
-    /// Neither in a range nor fixed.
-    pub free: u64,
-}
-
-/// What a range is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum RangeKind {
-    /// DHCP gives these to whoever asks.
-    Dynamic,
-    /// Rackwright keeps its hands off.
-    Reserved,
-}
-
-impl RangeKind {
-    /// As stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dynamic => "dynamic",
-            Self::Reserved => "reserved",
-        }
-    }
-}
-
-/// A run of addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct IpRange {
-    /// Number.
-    pub id: i64,
-    /// In which subnet.
-    pub subnet: i64,
-    /// What for.
-    pub kind: RangeKind,
-    /// First address.
-    #[schema(value_type = String)]
-    pub first: IpAddr,
-    /// Last address, included.
-    #[schema(value_type = String)]
-    pub last: IpAddr,
-    /// For people.
-    pub comment: String,
-}
-
-/// A range to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewIpRange {
-    /// In which subnet.
-    pub subnet: i64,
-    /// What for.
-    pub kind: RangeKind,
-    /// First address.
-    #[schema(value_type = String)]
-    pub first: IpAddr,
-    /// Last address, included.
-    #[schema(value_type = String)]
-    pub last: IpAddr,
-    /// For people.
-    #[serde(default)]
-    pub comment: String,
-}
-
-/// A fixed address for something that is not a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Reservation {
-    /// Number.
-    pub id: i64,
-    /// In which subnet.
-    pub subnet: i64,
-    /// Hardware address.
-    pub mac: Mac,
-    /// The address it always gets.
-    #[schema(value_type = String)]
-    pub address: IpAddr,
-    /// Name told to the client.
-    #[serde(default)]
-    pub hostname: Option<String>,
-    /// Since when.
-    pub created_at: Timestamp,
-}
-
-/// A reservation to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewReservation {
-    /// Hardware address.
-    pub mac: Mac,
-    /// The address it shall get; its subnet is found by it.
-    #[schema(value_type = String)]
-    pub address: IpAddr,
-    /// Name told to the client.
-    #[serde(default)]
-    pub hostname: Option<Hostname>,
 }
 
 /// A dynamic address in use.

@@ -6,12 +6,17 @@ use crate::db::{DbError, address, interface, world};
 use ipnet::Ipv4Net;
 use rackwright_common::MachineId;
 use rackwright_common::link::RackAddress;
+use rackwright_common::snapshot::ServeMode;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 /// Blocks of dynamic addresses that a rack holds from the start.
 const FIRST_BLOCKS: usize = 2;
+
+mod low;
+
+pub use low::{run as watch_low, warn_of_low};
 
 /// What happens with a network that a rack serves and nobody has modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,14 +98,23 @@ pub async fn grant_more(
     Ok(granted)
 }
 
-/// The subnets on which a rack has an address and which want DHCP.
+/// The subnets that a rack serves and where it gives addresses.
 pub async fn served(
     conn: &mut PgConnection,
     addresses: &[RackAddress],
 ) -> Result<Vec<world::Subnet>, DbError> {
-    let mut subnets = world::subnets(conn).await?;
-    subnets.retain(|s| s.dhcp && addresses.iter().any(|a| s.cidr.contains(&a.network.addr())));
+    let mut subnets = reached(world::subnets(conn).await?, addresses);
+    subnets.retain(|s| s.dhcp && s.mode == ServeMode::Serve);
     Ok(subnets)
+}
+
+/// The subnets that a rack with these addresses serves: all of each VLAN in which it has one, and of the VLANs whose
+/// relays pass requests on to those.
+pub fn reached(mut subnets: Vec<world::Subnet>, addresses: &[RackAddress]) -> Vec<world::Subnet> {
+    let own = |s: &world::Subnet| addresses.iter().any(|a| s.cidr.contains(&a.network.addr()));
+    let vlans: BTreeSet<i64> = subnets.iter().filter(|s| own(s)).map(|s| s.vlan).collect();
+    subnets.retain(|s| vlans.contains(&s.vlan) || s.relay.is_some_and(|vlan| vlans.contains(&vlan)));
+    subnets
 }
 
 /// Gives the interface a machine booted through its fixed address, in the subnet through which the rack saw it.
@@ -162,6 +176,13 @@ mod tests {
             dhcp: true,
             mtu: 1500,
             lease_seconds: 600,
+            vlan: 1,
+            relay: None,
+            mode: ServeMode::Serve,
+            managed: true,
+            boot_architectures: None,
+            options: vec![],
+            routes: vec![],
         }
     }
 
@@ -181,6 +202,32 @@ mod tests {
             Some(([10, 77, 0, 130].into(), [10, 77, 0, 254].into()))
         );
         assert_eq!(range("10.77.0.0/30", [10, 77, 0, 1]), None);
+    }
+
+    #[test]
+    fn a_rack_serves_all_of_a_vlan_and_what_is_relayed_to_it() {
+        let other = |id: i64, cidr: &str, vlan: i64, relay: Option<i64>| world::Subnet {
+            id,
+            cidr: cidr.parse().unwrap(),
+            vlan,
+            relay,
+            ..subnet()
+        };
+        let subnets = vec![
+            subnet(),
+            other(2, "10.78.0.0/24", 1, None),
+            other(3, "10.79.0.0/24", 2, Some(1)),
+            other(4, "10.80.0.0/24", 3, Some(4)),
+            other(5, "10.81.0.0/24", 4, None),
+        ];
+        let address = RackAddress {
+            interface: "eth0".into(),
+            network: "10.77.0.5/24".parse().unwrap(),
+            http_port: 5248,
+        };
+        let found: Vec<i64> = reached(subnets.clone(), &[address]).iter().map(|s| s.id).collect();
+        assert_eq!(found, [1, 2, 3]);
+        assert!(reached(subnets, &[]).is_empty());
     }
 
     #[test]

@@ -7,11 +7,13 @@ use crate::db::rack::Rack;
 use crate::db::{DbError, lease_block, rack, setting, world};
 use crate::lifecycle::request::EPHEMERAL_IMAGE;
 use crate::model::setting::Settings;
+use crate::network;
 use crate::secrets::{AgentToken, MasterKey};
+use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_common::id::Fence;
 use rackwright_common::snapshot::{
-    BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, ReservationView, Snapshot,
-    SubnetView,
+    BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, OptionView, ReservationView,
+    Snapshot, SubnetView,
 };
 use sqlx::{Connection, PgConnection};
 
@@ -46,11 +48,7 @@ async fn content(
     let settings = setting::load(conn).await?;
     let images = world::images(conn).await?;
     let blocks = lease_block::of_rack(conn, present.id).await?;
-    let subnets: Vec<world::Subnet> = world::subnets(conn)
-        .await?
-        .into_iter()
-        .filter(|s| present.addresses.iter().any(|a| s.cidr.contains(&a.network.addr())))
-        .collect();
+    let subnets = network::reached(world::subnets(conn).await?, &present.addresses);
     let boot = Ephemeral::find(&images, &settings);
     let hosts = world::hosts(conn).await?.into_iter().map(|h| host_view(h, keys, boot.as_ref())).collect();
     let reservations = world::reservations(conn).await?;
@@ -63,7 +61,12 @@ async fn content(
         hosts,
         reservations: reservations
             .into_iter()
-            .map(|(mac, address, hostname)| ReservationView { mac, address, hostname })
+            .map(|r| ReservationView {
+                mac: r.mac,
+                address: r.address,
+                hostname: r.hostname,
+                options: wire(&r.options),
+            })
             .collect(),
         boot_files: files_of(&images, BOOT_LOADERS),
         pinned: pinned(&images),
@@ -89,7 +92,21 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block]) -> SubnetV
             .filter(|b| b.subnet == subnet.id)
             .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch, since: b.since })
             .collect(),
+        vlan: Some(subnet.vlan),
+        mode: subnet.mode,
+        boot_architectures: subnet
+            .boot_architectures
+            .as_ref()
+            .map(|kinds| kinds.iter().flat_map(|kind| kind.numbers()).copied().collect()),
+        options: wire(&subnet.options),
+        routes: subnet.routes.clone(),
     }
+}
+
+/// Options as bytes. What cannot be encoded was refused when it was set.
+fn wire(options: &[DhcpOption]) -> Vec<OptionView> {
+    let encoded = options.iter().filter_map(|o| Some(OptionView { code: o.code, value: o.encode().ok()? }));
+    encoded.collect()
 }
 
 /// The ephemeral environment of the moment.

@@ -66,6 +66,7 @@ fn pages() -> Router<App> {
         .route("/theme", post(session::set_theme))
         .route("/machines", get(machine_list::show))
         .route("/machines/bulk", post(machine_bulk::act))
+        .route("/bulk/{id}", get(machine_bulk::show))
         .route("/machines/table", get(machine_list::table))
         .route("/machines/chips", get(machine_list::chips))
         .route("/machines/{id}", get(machine::show))

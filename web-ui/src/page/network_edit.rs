@@ -221,7 +221,7 @@ pub async fn act(
     let done = match (noun.as_str(), verb.as_str()) {
         ("fabrics", "delete") => network::delete_fabric(&app, actor, number("fabric", &id)?).await,
         ("vlans", "delete") => network::delete_vlan(&app, actor, number("VLAN", &id)?).await,
-        ("subnets", "delete") => subnet::delete(&app, actor, number("subnet", &id)?).await,
+        ("subnets", "delete") => subnet::delete(&app, actor, number("subnet", &id)?, false).await,
         ("subnets", "ranges") => make_range(&app, actor, number("subnet", &id)?, &fields).await,
         ("subnets", "reservations") => make_reservation(&app, actor, &fields).await,
         ("ranges", "delete") => return delete_range(&app, &visitor, number("range", &id)?, &fields).await,
@@ -256,6 +256,8 @@ async fn make_reservation(app: &App, actor: &Actor, fields: &Fields) -> Result<(
         mac: parsed(fields, "mac", "a MAC such as 52:54:00:12:34:56")?,
         address: parsed(fields, "address", "an address")?,
         hostname,
+        comment: String::new(),
+        dhcp_options: Vec::new(),
     };
     subnet::create_reservation(app, actor, &new).await.map(drop)
 }

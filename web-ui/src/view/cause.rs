@@ -292,9 +292,12 @@ mod tests {
         likeliest(&detail, &events, crate::view::sample_now())
     }
 
+    /// Step, reason, console, stages of the boot, and a part of the cause.
+    type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a [&'a str], &'a str);
+
     #[test]
     fn twenty_common_failures_have_a_cause_and_a_next_action() {
-        let cases: &[(&str, &str, &[&str], &[&str], &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("await-agent", "never reported", &[], &[], "another VLAN"),
             ("await-agent", "never reported", &[], &["discover", "discover"], "another DHCP server answers"),
             ("await-agent", "never reported", &[], &["discover", "ack"], "does not reach the rack"),

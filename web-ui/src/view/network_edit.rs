@@ -307,6 +307,8 @@ mod tests {
             reservations: 0,
             leased: 0,
             free: u64::MAX - 1,
+            ranges: Vec::new(),
+            warnings: Vec::new(),
         };
         assert_eq!(shares(&huge).len(), 1);
     }

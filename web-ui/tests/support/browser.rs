@@ -246,16 +246,3 @@ impl Drop for Browser {
         }
     }
 }
-
-/// The accessibility checker, axe-core, as one script. npm brings it the first time.
-pub fn axe() -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/axe");
-    let file = format!("{folder}/node_modules/axe-core/axe.min.js");
-    if !std::path::Path::new(&file).exists() {
-        let npm = Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder])
-            .status();
-        assert!(npm.expect("is the package npm installed?").success(), "npm could not fetch axe-core");
-    }
-    std::fs::read_to_string(file).unwrap()
-}

@@ -24,6 +24,11 @@ fn snapshot() -> Snapshot {
         dhcp: true,
         lease_seconds: 600,
         blocks: vec![block],
+        vlan: None,
+        mode: rackwright_common::snapshot::ServeMode::Serve,
+        boot_architectures: None,
+        options: vec![],
+        routes: vec![],
     };
     Snapshot { generation: 1, subnets: vec![subnet], ..Snapshot::default() }
 }

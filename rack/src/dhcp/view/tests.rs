@@ -15,6 +15,11 @@ fn subnet_view(id: i64, cidr: &str) -> SubnetView {
         dhcp: true,
         lease_seconds: 600,
         blocks: vec![],
+        vlan: None,
+        mode: snapshot::ServeMode::Serve,
+        boot_architectures: None,
+        options: vec![],
+        routes: vec![],
     }
 }
 
@@ -52,7 +57,8 @@ fn a_machine_wins_over_a_reservation_of_its_mac_and_keeps_both_addresses() {
         boot: snapshot::BootDecision::Local,
         secure_boot: Some(true),
     };
-    let reserved = ReservationView { mac: MACHINE, address: address("10.3.0.9"), hostname: None };
+    let reserved =
+        ReservationView { mac: MACHINE, address: address("10.3.0.9"), hostname: None, options: vec![] };
     let subnets = vec![subnet_view(1, "10.1.0.0/24"), subnet_view(3, "10.3.0.0/24")];
     let snapshot =
         Snapshot { subnets, hosts: vec![host], reservations: vec![reserved], ..Snapshot::default() };
