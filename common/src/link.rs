@@ -4,6 +4,7 @@
 //! versions may differ by one.
 
 use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
+use crate::discovery::Sighting;
 use crate::id::MachineId;
 use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
@@ -291,6 +292,8 @@ pub enum Fact {
         #[serde(default)]
         mac: Option<Mac>,
     },
+    /// Somebody was heard on a network of machines.
+    Sighting(Sighting),
     /// A message of cloud-init in an installed system, kept until a region takes it.
     Report(Relay),
     /// From a newer version.

@@ -10,6 +10,7 @@ pub mod connector;
 pub mod console;
 pub mod controller_query;
 pub mod device;
+pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod event_query;
@@ -55,6 +56,7 @@ pub mod user;
 pub mod utilisation;
 pub mod vlan;
 pub mod wakeups;
+pub mod wiring;
 pub mod work_item;
 pub mod world;
 

@@ -11,6 +11,7 @@ pub mod comparison;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod discovery;
 pub mod editor;
 pub mod event;
 pub mod form;
@@ -23,6 +24,7 @@ pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
 pub mod network_edit;
+pub mod network_map;
 pub mod operation;
 pub mod problem;
 #[cfg(test)]
@@ -152,6 +154,7 @@ const NAV: [(&str, &str, Role); 12] = [
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
     ("Groups", "/groups", Role::Viewer),
+    ("Discovery", "/discoveries", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
     ("Users", "/users", Role::Administrator),
     ("Audit", "/audit", Role::Administrator),
@@ -241,6 +244,7 @@ mod tests {
         let pages = [
             ("machine list", machine_list::MachineList::sample().to_string()),
             ("overview", dashboard::Dashboard::sample().to_string()),
+            ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
             ("bulk preview", bulk::PreviewPage::sample().to_string()),
             ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),
