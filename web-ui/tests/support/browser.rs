@@ -27,7 +27,6 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
-#[allow(dead_code, reason = "each test file uses a part")]
 impl Browser {
     /// Starts it.
     pub fn start() -> Self {
