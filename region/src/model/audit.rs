@@ -64,7 +64,7 @@ impl std::str::FromStr for Mark {
 }
 
 /// Walks the chain from its beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Walk {
     at: i64,
     hash: [u8; 32],
@@ -84,12 +84,6 @@ pub enum Broken {
     /// An entry, or one before it, is not what was hashed.
     #[error("entry {0} was changed, or one before it was put in its place: its hash does not fit")]
     Hash(i64),
-}
-
-impl Default for Walk {
-    fn default() -> Self {
-        Self { at: 0, hash: [0; 32] }
-    }
 }
 
 impl Walk {
