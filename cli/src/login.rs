@@ -58,7 +58,11 @@ async fn make_token(client: &Client, name: Option<String>) -> Result<Secret<Stri
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let now = rackwright_region::model::Timestamp(time::OffsetDateTime::now_utc());
     let unique = now.0.nanosecond() / 1000;
-    let body = NewToken { name: format!("command line on {}, {now}.{unique:06}", host.trim()), days: None };
+    let body = NewToken {
+        name: format!("command line on {}, {now}.{unique:06}", host.trim()),
+        days: None,
+        role: None,
+    };
     let authorized = |method, path: &str| {
         client.request(method, path).header("cookie", &cookie).header("x-csrf-token", &csrf)
     };

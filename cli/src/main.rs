@@ -3,6 +3,7 @@
 //! Nouns are folders, verbs are files. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not reachable.
 
 mod account;
+mod audit;
 mod backup;
 mod client;
 mod console;
@@ -93,6 +94,12 @@ enum Command {
     /// Users.
     #[command(subcommand, visible_alias = "users")]
     User(account::UserCommand),
+    /// Sessions of the web pages: who is logged in, from where.
+    #[command(subcommand, visible_alias = "sessions")]
+    Session(account::SessionCommand),
+    /// What people did, in a chain that shows whether it was changed.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Your API tokens.
     #[command(subcommand, visible_alias = "tokens")]
     Token(account::TokenCommand),
@@ -188,6 +195,8 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Script(command) => command.run(console).await,
         Command::Setting(command) => command.run(console).await,
         Command::User(command) => command.run(console).await,
+        Command::Session(command) => command.run(console).await,
+        Command::Audit(command) => command.run(console).await,
         Command::Token(command) => command.run(console).await,
         Command::SshKey(command) => command.run(console).await,
         Command::Pool(command) => command.run("pools", console).await,

@@ -162,15 +162,15 @@ async fn the_sixth_wrong_password_has_to_wait() {
     // Another region counts on, and a minute later all is forgotten.
     let other = App::new(site.pool.clone(), site.app.keys().clone(), site.app.store().clone());
     let login = Login { name: "user".into(), password: Secret::new(PASSWORD.into()) };
-    let waits = session::login(&other, &login, None).await;
+    let waits = session::login(&other, &login, (None, "test")).await;
     assert!(
         matches!(waits, Err(Error::RateLimited { retry_after }) if retry_after.as_secs() > 50),
         "{waits:?}"
     );
     // From elsewhere the same person gets in: nobody is locked out by others.
-    session::login(&other, &login, Some("10.0.0.9".parse().unwrap())).await.unwrap();
+    session::login(&other, &login, (Some("10.0.0.9".parse().unwrap()), "test")).await.unwrap();
     sqlx::query("UPDATE login_try SET at = at - interval '61 seconds'").execute(&site.pool).await.unwrap();
-    session::login(&other, &login, None).await.unwrap();
+    session::login(&other, &login, (None, "test")).await.unwrap();
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM login_try").fetch_one(&site.pool).await.unwrap();
     assert_eq!(left, 0, "those who got in have no tries, and old ones go");
 }
@@ -182,7 +182,7 @@ async fn tries_at_once_are_as_few_as_tries_in_a_row() {
     let tries = (0..12).map(|_| {
         let login = Login { name: "user".into(), password: Secret::new("wrong wrong wrong".into()) };
         let app = site.app.clone();
-        async move { session::login(&app, &login, None).await }
+        async move { session::login(&app, &login, (None, "test")).await }
     });
     let answers = futures_util::future::join_all(tries).await;
     let looked_at = answers.iter().filter(|a| matches!(a, Err(Error::Unauthenticated(_)))).count();

@@ -114,3 +114,77 @@ async fn it_is_done_with_what_the_one_who_asked_may_at_that_moment() {
     stop.cancel();
     region.await.unwrap();
 }
+
+/// Two machines, the second one in the pool `lab`; what a viewer may is said by `patch`.
+async fn with_pool(site: &Site, patch: Value) -> (String, String) {
+    let (one, two) = (site.machine("one", 1).await, site.machine("two", 2).await);
+    site.request(Some(Administrator), "PUT", "/pools/lab", &[], Some(&json!({}))).await.expect(204);
+    let moved = json!({ "pool": "lab" });
+    let path = format!("/machines/{two}");
+    site.request(Some(Administrator), "PATCH", &path, &[], Some(&moved)).await.expect(200);
+    site.request(Some(Administrator), "PATCH", "/users/viewer", &[], Some(&patch)).await.expect(200);
+    (one.to_string(), two.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_in_a_pool_counts_in_an_action_for_its_machines_only() {
+    let site = Site::new().await;
+    let (one, two) = with_pool(&site, json!({ "pools": { "lab": "user" } })).await;
+    sqlx::query("UPDATE machine SET owner_id = (SELECT id FROM \"user\" WHERE name = 'viewer')")
+        .execute(&site.pool)
+        .await
+        .unwrap();
+    let both = json!({ "verb": "lock", "machines": [one, two] });
+    let id = site.request(Some(Viewer), "POST", "/bulk-actions", &[], Some(&both)).await.expect(202);
+    let stop = CancellationToken::new();
+    let region = tokio::spawn(bulk::run(site.app.clone(), stop.clone()));
+    let seen = ended(&site, id["id"].as_i64().unwrap()).await;
+    assert_eq!((&seen["done"], &seen["refused"]), (&1.into(), &1.into()), "{seen}");
+    let refusal = &seen["refusals"][0];
+    assert_eq!(refusal["hostname"], "one");
+    let why = refusal["message"].as_str().unwrap();
+    assert!(why.contains("needs the role user in the pool default; viewer has the role viewer"), "{why}");
+    stop.cancel();
+    region.await.unwrap();
+}
+
+/// What they do not see is left out when they ask, and not there when it left their sight before its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_does_not_reach_what_the_one_who_asked_does_not_see() {
+    let site = Site::new().await;
+    let (one, two) = with_pool(&site, json!({ "restricted": true, "pools": { "lab": "operator" } })).await;
+    let only = json!({ "verb": "lock", "machines": [one] });
+    site.request(Some(Viewer), "POST", "/bulk-actions", &[], Some(&only)).await.problem(404, "not-found");
+    let both = json!({ "verb": "lock", "machines": [one, two] });
+    let made = site.request(Some(Viewer), "POST", "/bulk-actions", &[], Some(&both)).await.expect(202);
+    assert_eq!(made["total"], 1);
+    let away = json!({ "pool": "default" });
+    site.request(Some(Administrator), "PATCH", &format!("/machines/{two}"), &[], Some(&away))
+        .await
+        .expect(200);
+    let stop = CancellationToken::new();
+    let region = tokio::spawn(bulk::run(site.app.clone(), stop.clone()));
+    let seen = ended(&site, made["id"].as_i64().unwrap()).await;
+    assert_eq!((&seen["done"], &seen["refused"]), (&0.into(), &1.into()), "{seen}");
+    assert!(versions(&site).await.iter().all(|(_, locked, _)| !locked));
+    stop.cancel();
+    region.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_does_at_most_what_the_token_let_them_do_with_which_it_was_asked_for() {
+    let site = Site::new().await;
+    let machine = site.machine("one", 1).await;
+    let made = site.post("/tokens", json!({ "name": "narrow", "role": "user" })).await.expect(201);
+    let bearer = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let headers = [("authorization", bearer.as_str())];
+    let body = json!({ "verb": "mark-broken", "machines": [machine] });
+    let made = site.request(None, "POST", "/bulk-actions", &headers, Some(&body)).await.expect(202);
+    let stop = CancellationToken::new();
+    let region = tokio::spawn(bulk::run(site.app.clone(), stop.clone()));
+    let seen = ended(&site, made["id"].as_i64().unwrap()).await;
+    let why = seen["refusals"][0]["message"].as_str().unwrap();
+    assert!(why.contains("needs the role operator") && why.contains("by its token"), "{why}");
+    stop.cancel();
+    region.await.unwrap();
+}

@@ -44,6 +44,7 @@ const PAGES: &[&str] = &[
     "/controllers",
     "/scripts",
     "/users",
+    "/audit",
     "/account",
     "/settings",
 ];

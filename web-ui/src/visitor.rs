@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
+use rackwright_common::Secret;
 use rackwright_region::api::actor::{peer, session_cookie};
 use rackwright_region::app::session::{self, Credential};
 use rackwright_region::app::{App, Error};
@@ -31,6 +32,8 @@ pub struct Visitor {
     pub csrf: String,
     /// `light`, `dark` or empty.
     pub theme: String,
+    /// The session's cookie.
+    pub cookie: Secret<String>,
 }
 
 impl Visitor {
@@ -51,7 +54,7 @@ impl Visitor {
         let actor = session::authenticate(app, &shown, peer(&parts.extensions)).await?;
         let current = session::current(app, &actor, Some(&cookie)).await?;
         let theme = theme(&CookieJar::from_headers(&parts.headers));
-        Ok(Self { actor, csrf: current.csrf.unwrap_or_default(), theme })
+        Ok(Self { actor, csrf: current.csrf.unwrap_or_default(), theme, cookie })
     }
 }
 

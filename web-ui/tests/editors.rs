@@ -17,7 +17,7 @@ use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
 /// Every page that an administrator has.
-const PAGES: [&str; 30] = [
+const PAGES: [&str; 31] = [
     "/",
     "/start",
     "/machines",
@@ -46,6 +46,7 @@ const PAGES: [&str; 30] = [
     "/scripts/disk-quick",
     "/users",
     "/users/ben",
+    "/audit",
     "/account",
     "/settings",
 ];

@@ -36,6 +36,18 @@ pub enum UserCommand {
         /// File with the new password.
         #[arg(long)]
         password_file: Option<PathBuf>,
+        /// What they may do with the machines of a pool; may be given several times, and says all of them.
+        #[arg(long = "pool", value_name = "POOL=ROLE", value_parser = pool_role)]
+        pools: Vec<(String, Role)>,
+        /// Take all roles in pools away.
+        #[arg(long, conflicts_with = "pools")]
+        no_pools: bool,
+        /// Sees the machines of those pools only.
+        #[arg(long)]
+        restricted: Option<bool>,
+        /// Machines that may be theirs at once; -1 for no limit.
+        #[arg(long, allow_negative_numbers = true)]
+        machine_limit: Option<i32>,
     },
     /// Remove a user. Their machines stay, without owner.
     Delete {
@@ -44,32 +56,54 @@ pub enum UserCommand {
     },
 }
 
+fn pool_role(text: &str) -> Result<(String, Role), String> {
+    let (pool, role) = text.split_once('=').ok_or("give it as POOL=ROLE")?;
+    Ok((pool.to_owned(), role.parse()?))
+}
+
+fn pools_of(user: &User) -> String {
+    let listed: Vec<_> = user.pools.iter().map(|(pool, role)| format!("{pool}={role}")).collect();
+    let only = if user.restricted { " only" } else { "" };
+    if listed.is_empty() && only.is_empty() { "-".into() } else { format!("{}{only}", listed.join(",")) }
+}
+
 impl UserCommand {
     /// Does it.
     pub async fn run(self, console: &Console) -> Result<()> {
         match self {
             Self::List => {
                 let page: Page<User> = console.client.get("/users").await?;
-                console.list(&page.items, &["NAME", "ROLE", "PASSWORD", "STATE", "SINCE"], |u| {
-                    let yes = |b: bool, yes: &str, no: &str| if b { yes.to_owned() } else { no.to_owned() };
-                    vec![
-                        u.name.clone(),
-                        u.role.to_string(),
-                        yes(u.has_password, "yes", "no"),
-                        yes(u.disabled, "disabled", "active"),
-                        u.created_at.to_string(),
-                    ]
-                })
+                console.list(
+                    &page.items,
+                    &["NAME", "ROLE", "IN POOLS", "MACHINES", "PASSWORD", "STATE", "SINCE"],
+                    |u| {
+                        let yes =
+                            |b: bool, yes: &str, no: &str| if b { yes.to_owned() } else { no.to_owned() };
+                        vec![
+                            u.name.clone(),
+                            u.role.to_string(),
+                            pools_of(u),
+                            u.machine_limit.map_or_else(|| "any".into(), |n| format!("{n} at most")),
+                            yes(u.has_password, "yes", "no"),
+                            yes(u.disabled, "disabled", "active"),
+                            u.created_at.to_string(),
+                        ]
+                    },
+                )
             }
             Self::Create { name, role, password_file } => {
                 let password = password_file.map(|f| read_token(&f)).transpose()?;
                 let user: User = console.client.post("/users", &NewUser { name, role, password }).await?;
                 console.show(&user, |u| format!("{} was made, with the role {}", u.name, u.role))
             }
-            Self::Set { name, role, disabled, password_file } => {
+            Self::Set { name, role, disabled, password_file, pools, no_pools, restricted, machine_limit } => {
+                let pools = (no_pools || !pools.is_empty()).then(|| pools.into_iter().collect());
                 let password = password_file.map(|f| read_token(&f)).transpose()?;
                 let path = format!("/users/{}", path_part(&name));
-                let user: User = console.client.patch(&path, &UserPatch { role, disabled, password }).await?;
+                let user: User = console
+                    .client
+                    .patch(&path, &UserPatch { role, disabled, pools, restricted, machine_limit, password })
+                    .await?;
                 console.show(&user, |u| format!("{} was changed", u.name))
             }
             Self::Delete { name } => {

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod audit;
 pub mod bmc;
 pub mod bridge;
 pub mod bulk;
@@ -171,6 +172,9 @@ fn network() -> OpenApiRouter<App> {
 fn accounts() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(session::login, session::show_session, session::logout))
+        .routes(routes!(session::list_sessions))
+        .routes(routes!(session::delete_session))
+        .routes(routes!(audit::list_audit))
         .routes(routes!(account::list_users, account::create_user))
         .routes(routes!(account::show_user, account::update_user, account::delete_user))
         .routes(routes!(account::list_tokens, account::create_token))

@@ -23,11 +23,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Asks a machine's BMC and waits for its answer.
 pub async fn read(app: &App, actor: &Actor, id: &MachineId, reading: Reading) -> Result<BmcOutcome> {
-    actor.require(Role::User)?;
+    actor.require_somewhere(Role::User)?;
     let key = format!("question:{}", Uuid::new_v4());
     {
         let mut conn = app.read().await?;
         let machine = db::machine::get(&mut conn, id).await.or_not_found("machine", id)?;
+        let pool = db::machine_query::pool(&mut conn, id).await.or_not_found("machine", id)?;
+        actor.require_sight(id, &pool)?;
+        actor.require_in(Role::User, &pool)?;
         if machine.bmc_driver.is_none() {
             return Err(Error::conflict(format!(
                 "machine {id} has no BMC; set one with `rackwright machine bmc`"

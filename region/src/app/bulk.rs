@@ -1,7 +1,7 @@
 //! One action on many machines.
 //!
 //! It is stored with its machines and carried out by whichever region claims the next one, as the user who asked, with what they
-//! may at that moment. Each machine is one request under an idempotency key, so that a region that dies in between does nothing
+//! may at that moment, and at most what the token let them do with which they asked. Each machine is one request under an idempotency key, so that a region that dies in between does nothing
 //! twice. It goes on when the one who asked has logged out; it does not when they are disabled.
 
 use super::{App, Change, Describe, Error, Result, audit, machine, machine_action as action, once};
@@ -18,6 +18,7 @@ use crate::model::bulk::{Bulk, BulkParameters, BulkVerb, NewBulk};
 use crate::model::machine::{MachinePatch, MachineSummary};
 use rackwright_common::MachineId;
 use rackwright_common::bmc::BmcAction;
+use sqlx::PgConnection;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -28,18 +29,20 @@ const SHOWN: i64 = 100;
 
 /// Asks for an action; the answer tells its number, under which [`get`] tells how far it is.
 pub async fn create(app: &App, actor: &Actor, new: &NewBulk) -> Result<Bulk> {
-    actor.require(Role::User)?;
+    actor.require_somewhere(Role::User)?;
     if new.machines.is_empty() || new.machines.len() > MOST {
         return Err(Error::invalid("machines", format!("choose 1 to {MOST} machines")));
     }
     let machines: Vec<String> = new.machines.iter().map(ToString::to_string).collect();
-    let verb = word(new.verb);
+    let (verb, sight) = (word(new.verb), actor.sight());
     let row = db::bulk::NewBulk {
         user_id: actor.user_id,
+        role: actor.scope,
         verb: &verb,
         parameters: super::json(&new.parameters),
         source: actor.from.map(|from| from.to_string()),
         machines: &machines,
+        sight: sight.as_deref(),
     };
     let mut tx = app.begin().await?;
     let (id, count) = db::bulk::insert(&mut tx, &row).await?;
@@ -68,12 +71,14 @@ pub async fn get(app: &App, actor: &Actor, id: i64) -> Result<Bulk> {
     Ok(bulk)
 }
 
-/// The first hundred machines with which it was done, as they are now.
+/// Of the first hundred machines with which it was done those that the caller sees, as they are now.
 pub async fn machines(app: &App, actor: &Actor, id: i64) -> Result<Vec<MachineSummary>> {
     get(app, actor, id).await?;
     let mut conn = app.read().await?;
     let ids = db::bulk::done(&mut conn, id, SHOWN).await?;
-    Ok(db::machine_query::some(&mut conn, &ids).await?)
+    let mut found = db::machine_query::some(&mut conn, &ids).await?;
+    found.retain(|machine| actor.sees(&machine.pool));
+    Ok(found)
 }
 
 /// Carries out what is asked for, until cancelled.
@@ -120,12 +125,7 @@ async fn next(app: &App) -> Result<bool> {
 
 async fn carry_out(app: &App, of: &Claimed) -> Result<()> {
     let mut conn = app.database().pool().acquire().await?;
-    let row = db::user::get(&mut conn, of.user_id).await?;
-    if row.user.disabled {
-        return Err(Error::Forbidden(format!("{} is disabled", row.user.name)));
-    }
-    let from = of.source.as_ref().and_then(|text| text.parse().ok());
-    let actor = Actor { user_id: of.user_id, name: row.user.name, role: row.user.role, from };
+    let actor = asker(&mut conn, of).await?;
     let id: MachineId = of.machine.parse().map_err(|_| Error::not_found("machine", &of.machine))?;
     let verb: BulkVerb = serde_json::from_value(of.verb.clone().into()).map_err(Error::internal)?;
     let parameters: BulkParameters =
@@ -138,6 +138,20 @@ async fn carry_out(app: &App, of: &Claimed) -> Result<()> {
         // A region did it and died before it could say so.
         Known::Underway | Known::Lost | Known::Answered { .. } | Known::Other => Ok(()),
     }
+}
+
+/// Who asked, with what they may now.
+async fn asker(conn: &mut PgConnection, of: &Claimed) -> Result<Actor> {
+    let user = db::user::get(conn, of.user_id).await?.user;
+    if user.disabled {
+        return Err(Error::Forbidden(format!("{} is disabled", user.name)));
+    }
+    let corrupt = |_: String| db::DbError::Corrupt { what: "role" };
+    let most = of.role.as_deref().map(str::parse).transpose().map_err(corrupt)?;
+    let from = of.source.as_ref().and_then(|text| text.parse().ok());
+    let mut actor = Actor::new(of.user_id, user.name, user.role, from);
+    (actor.pools, actor.restricted) = (user.pools, user.restricted);
+    Ok(actor.limited(most))
 }
 
 async fn act(app: &App, actor: &Actor, verb: BulkVerb, id: &MachineId, with: &BulkParameters) -> Result<()> {

@@ -1,6 +1,6 @@
 //! A machine's serial console: look back, and follow.
 
-use super::{App, Describe, Error, Result};
+use super::{App, Describe, Error, Result, access};
 use crate::auth::Actor;
 use crate::db;
 use crate::db::console::Chunk;
@@ -27,6 +27,7 @@ pub async fn tail(app: &App, actor: &Actor, machine: &MachineId, bytes: Option<i
         return Err(Error::invalid("bytes", format!("`bytes` is 1 to {}", db::console::KEEP)));
     }
     let mut conn = app.read().await?;
+    access::see(&mut conn, actor, machine).await?;
     let end = db::console::position(&mut conn, machine).await.or_not_found("machine", machine)?;
     let chunks = db::console::after(&mut conn, machine, end - bytes, i64::MAX).await?;
     let pieces = pieces(chunks, end - bytes, &mut PlainText::default());
@@ -37,6 +38,7 @@ pub async fn tail(app: &App, actor: &Actor, machine: &MachineId, bytes: Option<i
 pub async fn since(app: &App, actor: &Actor, machine: &MachineId, after: i64) -> Result<ConsoleTail> {
     actor.require(Role::Viewer)?;
     let mut conn = app.read().await?;
+    access::see(&mut conn, actor, machine).await?;
     db::console::position(&mut conn, machine).await.or_not_found("machine", machine)?;
     let chunks = db::console::after(&mut conn, machine, after, AT_ONCE).await?;
     let pieces = pieces(chunks, after, &mut PlainText::default());
@@ -89,8 +91,10 @@ pub async fn follow(
     after: Option<i64>,
 ) -> Result<impl Stream<Item = ConsolePiece> + Send + use<>> {
     actor.require(Role::Viewer)?;
-    let end =
-        db::console::position(&mut *app.read().await?, machine).await.or_not_found("machine", machine)?;
+    let mut conn = app.read().await?;
+    access::see(&mut conn, actor, machine).await?;
+    let end = db::console::position(&mut conn, machine).await.or_not_found("machine", machine)?;
+    drop(conn);
     let start = Follow {
         app: app.clone(),
         machine: machine.clone(),

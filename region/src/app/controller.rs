@@ -105,11 +105,15 @@ pub async fn delete_region(app: &App, actor: &Actor, name: &str) -> Result<()> {
 /// What the site has and how it does.
 pub async fn status(app: &App, actor: &Actor) -> Result<SiteStatus> {
     actor.require(Role::Viewer)?;
-    overview(app).await
+    overview_of(app, actor.sight().as_deref()).await
 }
 
 /// The same for metrics. Asks nobody who they are; names no machine.
 pub async fn overview(app: &App) -> Result<SiteStatus> {
+    overview_of(app, None).await
+}
+
+async fn overview_of(app: &App, pools: Option<&[String]>) -> Result<SiteStatus> {
     let mut conn = app.read().await?;
     let position = db::controller_query::log_position(&mut conn).await?;
     let mut database = app.database().servers(position);
@@ -119,7 +123,7 @@ pub async fn overview(app: &App) -> Result<SiteStatus> {
     }
     Ok(SiteStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        machines: db::machine_query::count_by_status(&mut conn).await?.into_iter().collect(),
+        machines: db::machine_query::count_by_status(&mut conn, pools).await?.into_iter().collect(),
         operations_running: db::operation_query::count_running(&mut conn).await?,
         operations_by_region: db::operation_query::count_by_region(&mut conn).await?.into_iter().collect(),
         last_takeover: db::controller_query::last_takeover(&mut conn).await?,

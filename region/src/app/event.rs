@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 /// Events: with `after` oldest first, otherwise newest first.
 pub async fn list(app: &App, actor: &Actor, query: &EventQuery) -> Result<Page<Event>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::event_query::list(&mut *app.read().await?, query).await?))
+    Ok(Page::whole(db::event_query::list(&mut *app.read().await?, query, actor.sight().as_deref()).await?))
 }
 
 /// Events that are looked at in one go.
@@ -26,6 +26,8 @@ const GAP: Duration = Duration::from_millis(50);
 struct Follow {
     app: App,
     query: EventQuery,
+    /// Pools whose machines' events are shown; none: all of them.
+    pools: Option<Vec<String>>,
     /// All up to here were handed out, or are not asked for.
     after: i64,
     /// The event behind a number that is missing, and when that was seen: whoever took the number may still commit.
@@ -57,8 +59,8 @@ pub async fn follow(
         None => db::event_query::last_id(&mut *app.read().await?).await?,
     };
     let query = EventQuery { limit: Some(AT_ONCE), ..query };
-    let (app, wakeup) = (app.clone(), app.wakeups().events());
-    let start = Follow { app, query, after, gap: None, wakeup, ready: VecDeque::new() };
+    let (app, pools, wakeup) = (app.clone(), actor.sight(), app.wakeups().events());
+    let start = Follow { app, query, pools, after, gap: None, wakeup, ready: VecDeque::new() };
     Ok(futures_util::stream::unfold(start, |mut follow| async move {
         let event = follow.next().await;
         Some((event, follow))
@@ -108,7 +110,7 @@ impl Follow {
             return Ok(if waits { Look::Waits } else { Look::Nothing });
         }
         let query = EventQuery { after: Some(self.after), before: Some(upto + 1), ..self.query.clone() };
-        self.ready.extend(db::event_query::list(&mut conn, &query).await?);
+        self.ready.extend(db::event_query::list(&mut conn, &query, self.pools.as_deref()).await?);
         self.after = upto;
         Ok(Look::Further)
     }

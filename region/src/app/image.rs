@@ -127,7 +127,7 @@ pub async fn uses(app: &App, actor: &Actor, reference: &str) -> Result<Page<Imag
     let mut conn = app.read().await?;
     let found = db::image::list(&mut conn, Some(name), version).await?.into_iter().next();
     let image = found.ok_or_else(|| Error::not_found("image", reference))?;
-    let (items, total) = db::image::uses(&mut conn, image.id, MAX_LIMIT).await?;
+    let (items, total) = db::image::uses(&mut conn, image.id, actor.sight().as_deref(), MAX_LIMIT).await?;
     Ok(Page { items, total, next_cursor: None })
 }
 

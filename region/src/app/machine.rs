@@ -1,6 +1,6 @@
 //! Machines: list, show, enter, change, remove.
 
-use super::{App, Change, Describe, Error, Result, audit, json};
+use super::{App, Change, Describe, Error, Result, access, audit, json};
 use crate::auth::Actor;
 use crate::db;
 use crate::lifecycle::{self, OperationRequest};
@@ -30,7 +30,7 @@ pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page
         statuses,
         tags: words(&query.tag),
         zone: query.zone.as_deref(),
-        pool: query.pool.as_deref(),
+        pools: pools(actor, query.pool.as_deref()),
         owner: query.owner.as_deref(),
         text: query.q.as_ref().map(|q| q.trim().to_lowercase()).filter(|q| !q.is_empty()),
     };
@@ -55,6 +55,15 @@ pub async fn list(app: &App, actor: &Actor, query: &MachineQuery) -> Result<Page
     Ok(Page::new(rows, total, page.rows(), |m| format!("{total} {}", m.hostname)))
 }
 
+/// The pools that are asked for, as far as somebody sees them; `None` for all.
+fn pools(actor: &Actor, asked: Option<&str>) -> Option<Vec<String>> {
+    match (actor.sight(), asked) {
+        (None, asked) => asked.map(|pool| vec![pool.to_owned()]),
+        (Some(seen), None) => Some(seen),
+        (Some(seen), Some(pool)) => Some(seen.into_iter().filter(|p| p == pool).collect()),
+    }
+}
+
 /// A page in another order than by name. Its cursor names the last machine's key and name.
 async fn sorted(
     conn: &mut PgConnection,
@@ -76,7 +85,9 @@ async fn sorted(
 /// One machine in full.
 pub async fn get(app: &App, actor: &Actor, id: &MachineId) -> Result<Machine> {
     actor.require(Role::Viewer)?;
-    read(&mut *app.read().await?, id).await
+    let machine = read(&mut *app.read().await?, id).await?;
+    actor.require_sight(id, &machine.summary.pool)?;
+    Ok(machine)
 }
 
 async fn read(conn: &mut PgConnection, id: &MachineId) -> Result<Machine> {
@@ -85,7 +96,8 @@ async fn read(conn: &mut PgConnection, id: &MachineId) -> Result<Machine> {
 
 /// Enters a machine by hand, before it has ever booted.
 pub async fn create(app: &App, actor: &Actor, new: &NewMachine) -> Result<Machine> {
-    actor.require(Role::Operator)?;
+    actor.require_somewhere(Role::Operator)?;
+    actor.require_in(Role::Operator, new.pool.as_deref().unwrap_or("default"))?;
     if new.macs.is_empty() {
         return Err(Error::invalid("macs", "a machine is known by its MACs: name one at least"));
     }
@@ -157,10 +169,12 @@ pub async fn update(
     version: Option<i64>,
     patch: &MachinePatch,
 ) -> Result<Machine> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
-    actor.require_owner(found.owner_id)?;
+    let (mut tx, found) = access::own(app, actor, id).await?;
+    if let Some(pool) = patch.pool.as_ref().filter(|pool| **pool != found.pool) {
+        // A pool says who may use a machine: whoever moves one has to have the say in both.
+        actor.require_in(Role::Operator, &found.pool)?;
+        actor.require_in(Role::Operator, pool)?;
+    }
     check_version(version, found.version)?;
     let patch = MachinePatch { tags: patch.tags.as_ref().map(|t| tags(t)).transpose()?, ..patch.clone() };
     if found.status == Status::Deployed.as_str() && patch.hostname.is_some() {
@@ -203,9 +217,7 @@ fn check_version(wanted: Option<i64>, current: i64) -> Result<()> {
 
 /// Removes a machine. `force` also removes one that is locked or runs somebody's system; what it runs stays on it.
 pub async fn delete(app: &App, actor: &Actor, id: &MachineId, force: bool) -> Result<()> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     if let Some(running) = db::operation::find_running(&mut tx, id).await?.filter(|_| !force) {
         return Err(Error::Busy(format!("operation {running} is still running on {}", found.hostname)));
     }
@@ -242,9 +254,7 @@ pub async fn set_bmc(
     version: Option<i64>,
     new: &NewBmc,
 ) -> Result<BmcView> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     check_version(version, found.version)?;
     let before = read(&mut tx, id).await?.bmc;
     put_bmc(app, &mut tx, id, new).await?;
@@ -304,7 +314,7 @@ pub async fn set_interface(
     interface: i64,
     patch: &InterfacePatch,
 ) -> Result<Machine> {
-    actor.require(Role::Operator)?;
+    actor.require_somewhere(Role::Operator)?;
     if let Some(name) = patch.name.as_ref().filter(|n| !is_interface_name(n)) {
         return Err(Error::invalid(
             "name",
@@ -313,8 +323,7 @@ pub async fn set_interface(
             ),
         ));
     }
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     let subnet = match patch.address {
         Some(address) => {
             let subnet = db::subnet::find_containing(&mut tx, address).await?;
@@ -347,9 +356,7 @@ fn is_interface_name(name: &str) -> bool {
 
 /// Takes an interface away from a machine, such as one that two machines claim.
 pub async fn delete_interface(app: &App, actor: &Actor, id: &MachineId, interface: i64) -> Result<()> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     if !db::machine_edit::delete_interface(&mut tx, id, interface).await? {
         return Err(Error::not_found("interface", interface));
     }
@@ -372,16 +379,17 @@ pub async fn script_runs(
     id: &MachineId,
     query: &ScriptRunQuery,
 ) -> Result<Page<ScriptRun>> {
-    actor.require(Role::Viewer)?;
     let mut conn = app.read().await?;
+    access::see(&mut conn, actor, id).await?;
     db::machine::get(&mut conn, id).await.or_not_found("machine", id)?;
     Ok(Page::whole(db::operation_query::runs(&mut conn, id, query).await?))
 }
 
 /// One run with its output.
 pub async fn script_run(app: &App, actor: &Actor, id: &MachineId, run: i64) -> Result<ScriptRun> {
-    actor.require(Role::Viewer)?;
-    db::operation_query::run(&mut *app.read().await?, id, run).await.or_not_found("script run", run)
+    let mut conn = app.read().await?;
+    access::see(&mut conn, actor, id).await?;
+    db::operation_query::run(&mut conn, id, run).await.or_not_found("script run", run)
 }
 
 /// Says that a run does not count against the machine, or that it does again.
@@ -392,8 +400,7 @@ pub async fn suppress_run(
     run: i64,
     suppressed: bool,
 ) -> Result<ScriptRun> {
-    actor.require(Role::Administrator)?;
-    let mut tx = app.begin().await?;
+    let (mut tx, _) = access::operate(app, actor, id, Role::Administrator).await?;
     if !db::machine_edit::suppress_run(&mut tx, id, run, suppressed).await? {
         return Err(Error::not_found("script run", run));
     }

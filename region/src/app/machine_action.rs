@@ -1,6 +1,6 @@
 //! Actions on machines. Long ones become operations; the rest takes effect at once.
 
-use super::{App, Change, Describe, Error, Result, audit, parameters};
+use super::{App, Change, Describe, Error, Result, access, audit, parameters};
 use crate::auth::Actor;
 use crate::db::{self, Transaction};
 use crate::lifecycle::{self, OperationRequest};
@@ -23,8 +23,7 @@ pub async fn commission(
     id: &MachineId,
     body: CommissionRequest,
 ) -> Result<Operation> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
+    let (mut tx, _) = access::operate(app, actor, id, Role::Operator).await?;
     let found = db::machine::get(&mut tx, id).await.or_not_found("machine", id)?;
     let CommissionRequest { commissioning_scripts, tests, parameters } = body;
     known(&mut tx, ScriptType::Commissioning, commissioning_scripts.as_deref(), "commissioning_scripts")
@@ -40,8 +39,7 @@ pub async fn commission(
 
 /// Runs test scripts.
 pub async fn test(app: &App, actor: &Actor, id: &MachineId, body: TestRequest) -> Result<Operation> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
+    let (mut tx, _) = access::operate(app, actor, id, Role::Operator).await?;
     let found = db::machine::get(&mut tx, id).await.or_not_found("machine", id)?;
     let words = body.scripts.as_deref();
     known(&mut tx, ScriptType::Testing, words, "scripts").await?;
@@ -71,13 +69,12 @@ async fn known(
 
 /// Installs an operating system. A machine that was nobody's becomes the caller's.
 pub async fn deploy(app: &App, actor: &Actor, id: &MachineId, body: DeployRequest) -> Result<Operation> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::User).await?;
     if found.owner_id.is_none() {
+        access::take_one_more(&mut tx, actor).await?;
         db::machine_edit::set_owner(&mut tx, id, actor.user_id).await?;
     } else {
-        actor.require_owner(found.owner_id)?;
+        actor.require_owner_in(&found.pool, found.owner_id)?;
     }
     let image = match body.image {
         Some(image) => image,
@@ -112,10 +109,7 @@ async fn keys(conn: &mut PgConnection, users: &[i64], more: &[String]) -> Result
 
 /// Gives the machine back.
 pub async fn release(app: &App, actor: &Actor, id: &MachineId, body: ReleaseRequest) -> Result<Operation> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
-    actor.require_owner(found.owner_id)?;
+    let (mut tx, _) = access::own(app, actor, id).await?;
     let erase = match body.erase {
         Some(erase) => erase,
         None => db::setting::load(&mut tx).await?.default_erase,
@@ -130,8 +124,7 @@ pub async fn enter_rescue(
     id: &MachineId,
     body: RescueRequest,
 ) -> Result<Operation> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
+    let (mut tx, _) = access::operate(app, actor, id, Role::Operator).await?;
     let ssh_keys = keys(&mut tx, &[actor.user_id], &body.ssh_keys).await?;
     if ssh_keys.is_empty() {
         return Err(Error::invalid(
@@ -144,25 +137,19 @@ pub async fn enter_rescue(
 
 /// Back from rescue mode to where it was.
 pub async fn exit_rescue(app: &App, actor: &Actor, id: &MachineId) -> Result<Operation> {
-    actor.require(Role::Operator)?;
-    start(app.begin().await?, actor, id, OperationRequest::ExitRescue).await
+    let (tx, _) = access::operate(app, actor, id, Role::Operator).await?;
+    start(tx, actor, id, OperationRequest::ExitRescue).await
 }
 
 /// A power command: by operators on any machine, by users on their own.
 pub async fn power(app: &App, actor: &Actor, id: &MachineId, body: PowerRequest) -> Result<Operation> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
-    actor.require_owner(found.owner_id)?;
+    let (tx, _) = access::own(app, actor, id).await?;
     start(tx, actor, id, OperationRequest::Power { action: body.action }).await
 }
 
 /// Ends what is under way.
 pub async fn abort(app: &App, actor: &Actor, id: &MachineId) -> Result<Operation> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
-    actor.require_owner(found.owner_id)?;
+    let (mut tx, _) = access::own(app, actor, id).await?;
     let operation = lifecycle::request::abort(&mut tx, id, &actor.name).await?;
     finish(tx, operation).await
 }
@@ -185,8 +172,8 @@ async fn finish(mut tx: Transaction, operation: OperationId) -> Result<Operation
 
 /// Takes a Ready machine for oneself.
 pub async fn allocate(app: &App, actor: &Actor, id: &MachineId) -> Result<Machine> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
+    let (mut tx, _) = access::operate(app, actor, id, Role::User).await?;
+    access::take_one_more(&mut tx, actor).await?;
     apply(&mut tx, actor, id, Event::Allocate, &format!("allocated by {}", actor.name)).await?;
     db::machine_edit::set_owner(&mut tx, id, actor.user_id).await?;
     done(tx, id).await
@@ -194,8 +181,7 @@ pub async fn allocate(app: &App, actor: &Actor, id: &MachineId) -> Result<Machin
 
 /// Says that a machine must not be used.
 pub async fn mark_broken(app: &App, actor: &Actor, id: &MachineId, body: ReasonRequest) -> Result<Machine> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
+    let (mut tx, _) = access::operate(app, actor, id, Role::Operator).await?;
     let why = if body.message.is_empty() { format!("marked broken by {}", actor.name) } else { body.message };
     apply(&mut tx, actor, id, Event::MarkBroken, &why).await?;
     done(tx, id).await
@@ -203,9 +189,7 @@ pub async fn mark_broken(app: &App, actor: &Actor, id: &MachineId, body: ReasonR
 
 /// Says that a machine is mended.
 pub async fn mark_fixed(app: &App, actor: &Actor, id: &MachineId, body: ReasonRequest) -> Result<Machine> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     let back_to = if found.commissioned { Status::Ready } else { Status::New };
     apply(&mut tx, actor, id, Event::MarkFixed { back_to }, &body.message).await?;
     done(tx, id).await
@@ -218,9 +202,7 @@ pub async fn override_failed_tests(
     id: &MachineId,
     body: ReasonRequest,
 ) -> Result<Machine> {
-    actor.require(Role::Operator)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
+    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     let back_to = if found.deployed { Status::Deployed } else { Status::Ready };
     apply(&mut tx, actor, id, Event::OverrideFailedTest { back_to }, &body.message).await?;
     done(tx, id).await
@@ -244,10 +226,7 @@ async fn done(mut tx: Transaction, id: &MachineId) -> Result<Machine> {
 
 /// Protects a machine against everything that changes it, or ends that.
 pub async fn set_locked(app: &App, actor: &Actor, id: &MachineId, locked: bool) -> Result<Machine> {
-    actor.require(Role::User)?;
-    let mut tx = app.begin().await?;
-    let found = db::machine_edit::lock(&mut tx, id).await.or_not_found("machine", id)?;
-    actor.require_owner(found.owner_id)?;
+    let (mut tx, found) = access::own(app, actor, id).await?;
     db::machine_edit::set_locked(&mut tx, id, locked).await?;
     let change = Change {
         kind: "machine.locked",

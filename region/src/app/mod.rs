@@ -3,6 +3,8 @@
 //! Every function takes the [`Actor`] and authorizes first; then it opens the transaction in which it reads, writes
 //! and appends the event that tells of it. Nothing here knows HTTP, nothing here holds SQL.
 
+mod access;
+pub mod audit_log;
 pub mod bmc;
 pub mod bulk;
 pub mod console;

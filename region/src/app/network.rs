@@ -142,8 +142,10 @@ pub async fn delete_vlan(app: &App, actor: &Actor, id: i64) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Dynamic addresses in use; of one subnet when given.
+/// Dynamic addresses in use; of one subnet when given. Whoever sees some pools only sees their machines' ones.
 pub async fn leases(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Page<Lease>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::controller_query::leases(&mut *app.read().await?, subnet).await?))
+    Ok(Page::whole(
+        db::controller_query::leases(&mut *app.read().await?, subnet, actor.sight().as_deref()).await?,
+    ))
 }

@@ -1,6 +1,6 @@
 //! Operations: look at them, wait for them.
 
-use super::{App, Describe, Error, Result};
+use super::{App, Describe, Error, Result, access};
 use crate::auth::Actor;
 use crate::db;
 use crate::db::wakeups;
@@ -26,6 +26,7 @@ pub async fn list(app: &App, actor: &Actor, query: &OperationQuery) -> Result<Pa
         machine: query.machine.as_ref(),
         status: query.status.as_deref(),
         kind: query.kind.as_deref(),
+        pools: actor.sight(),
     };
     let after = page.after_counted().and_then(|after| match after {
         Some((total, key)) => Ok(Some((total, key.parse::<i64>().map_err(|_| InvalidCursor)?))),
@@ -47,6 +48,7 @@ pub async fn get(app: &App, actor: &Actor, id: OperationId) -> Result<OperationD
     actor.require(Role::Viewer)?;
     let mut conn = app.read().await?;
     let operation = db::operation_query::get(&mut conn, id).await.or_not_found("operation", id)?;
+    access::see(&mut conn, actor, &operation.machine).await?;
     let items = db::operation_query::items(&mut conn, id).await?;
     let console_tail = if operation.status == "failed" {
         db::operation_query::console_tail(&mut conn, id).await?
@@ -75,6 +77,7 @@ pub async fn wait(app: &App, actor: &Actor, id: OperationId, seconds: u64) -> Re
 pub async fn log(app: &App, actor: &Actor, id: OperationId, after: i64) -> Result<Page<LogChunk>> {
     actor.require(Role::Viewer)?;
     let mut conn = app.read().await?;
-    db::operation_query::get(&mut conn, id).await.or_not_found("operation", id)?;
+    let operation = db::operation_query::get(&mut conn, id).await.or_not_found("operation", id)?;
+    access::see(&mut conn, actor, &operation.machine).await?;
     Ok(Page::whole(db::operation_query::log(&mut conn, id, after, 1000).await?))
 }

@@ -4,7 +4,8 @@ use super::{App, Error, Result, audit};
 use crate::app::Change;
 use crate::auth::{Actor, limit, password, token};
 use crate::db;
-use crate::model::user::{Login, Session};
+use crate::model::user::{Login, Session, SessionInfo, SessionQuery};
+use crate::model::{Page, Role};
 use rackwright_common::Secret;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,11 +32,10 @@ pub async fn authenticate(app: &App, credential: &Credential, from: Option<IpAdd
     let mut conn = app.read().await?;
     match credential {
         Credential::Token(secret) => {
-            let found = db::token::find_user(&mut conn, &token::hash(secret.expose())).await?;
-            let (user_id, name, role) = found.ok_or(Error::Unauthenticated(
+            let found = db::token::find_actor(&mut conn, &token::hash(secret.expose()), from).await?;
+            found.ok_or(Error::Unauthenticated(
                 "this token is not known, has expired, or its user is disabled",
-            ))?;
-            Ok(Actor { user_id, name, role, from })
+            ))
         }
         Credential::Session { cookie, csrf, reads_only } => {
             let hash = token::hash(cookie.expose());
@@ -46,13 +46,19 @@ pub async fn authenticate(app: &App, credential: &Credential, from: Option<IpAdd
                 return Err(Error::Forbidden("a change by session needs its X-CSRF-Token".into()));
             }
             db::session::extend(&mut conn, &hash).await?;
-            Ok(Actor { user_id: session.user_id, name: session.name, role: session.role, from })
+            let mut actor = Actor::new(session.user_id, session.name, session.role, from);
+            (actor.pools, actor.restricted) = (session.pools, session.restricted);
+            Ok(actor)
         }
     }
 }
 
-/// Begins a session; the cookie's value and what to show of it.
-pub async fn login(app: &App, login: &Login, from: Option<IpAddr>) -> Result<(Secret<String>, Session)> {
+/// Begins a session; the cookie's value and what to show of it. `program` is what the caller's calls itself.
+pub async fn login(
+    app: &App,
+    login: &Login,
+    (from, program): (Option<IpAddr>, &str),
+) -> Result<(Secret<String>, Session)> {
     let counted = limit::counted(&login.name, from);
     // Not a change that the caller asked for: it counts whether or not the request is carried out.
     let mut tx = app.pool().begin().await.map_err(db::DbError::from)?;
@@ -72,8 +78,10 @@ pub async fn login(app: &App, login: &Login, from: Option<IpAddr>) -> Result<(Se
     let (cookie, csrf) = (Secret::new(token::random()), token::random());
     let mut tx = app.begin().await?;
     db::login_try::forget(&mut tx, &counted).await?;
-    let expires_at = db::session::insert(&mut tx, &token::hash(cookie.expose()), row.user.id, &csrf).await?;
-    let actor = Actor { user_id: row.user.id, name: row.user.name.clone(), role: row.user.role, from };
+    let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
+    let hash = token::hash(cookie.expose());
+    let expires_at = db::session::insert(&mut tx, &hash, row.user.id, &csrf, (from, &program)).await?;
+    let actor = Actor::new(row.user.id, row.user.name.clone(), row.user.role, from);
     let message = format!("{} logged in", actor.name);
     audit(&mut tx, &actor, Change { kind: "session.created", message, ..Change::default() }).await?;
     tx.commit().await?;
@@ -98,4 +106,38 @@ pub async fn current(app: &App, actor: &Actor, cookie: Option<&Secret<String>>) 
         csrf: session.as_ref().map(|s| s.csrf.clone()),
         expires_at: session.map(|s| s.expires_at),
     })
+}
+
+/// Sessions that have not ended: one's own, or as administrator those of another (`*`: of everybody).
+pub async fn list(
+    app: &App,
+    actor: &Actor,
+    query: &SessionQuery,
+    cookie: Option<&Secret<String>>,
+) -> Result<Page<SessionInfo>> {
+    actor.require(Role::Viewer)?;
+    let wanted = query.user.as_deref().unwrap_or(&actor.name);
+    if wanted != actor.name {
+        actor.require(Role::Administrator)?;
+    }
+    let mut conn = app.read().await?;
+    let mut found = db::session::list(&mut conn, Some(wanted).filter(|name| *name != "*")).await?;
+    let here = match cookie {
+        Some(cookie) => db::session::find(&mut conn, &token::hash(cookie.expose())).await?.map(|s| s.id),
+        None => None,
+    };
+    found.iter_mut().for_each(|session| session.current = Some(session.id) == here);
+    Ok(Page::whole(found))
+}
+
+/// Ends a session: one's own, or as administrator anybody's.
+pub async fn end(app: &App, actor: &Actor, id: i64) -> Result<()> {
+    actor.require(Role::Viewer)?;
+    let own = (actor.role < Role::Administrator).then_some(actor.user_id);
+    let mut tx = app.begin().await?;
+    let whose = db::session::delete_by_id(&mut tx, id, own).await?;
+    let whose = whose.ok_or_else(|| Error::not_found("session", id))?;
+    let message = format!("A session of {whose} was ended");
+    audit(&mut tx, actor, Change { kind: "session.ended", message, ..Change::default() }).await?;
+    Ok(tx.commit().await?)
 }

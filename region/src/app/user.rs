@@ -27,6 +27,7 @@ pub async fn get(app: &App, actor: &Actor, name: &str) -> Result<User> {
 /// Makes a user.
 pub async fn create(app: &App, actor: &Actor, new: &NewUser) -> Result<User> {
     actor.require(Role::Administrator)?;
+    whole(actor)?;
     let hash = match &new.password {
         Some(word) => Some(checked_hash(word).await?),
         None => None,
@@ -59,9 +60,15 @@ async fn checked_hash(word: &Secret<String>) -> Result<String> {
 /// Changes a user. Everybody changes their own password; the rest is for administrators. A new password or a
 /// disabled account ends the user's sessions.
 pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> Result<User> {
-    if name != actor.name || patch.role.is_some() || patch.disabled.is_some() {
+    let is_access = patch.role.is_some()
+        || patch.disabled.is_some()
+        || patch.pools.is_some()
+        || patch.restricted.is_some()
+        || patch.machine_limit.is_some();
+    if name != actor.name || is_access {
         actor.require(Role::Administrator)?;
     }
+    whole(actor)?;
     let hash = match &patch.password {
         Some(word) => Some(checked_hash(word).await?),
         None => None,
@@ -73,6 +80,15 @@ pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> 
     row.user.role = patch.role.unwrap_or(row.user.role);
     row.user.disabled = patch.disabled.unwrap_or(row.user.disabled);
     row.user.has_password |= hash.is_some();
+    row.user.restricted = patch.restricted.unwrap_or(row.user.restricted);
+    row.user.machine_limit = patch.machine_limit.map_or(row.user.machine_limit, |n| (n != -1).then_some(n));
+    row.user.pools = patch.pools.clone().unwrap_or(row.user.pools);
+    if row.user.restricted && row.user.role > Role::Viewer {
+        return Err(Error::invalid(
+            "restricted",
+            "who sees some pools only has the role viewer everywhere; what they may do in their pools is said by pool",
+        ));
+    }
     let ends_sessions = hash.is_some() || row.user.disabled;
     row.password_hash = hash.or(row.password_hash);
     let was_administrator = before.role == Role::Administrator && !before.disabled;
@@ -81,6 +97,9 @@ pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> 
         keep_an_administrator(&mut tx, row.user.id).await?;
     }
     db::user::update(&mut tx, &row).await?;
+    if patch.pools.is_some() {
+        db::user::set_pools(&mut tx, row.user.id, &row.user.pools).await?;
+    }
     if ends_sessions {
         db::session::delete_of_user(&mut tx, row.user.id).await?;
     }
@@ -94,6 +113,16 @@ pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> 
     audit(&mut tx, actor, change).await?;
     tx.commit().await?;
     Ok(row.user)
+}
+
+/// Refuses whoever came with a limited token: with a password they could do what the token may not.
+fn whole(actor: &Actor) -> Result<()> {
+    match actor.scope {
+        Some(most) => {
+            Err(Error::Forbidden(format!("this token is limited to the role {most}; it changes no users")))
+        }
+        None => Ok(()),
+    }
 }
 
 async fn keep_an_administrator(conn: &mut sqlx::PgConnection, id: i64) -> Result<()> {
@@ -132,13 +161,16 @@ pub async fn tokens(app: &App, actor: &Actor) -> Result<Page<Token>> {
 /// Makes a token for the caller. Its secret is not told again.
 pub async fn create_token(app: &App, actor: &Actor, new: &NewToken) -> Result<CreatedToken> {
     actor.require(Role::Viewer)?;
+    // What a limited token makes is limited as it is.
+    let role = actor.scope.map_or(new.role, |most| Some(new.role.map_or(most, |role| role.min(most))));
     if new.days == Some(0) {
         return Err(Error::invalid("days", "a token lasts one day at least"));
     }
     let secret = token::new_token();
     let mut tx = app.begin().await?;
     let made =
-        db::token::insert(&mut tx, actor.user_id, &new.name, &token::hash(secret.expose()), new.days).await?;
+        db::token::insert(&mut tx, actor.user_id, &new.name, &token::hash(secret.expose()), new.days, role)
+            .await?;
     let message = format!("{} made the token {}", actor.name, made.name);
     audit(&mut tx, actor, Change { kind: "token.created", message, ..Change::default() }).await?;
     tx.commit().await?;

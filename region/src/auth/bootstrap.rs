@@ -43,7 +43,7 @@ pub async fn bootstrap(pool: &PgPool, token_path: &Path) -> Result<bool, Bootstr
     write(token_path, &secret)?;
     write(&token_path.with_file_name("admin.password"), &word)?;
     let id = db::user::insert(&mut tx, "admin", Role::Administrator, Some(&hash)).await?;
-    db::token::insert(&mut tx, id, "first start", &token::hash(secret.expose()), None).await?;
+    db::token::insert(&mut tx, id, "first start", &token::hash(secret.expose()), None, None).await?;
     let event = db::event::NewEvent {
         kind: "user.created",
         level: "info",

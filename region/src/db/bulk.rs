@@ -1,6 +1,7 @@
 //! One action on many machines: its machines are claimed one by one.
 
 use super::DbError;
+use crate::model::Role;
 use crate::model::bulk::{Bulk, BulkRefusal};
 use sqlx::PgConnection;
 
@@ -19,6 +20,8 @@ pub struct Claimed {
     pub parameters: serde_json::Value,
     /// Who asked.
     pub user_id: i64,
+    /// The most that the token let them do with which they asked.
+    pub role: Option<String>,
     /// From where they asked.
     pub source: Option<String>,
 }
@@ -28,6 +31,8 @@ pub struct Claimed {
 pub struct NewBulk<'a> {
     /// Who asks.
     pub user_id: i64,
+    /// The most that their token lets them do; none: as much as they may.
+    pub role: Option<Role>,
     /// What for.
     pub verb: &'a str,
     /// How.
@@ -36,25 +41,29 @@ pub struct NewBulk<'a> {
     pub source: Option<String>,
     /// Machines.
     pub machines: &'a [String],
+    /// Pools whose machines they see; none: all of them.
+    pub sight: Option<&'a [String]>,
 }
 
-/// Stores an action; its number, and how many of the machines there are.
+/// Stores an action; its number, and how many of the machines there are for the one who asks.
 pub async fn insert(conn: &mut PgConnection, new: &NewBulk<'_>) -> Result<(i64, u64), DbError> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO bulk (user_id, verb, parameters, source) VALUES ($1, $2, $3, $4) RETURNING id",
+        "INSERT INTO bulk (user_id, verb, parameters, source, role) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         new.user_id,
         new.verb,
         new.parameters,
-        new.source
+        new.source,
+        new.role.map(Role::as_str)
     )
     .fetch_one(&mut *conn)
     .await?;
     let items = sqlx::query!(
         r#"INSERT INTO bulk_item (bulk_id, ordinal, machine_id, hostname)
            SELECT $1, row_number() OVER (ORDER BY hostname COLLATE "C"), id, hostname FROM machine
-           WHERE id = ANY($2)"#,
+           WHERE id = ANY($2) AND ($3::text[] IS NULL OR pool = ANY($3))"#,
         id,
-        new.machines
+        new.machines,
+        new.sight
     )
     .execute(conn)
     .await?;
@@ -71,7 +80,7 @@ pub async fn claim(conn: &mut PgConnection) -> Result<Option<Claimed>, DbError> 
                ORDER BY bulk_id, ordinal LIMIT 1 FOR UPDATE SKIP LOCKED)
            UPDATE bulk_item i SET claimed_until = now() + interval '1 minute' FROM next, bulk b
            WHERE i.bulk_id = next.bulk_id AND i.ordinal = next.ordinal AND b.id = i.bulk_id
-           RETURNING i.bulk_id AS bulk, i.ordinal, i.machine_id AS machine, b.verb, b.parameters, b.user_id, b.source"#
+           RETURNING i.bulk_id AS bulk, i.ordinal, i.machine_id AS machine, b.verb, b.parameters, b.user_id, b.role, b.source"#
     )
     .fetch_optional(conn)
     .await?)

@@ -110,15 +110,21 @@ pub async fn delete_rack(conn: &mut PgConnection, name: &str) -> Result<bool, Db
     Ok(sqlx::query!("DELETE FROM rack WHERE name = $1", name).execute(conn).await?.rows_affected() == 1)
 }
 
-/// Leases that have not expired, by address; of one subnet when given.
-pub async fn leases(conn: &mut PgConnection, subnet: Option<i64>) -> Result<Vec<Lease>, DbError> {
+/// Leases that have not expired, by address; of one subnet, and of machines in some pools, when given.
+pub async fn leases(
+    conn: &mut PgConnection,
+    subnet: Option<i64>,
+    pools: Option<&[String]>,
+) -> Result<Vec<Lease>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT host(l.address) AS "address!", l.mac, l.hostname, i.machine_id AS "machine?", r.name AS rack, l.expires_at
            FROM lease l JOIN rack r ON r.id = l.rack_id LEFT JOIN interface i ON i.mac = l.mac
            WHERE l.expires_at > now()
              AND ($1::bigint IS NULL OR l.address << (SELECT cidr FROM subnet WHERE id = $1))
+             AND ($2::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = i.machine_id AND m.pool = ANY($2)))
            ORDER BY l.address"#,
-        subnet
+        subnet,
+        pools
     )
     .fetch_all(conn)
     .await?;

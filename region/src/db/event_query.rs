@@ -40,9 +40,14 @@ fn levels(least: Option<Level>) -> Option<Vec<String>> {
     least.map(|least| all.into_iter().filter(|l| *l >= least).map(|l| l.as_str().to_owned()).collect())
 }
 
-/// Events between `after` and `before`: with `after` the oldest first, otherwise the newest first. A transaction that is not
-/// over yet may have taken a number below one that is shown; who may not miss any goes by [`numbers`].
-pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Event>, DbError> {
+/// Events between `after` and `before`: with `after` the oldest first, otherwise the newest first. With `pools` those of the
+/// machines in them only. A transaction that is not over yet may have taken a number below one that is shown; who may not miss
+/// any goes by [`numbers`].
+pub async fn list(
+    conn: &mut PgConnection,
+    query: &EventQuery,
+    pools: Option<&[String]>,
+) -> Result<Vec<Event>, DbError> {
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let machine = query.machine.as_ref().map(|m| m.as_str());
     let levels = levels(query.level);
@@ -53,6 +58,7 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
                  WHERE id > $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
                    AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6) AND id < $7
+                   AND ($8::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = machine_id AND m.pool = ANY($8)))
                  ORDER BY id LIMIT $5",
                 after,
                 machine,
@@ -60,7 +66,8 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 levels.as_deref(),
                 limit,
                 query.actor,
-                query.before.unwrap_or(i64::MAX)
+                query.before.unwrap_or(i64::MAX),
+                pools
             )
             .fetch_all(conn)
             .await?
@@ -70,13 +77,16 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 Row,
                 "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
                  WHERE id < $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
-                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6) ORDER BY id DESC LIMIT $5",
+                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6)
+                   AND ($7::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = machine_id AND m.pool = ANY($7)))
+                 ORDER BY id DESC LIMIT $5",
                 query.before.unwrap_or(i64::MAX),
                 machine,
                 query.operation,
                 levels.as_deref(),
                 limit,
-                query.actor
+                query.actor,
+                pools
             )
             .fetch_all(conn)
             .await?

@@ -150,13 +150,20 @@ pub async fn installing(conn: &mut PgConnection, id: i64) -> Result<Vec<String>,
     .await?)
 }
 
-/// Machines that have this image, by name, at most `limit` of them; and how many have it.
-pub async fn uses(conn: &mut PgConnection, id: i64, limit: i64) -> Result<(Vec<ImageUse>, i64), DbError> {
+/// Machines that have this image, by name, in some pools when given, at most `limit` of them; and how many have it.
+pub async fn uses(
+    conn: &mut PgConnection,
+    id: i64,
+    pools: Option<&[String]>,
+    limit: i64,
+) -> Result<(Vec<ImageUse>, i64), DbError> {
     let rows = sqlx::query!(
-        r#"SELECT id, hostname, status, count(*) OVER () AS "total!" FROM machine WHERE image_id = $1
+        r#"SELECT id, hostname, status, count(*) OVER () AS "total!" FROM machine
+           WHERE image_id = $1 AND ($3::text[] IS NULL OR pool = ANY($3))
            ORDER BY hostname COLLATE "C" LIMIT $2"#,
         id,
-        limit
+        limit,
+        pools
     )
     .fetch_all(conn)
     .await?;

@@ -22,6 +22,8 @@ pub struct Locked {
     pub deployed: bool,
     /// Name.
     pub hostname: String,
+    /// Its pool.
+    pub pool: String,
 }
 
 /// Reads and locks a machine.
@@ -29,7 +31,7 @@ pub async fn lock(conn: &mut PgConnection, id: &MachineId) -> Result<Locked, DbE
     Ok(sqlx::query_as!(
         Locked,
         r#"SELECT version, owner_id, locked, status, commissioned_at IS NOT NULL AS "commissioned!",
-                  deployed_at IS NOT NULL AS "deployed!", hostname
+                  deployed_at IS NOT NULL AS "deployed!", hostname, pool
            FROM machine WHERE id = $1 FOR UPDATE"#,
         id.as_str()
     )

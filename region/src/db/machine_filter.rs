@@ -9,8 +9,8 @@ pub struct Filter<'a> {
     pub tags: Option<Vec<String>>,
     /// In this zone.
     pub zone: Option<&'a str>,
-    /// In this pool.
-    pub pool: Option<&'a str>,
+    /// In any of these pools.
+    pub pools: Option<Vec<String>>,
     /// Of this user.
     pub owner: Option<&'a str>,
     /// Part of a name, an identifier, a serial number, a MAC or an address; lower case.
@@ -26,7 +26,7 @@ macro_rules! filtered {
             $before
                 + r#"($1::text[] IS NULL OR m.status = ANY($1))
                AND ($2::text[] IS NULL OR m.tags @> $2) AND ($3::text IS NULL OR m.zone = $3)
-               AND ($4::text IS NULL OR m.pool = $4)
+               AND ($4::text[] IS NULL OR m.pool = ANY($4))
                AND ($5::text IS NULL OR m.owner_id = (SELECT id FROM "user" WHERE name = $5))
                AND ($6::text IS NULL
                     OR strpos(lower(concat_ws(' ', m.hostname, m.id, m.description, m.vendor, m.product, m.system_serial)), $6) > 0
@@ -36,7 +36,7 @@ macro_rules! filtered {
             $filter.statuses.as_deref(),
             $filter.tags.as_deref(),
             $filter.zone,
-            $filter.pool,
+            $filter.pools.as_deref(),
             $filter.owner,
             $filter.text
             $(, $more)*

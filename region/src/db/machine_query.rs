@@ -239,11 +239,23 @@ async fn failed_tests(conn: &mut PgConnection, id: &MachineId) -> Result<Vec<Str
     .await?)
 }
 
-/// Number of machines by status.
-pub async fn count_by_status(conn: &mut PgConnection) -> Result<Vec<(String, i64)>, DbError> {
-    let rows =
-        sqlx::query!(r#"SELECT status, count(*) AS "n!" FROM machine GROUP BY status ORDER BY status"#)
-            .fetch_all(conn)
-            .await?;
+/// The pool of a machine.
+pub async fn pool(conn: &mut PgConnection, id: &MachineId) -> Result<String, DbError> {
+    let found = sqlx::query_scalar!("SELECT pool FROM machine WHERE id = $1", id.as_str());
+    found.fetch_optional(conn).await?.ok_or(DbError::NotFound)
+}
+
+/// Number of machines by status; in some pools when given.
+pub async fn count_by_status(
+    conn: &mut PgConnection,
+    pools: Option<&[String]>,
+) -> Result<Vec<(String, i64)>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT status, count(*) AS "n!" FROM machine WHERE ($1::text[] IS NULL OR pool = ANY($1))
+           GROUP BY status ORDER BY status"#,
+        pools
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().map(|r| (r.status, r.n)).collect())
 }

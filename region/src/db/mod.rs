@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent_boot;
+pub mod audit;
 pub mod bmc;
 pub mod boot_trace;
 pub mod bulk;

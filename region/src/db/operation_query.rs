@@ -17,6 +17,8 @@ pub struct Filter<'a> {
     pub status: Option<&'a str>,
     /// Of this kind.
     pub kind: Option<&'a str>,
+    /// On machines in any of these pools.
+    pub pools: Option<Vec<String>>,
 }
 
 struct Row {
@@ -92,12 +94,14 @@ pub async fn list(
 ) -> Result<Vec<Operation>, DbError> {
     let rows = operations!(
         "WHERE o.id < coalesce($4, 9223372036854775807) AND ($1::text IS NULL OR o.machine_id = $1)
-           AND ($2::text IS NULL OR o.status = $2) AND ($3::text IS NULL OR o.kind = $3) ORDER BY o.id DESC LIMIT $5",
+           AND ($2::text IS NULL OR o.status = $2) AND ($3::text IS NULL OR o.kind = $3)
+           AND ($6::text[] IS NULL OR m.pool = ANY($6)) ORDER BY o.id DESC LIMIT $5",
         f.machine.map(MachineId::as_str),
         f.status,
         f.kind,
         before,
-        limit
+        limit,
+        f.pools.as_deref()
     )
     .fetch_all(conn)
     .await?;
@@ -108,10 +112,12 @@ pub async fn list(
 pub async fn count(conn: &mut PgConnection, f: &Filter<'_>) -> Result<i64, DbError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "n!" FROM operation o WHERE ($1::text IS NULL OR o.machine_id = $1)
-           AND ($2::text IS NULL OR o.status = $2) AND ($3::text IS NULL OR o.kind = $3)"#,
+           AND ($2::text IS NULL OR o.status = $2) AND ($3::text IS NULL OR o.kind = $3)
+           AND ($4::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = o.machine_id AND m.pool = ANY($4)))"#,
         f.machine.map(MachineId::as_str),
         f.status,
-        f.kind
+        f.kind,
+        f.pools.as_deref()
     )
     .fetch_one(conn)
     .await?)

@@ -4,6 +4,7 @@ use super::DbError;
 use crate::model::Role;
 use crate::model::user::User;
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
 /// A user as stored.
 #[derive(Clone)]
@@ -20,7 +21,15 @@ struct Row {
     role: String,
     disabled: bool,
     password_hash: Option<String>,
+    machine_limit: Option<i32>,
+    restricted: bool,
+    pools: serde_json::Value,
     created_at: time::OffsetDateTime,
+}
+
+/// Roles in pools, as statements give them: an object of names and roles.
+pub(super) fn pools(value: serde_json::Value) -> Result<BTreeMap<String, Role>, DbError> {
+    serde_json::from_value(value).map_err(|_| DbError::Corrupt { what: "roles in pools" })
 }
 
 impl TryFrom<Row> for UserRow {
@@ -34,6 +43,9 @@ impl TryFrom<Row> for UserRow {
             role,
             disabled: row.disabled,
             has_password: row.password_hash.is_some(),
+            pools: pools(row.pools)?,
+            restricted: row.restricted,
+            machine_limit: row.machine_limit,
             created_at: row.created_at.into(),
         };
         Ok(Self { user, password_hash: row.password_hash })
@@ -44,7 +56,9 @@ impl TryFrom<Row> for UserRow {
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>, DbError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT id, name, role, disabled, password_hash, created_at FROM "user" ORDER BY name"#
+        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, created_at,
+                  (SELECT coalesce(jsonb_object_agg(b.pool, b.role), '{}') FROM role_binding b WHERE b.user_id = u.id) AS "pools!"
+           FROM "user" u ORDER BY name"#
     )
     .fetch_all(conn)
     .await?;
@@ -55,7 +69,9 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>, DbError> {
 pub async fn find(conn: &mut PgConnection, name: &str) -> Result<Option<UserRow>, DbError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT id, name, role, disabled, password_hash, created_at FROM "user" WHERE name = $1"#,
+        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, created_at,
+                  (SELECT coalesce(jsonb_object_agg(b.pool, b.role), '{}') FROM role_binding b WHERE b.user_id = u.id) AS "pools!"
+           FROM "user" u WHERE name = $1"#,
         name
     )
     .fetch_optional(conn)
@@ -67,7 +83,9 @@ pub async fn find(conn: &mut PgConnection, name: &str) -> Result<Option<UserRow>
 pub async fn get(conn: &mut PgConnection, id: i64) -> Result<UserRow, DbError> {
     sqlx::query_as!(
         Row,
-        r#"SELECT id, name, role, disabled, password_hash, created_at FROM "user" WHERE id = $1"#,
+        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, created_at,
+                  (SELECT coalesce(jsonb_object_agg(b.pool, b.role), '{}') FROM role_binding b WHERE b.user_id = u.id) AS "pools!"
+           FROM "user" u WHERE id = $1"#,
         id
     )
     .fetch_one(conn)
@@ -92,14 +110,16 @@ pub async fn insert(
     .await?)
 }
 
-/// Writes role, disabled and password of a user.
+/// Writes role, disabled, password, limit and sight of a user. Roles in pools are [`set_pools`]'s.
 pub async fn update(conn: &mut PgConnection, row: &UserRow) -> Result<(), DbError> {
     sqlx::query!(
-        r#"UPDATE "user" SET role = $2, disabled = $3, password_hash = $4 WHERE id = $1"#,
+        r#"UPDATE "user" SET role = $2, disabled = $3, password_hash = $4, machine_limit = $5, restricted = $6 WHERE id = $1"#,
         row.user.id,
         row.user.role.as_str(),
         row.user.disabled,
-        row.password_hash
+        row.password_hash,
+        row.user.machine_limit,
+        row.user.restricted
     )
     .execute(conn)
     .await?;
@@ -127,4 +147,33 @@ pub async fn count_other_administrators(conn: &mut PgConnection, id: i64) -> Res
 pub async fn lock_and_count(conn: &mut PgConnection) -> Result<i64, DbError> {
     sqlx::query!(r#"LOCK TABLE "user" IN SHARE ROW EXCLUSIVE MODE"#).execute(&mut *conn).await?;
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM "user""#).fetch_one(conn).await?)
+}
+
+/// Writes all roles of a user in pools.
+pub async fn set_pools(
+    conn: &mut PgConnection,
+    id: i64,
+    roles: &BTreeMap<String, Role>,
+) -> Result<(), DbError> {
+    sqlx::query!("DELETE FROM role_binding WHERE user_id = $1", id).execute(&mut *conn).await?;
+    let (names, words): (Vec<String>, Vec<String>) =
+        roles.iter().map(|(pool, role)| (pool.clone(), role.as_str().to_owned())).unzip();
+    sqlx::query!(
+        "INSERT INTO role_binding (user_id, pool, role) SELECT $1, b.pool, b.role FROM unnest($2::text[], $3::text[]) AS b (pool, role)",
+        id,
+        &names,
+        &words
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How many machines may be a user's at once, and how many are. The row stays locked until the transaction ends.
+pub async fn machines(conn: &mut PgConnection, id: i64) -> Result<(Option<i32>, i64), DbError> {
+    let limit = sqlx::query_scalar!(r#"SELECT machine_limit FROM "user" WHERE id = $1 FOR UPDATE"#, id)
+        .fetch_one(&mut *conn)
+        .await?;
+    let count = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM machine WHERE owner_id = $1"#, id);
+    Ok((limit, count.fetch_one(conn).await?))
 }

@@ -2,6 +2,7 @@
 //! the web pages read. Rows of the database stay in `db`; secrets have no place here.
 
 pub mod action;
+pub mod audit;
 pub mod bmc;
 pub mod bulk;
 pub mod console;

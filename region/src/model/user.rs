@@ -4,6 +4,7 @@ use super::{Role, Timestamp};
 use rackwright_common::Secret;
 use rackwright_common::secret::exposed;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -18,6 +19,15 @@ pub struct User {
     pub disabled: bool,
     /// Logs in with a password too, not only with tokens.
     pub has_password: bool,
+    /// What they may do with the machines of a pool, where that is more than their role.
+    #[serde(default)]
+    pub pools: BTreeMap<String, Role>,
+    /// Sees the machines of those pools only.
+    #[serde(default)]
+    pub restricted: bool,
+    /// Machines that may be theirs at once; no limit when absent.
+    #[serde(default)]
+    pub machine_limit: Option<i32>,
     /// Since when.
     pub created_at: Timestamp,
 }
@@ -46,6 +56,15 @@ pub struct UserPatch {
     /// May not log in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+    /// Their roles in pools: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<BTreeMap<String, Role>>,
+    /// Sees the machines of those pools only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restricted: Option<bool>,
+    /// Machines that may be theirs at once; -1 for no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_limit: Option<i32>,
     /// New password.
     #[serde(default, with = "optional_secret", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, write_only)]
@@ -77,6 +96,40 @@ pub struct Session {
     pub expires_at: Option<Timestamp>,
 }
 
+/// A session that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SessionInfo {
+    /// Number.
+    pub id: i64,
+    /// Whose.
+    pub user: String,
+    /// The one that asks.
+    #[serde(default)]
+    pub current: bool,
+    /// From where it was begun.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// By which program, as it calls itself.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Last used, to about a minute.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+    /// Until when, if it is not used.
+    pub expires_at: Timestamp,
+}
+
+/// Which sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SessionQuery {
+    /// Of this user, for administrators; `*` for everybody; one's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
 /// An API token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Token {
@@ -84,6 +137,9 @@ pub struct Token {
     pub id: i64,
     /// What it is for.
     pub name: String,
+    /// The most that whoever shows it may do; as much as its user when absent.
+    #[serde(default)]
+    pub role: Option<Role>,
     /// Since when.
     pub created_at: Timestamp,
     /// Until when; for ever when absent.
@@ -103,6 +159,10 @@ pub struct NewToken {
     /// Days until it expires; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u16>,
+    /// The most that whoever shows it may do; as much as its user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub role: Option<Role>,
 }
 
 /// A token that was just made. Its secret is shown this once.

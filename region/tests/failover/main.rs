@@ -57,7 +57,7 @@ impl Site {
         let user = db::user::insert(&mut conn, "ann", Role::Administrator, None).await.unwrap();
         let secret = token::new_token();
         let hash = token::hash(secret.expose());
-        db::token::insert(&mut conn, user, "test", &hash, None).await.unwrap();
+        db::token::insert(&mut conn, user, "test", &hash, None, None).await.unwrap();
         drop(conn);
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();

@@ -87,7 +87,7 @@ impl Site {
             let user = db::user::insert(&mut conn, role.as_str(), role, None).await.unwrap();
             let secret = token::new_token();
             let hash = token::hash(secret.expose());
-            db::token::insert(&mut conn, user, "test", &hash, None).await.unwrap();
+            db::token::insert(&mut conn, user, "test", &hash, None, None).await.unwrap();
             tokens.insert(role, secret.expose().clone());
         }
         drop(conn);

@@ -4,6 +4,7 @@ use super::{Shown, go, now, number};
 use crate::error::{PageError, describe, log};
 use crate::view::account::{AccountPage, Made};
 use crate::view::form::Form;
+use crate::view::group::encoded;
 use crate::visitor::{Fields, Posted, Visitor};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -11,8 +12,8 @@ use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
 use rackwright_common::Secret;
 use rackwright_region::api::actor::COOKIE;
-use rackwright_region::app::{App, Error, user};
-use rackwright_region::model::user::{NewSshKey, NewToken, UserPatch};
+use rackwright_region::app::{App, Error, session, user};
+use rackwright_region::model::user::{NewSshKey, NewToken, SessionQuery, UserPatch};
 
 /// The page.
 pub async fn show(State(app): State<App>, visitor: Visitor) -> Shown<AccountPage> {
@@ -20,9 +21,11 @@ pub async fn show(State(app): State<App>, visitor: Visitor) -> Shown<AccountPage
 }
 
 async fn page(app: &App, visitor: &Visitor) -> Shown<AccountPage> {
+    let own = SessionQuery::default();
+    let sessions = session::list(app, &visitor.actor, &own, Some(&visitor.cookie)).await?.items;
     let tokens = user::tokens(app, &visitor.actor).await?.items;
     let keys = user::ssh_keys(app, &visitor.actor).await?.items;
-    Ok(AccountPage::new(visitor.layout("Account"), &visitor.actor, &tokens, &keys, now()))
+    Ok(AccountPage::new(visitor.layout("Account"), &visitor.actor, (&tokens, &keys, &sessions), now()))
 }
 
 /// The page again, with a refusal in one of its forms.
@@ -48,7 +51,8 @@ pub async fn create_token(State(app): State<App>, posted: Posted) -> Shown<Respo
     let days = fields.filled("days").map(|text| text.trim().parse::<u16>()).transpose();
     let made = match days {
         Ok(days) => {
-            let new = NewToken { name: fields.text("name").trim().to_owned(), days };
+            let role = fields.filled("role").and_then(|role| role.parse().ok());
+            let new = NewToken { name: fields.text("name").trim().to_owned(), days, role };
             user::create_token(&app, &visitor.actor, &new).await
         }
         Err(_) => Err(Error::invalid("days", "this is not a number of days")),
@@ -83,6 +87,13 @@ pub async fn create_key(State(app): State<App>, posted: Posted) -> Shown<Respons
 pub async fn delete_key(State(app): State<App>, Path(id): Path<String>, posted: Posted) -> Shown<Response> {
     user::delete_ssh_key(&app, &posted.visitor.actor, number("SSH key", &id)?).await?;
     Ok(go("/account"))
+}
+
+/// Ends a session.
+pub async fn end_session(State(app): State<App>, Path(id): Path<String>, posted: Posted) -> Shown<Response> {
+    session::end(&app, &posted.visitor.actor, number("session", &id)?).await?;
+    let back = posted.fields.filled("user").map(|name| format!("/users/{}", encoded(&name)));
+    Ok(go(back.as_deref().unwrap_or("/account")))
 }
 
 /// Both fields of a new password, if they are the same.

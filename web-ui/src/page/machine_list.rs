@@ -30,7 +30,7 @@ fn query(params: &Params) -> MachineQuery {
 
 /// Whether somebody may do something with many machines.
 fn picks(visitor: &Visitor) -> bool {
-    visitor.actor.role >= Role::User
+    visitor.actor.require_somewhere(Role::User).is_ok()
 }
 
 /// The page. A filter that cannot be comes back with the reason.

@@ -1,6 +1,7 @@
 //! Handlers: extract, ask `app`, make a view.
 
 pub mod account;
+pub mod audit;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
@@ -108,6 +109,8 @@ fn pages() -> Router<App> {
         .route("/account/tokens/{id}/delete", post(account::delete_token))
         .route("/account/ssh-keys", post(account::create_key))
         .route("/account/ssh-keys/{id}/delete", post(account::delete_key))
+        .route("/account/sessions/{id}/end", post(account::end_session))
+        .route("/audit", get(audit::list))
         .route("/users", get(user::list).post(user::create))
         .route("/users/{name}", get(user::show).post(user::save))
         .route("/users/{name}/{verb}", post(user::act))

@@ -12,7 +12,7 @@ use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use rackwright_common::Secret;
 use rackwright_region::api::actor::{COOKIE, peer, session_cookie};
-use rackwright_region::api::session::cookie;
+use rackwright_region::api::session::{cookie, program};
 use rackwright_region::app::{App, session};
 use rackwright_region::auth::token;
 use rackwright_region::model::user::Login;
@@ -72,6 +72,7 @@ pub struct LoginForm {
 pub async fn login(
     State(app): State<App>,
     extensions: Extensions,
+    headers: HeaderMap,
     jar: CookieJar,
     Form(form): Form<LoginForm>,
 ) -> Response {
@@ -89,7 +90,7 @@ pub async fn login(
             .into_response();
     }
     let body = Login { name: form.name, password: form.password };
-    match session::login(&app, &body, peer(&extensions)).await {
+    match session::login(&app, &body, (peer(&extensions), program(&headers))).await {
         Ok((value, _)) => {
             (jar.add(cookie(&value)).remove(Cookie::build(FORM).path("/login")), go(&page.next))
                 .into_response()

@@ -8,10 +8,11 @@ use crate::visitor::{Fields, Posted, Visitor};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use rackwright_common::Secret;
-use rackwright_region::app::{App, Error, user};
+use rackwright_region::app::{App, Error, session, user};
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
-use rackwright_region::model::user::{NewUser, UserPatch};
+use rackwright_region::model::user::{NewUser, SessionQuery, UserPatch};
+use std::collections::BTreeMap;
 
 /// The list.
 pub async fn list(State(app): State<App>, visitor: Visitor) -> Shown<UsersPage> {
@@ -40,6 +41,28 @@ async fn make(app: &App, actor: &Actor, fields: &Fields) -> Result<(), Error> {
     user::create(app, actor, &new).await.map(drop)
 }
 
+/// What the form about access says.
+fn access(fields: &Fields) -> Result<UserPatch, Error> {
+    let mut pools = BTreeMap::new();
+    for line in fields.lines("pools") {
+        let (pool, role) = line.split_once([' ', '=', '\t']).unwrap_or((&line, ""));
+        let role =
+            role.trim().parse().map_err(|e: String| Error::invalid("pools", format!("`{line}`: {e}")))?;
+        pools.insert(pool.to_owned(), role);
+    }
+    let limit = fields.filled("machine_limit").map(|text| text.trim().parse());
+    let limit =
+        limit.transpose().map_err(|_| Error::invalid("machine_limit", "this is not a number of machines"))?;
+    Ok(UserPatch {
+        role: Some(role(fields)?),
+        disabled: Some(fields.ticked("disabled")),
+        pools: Some(pools),
+        restricted: Some(fields.ticked("restricted")),
+        machine_limit: Some(limit.unwrap_or(-1)),
+        password: None,
+    })
+}
+
 fn role(fields: &Fields) -> Result<Role, Error> {
     fields.text("role").parse().map_err(|e: String| Error::invalid("role", e))
 }
@@ -52,7 +75,9 @@ pub async fn show(State(app): State<App>, visitor: Visitor, Path(name): Path<Str
 async fn page(app: &App, visitor: &Visitor, name: &str) -> Shown<UserPage> {
     visitor.actor.require(Role::Administrator)?;
     let found = user::get(app, &visitor.actor, name).await?;
-    Ok(UserPage::new(visitor.layout("Users"), &found, now()))
+    let query = SessionQuery { user: Some(found.name.clone()) };
+    let sessions = session::list(app, &visitor.actor, &query, Some(&visitor.cookie)).await?.items;
+    Ok(UserPage::new(visitor.layout("Users"), &found, &sessions, now()))
 }
 
 /// Takes one of the forms of a user.
@@ -73,11 +98,7 @@ async fn carry_out(app: &App, name: &str, verb: &str, posted: Posted) -> Shown<R
     let Posted { visitor, fields } = posted;
     let actor = &visitor.actor;
     let patch = match verb {
-        "" => role(&fields).map(|role| UserPatch {
-            role: Some(role),
-            disabled: Some(fields.ticked("disabled")),
-            password: None,
-        }),
+        "" => access(&fields),
         "password" => {
             new_password(&fields).map(|word| UserPatch { password: Some(word), ..UserPatch::default() })
         }

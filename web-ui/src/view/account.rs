@@ -9,7 +9,7 @@ use askama_web::WebTemplate;
 use rackwright_common::Secret;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
-use rackwright_region::model::user::{SshKey, Token};
+use rackwright_region::model::user::{SessionInfo, SshKey, Token};
 use time::OffsetDateTime;
 
 /// A token.
@@ -19,6 +19,8 @@ pub struct TokenRow {
     pub id: i64,
     /// What it is for.
     pub name: String,
+    /// The most that it lets somebody do.
+    pub most: String,
     /// Since when.
     pub created: Moment,
     /// Until when; none: for ever.
@@ -27,6 +29,37 @@ pub struct TokenRow {
     pub expired: Option<Pill>,
     /// Last used.
     pub used: Option<Moment>,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Number.
+    pub id: i64,
+    /// The one that shows this page.
+    pub current: bool,
+    /// From where.
+    pub source: String,
+    /// By which program.
+    pub program: String,
+    /// Since when.
+    pub begun: Moment,
+    /// Last used.
+    pub used: Option<Moment>,
+}
+
+impl SessionRow {
+    /// Of a session.
+    pub fn new(s: &SessionInfo, now: OffsetDateTime) -> Self {
+        Self {
+            id: s.id,
+            current: s.current,
+            source: s.source.clone().unwrap_or_default(),
+            program: s.program.clone().unwrap_or_default(),
+            begun: Moment::new(s.created_at, now),
+            used: s.last_used_at.map(|at| Moment::new(at, now)),
+        }
+    }
 }
 
 /// An SSH key.
@@ -61,6 +94,8 @@ pub struct AccountPage {
     pub layout: Layout,
     /// A token that was just made.
     pub made: Option<Made>,
+    /// Sessions.
+    pub sessions: Vec<SessionRow>,
     /// Tokens.
     pub tokens: Vec<TokenRow>,
     /// Makes one.
@@ -78,12 +113,12 @@ impl AccountPage {
     pub fn new(
         layout: Layout,
         actor: &Actor,
-        tokens: &[Token],
-        keys: &[SshKey],
+        (tokens, keys, sessions): (&[Token], &[SshKey], &[SessionInfo]),
         now: OffsetDateTime,
     ) -> Self {
         Self {
             made: None,
+            sessions: sessions.iter().map(|s| SessionRow::new(s, now)).collect(),
             tokens: tokens.iter().map(|t| token(t, now)).collect(),
             token_form: token_form(&layout.csrf),
             keys: keys.iter().map(|k| key(k, now)).collect(),
@@ -99,6 +134,7 @@ fn token(t: &Token, now: OffsetDateTime) -> TokenRow {
     TokenRow {
         id: t.id,
         name: t.name.clone(),
+        most: t.role.map(|role| role.to_string()).unwrap_or_default(),
         created: Moment::new(t.created_at, now),
         expires: t.expires_at.map(|at| Moment::new(at, now)),
         expired: expired.then(|| Pill::new(Tone::Warning, "Expired")),
@@ -121,9 +157,17 @@ fn key(k: &SshKey, now: OffsetDateTime) -> KeyRow {
 fn token_form(csrf: &str) -> Form {
     let days = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "for ever")];
     let days = days.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let scopes = [
+        ("", "what you may"),
+        ("viewer", "read, and change nothing"),
+        ("user", "at most what a user may"),
+        ("operator", "at most what an operator may"),
+    ];
+    let scopes = scopes.map(|(value, label)| (value.to_owned(), label.to_owned()));
     let fields = vec![
         Field::text("name", "What it is for", "").hint("such as the program that will use it").required(),
         Field::choice("days", "It works for", days, "90"),
+        Field::choice("role", "It may do", scopes, ""),
     ];
     let mut form =
         Form::new("token", "/account/tokens", csrf, fields).command(command::TOKEN_CREATE, Vec::new());
@@ -153,8 +197,13 @@ fn password_form(csrf: &str) -> Form {
 impl AccountPage {
     /// Every field filled with markup.
     pub fn sample() -> Self {
-        use super::sample::{MARKUP, actor, keys, tokens};
-        let page = Self::new(Layout::sample("Account"), &actor(), &tokens(), &keys(), super::sample_now());
+        use super::sample::{MARKUP, actor, keys, sessions, tokens};
+        let page = Self::new(
+            Layout::sample("Account"),
+            &actor(),
+            (&tokens(), &keys(), &sessions()),
+            super::sample_now(),
+        );
         Self { made: Some(Made { name: MARKUP.into(), secret: Secret::new(MARKUP.into()) }), ..page }
     }
 }
@@ -169,8 +218,7 @@ mod tests {
         let page = AccountPage::new(
             Layout::sample("Account"),
             &sample::actor(),
-            &sample::tokens(),
-            &sample::keys(),
+            (&sample::tokens(), &sample::keys(), &sample::sessions()),
             sample_now(),
         );
         assert_eq!(
@@ -184,7 +232,7 @@ mod tests {
     #[test]
     fn viewers_deploy_nothing_and_have_no_keys() {
         let actor = Actor { role: Role::Viewer, ..sample::actor() };
-        let page = AccountPage::new(Layout::sample("Account"), &actor, &[], &[], sample_now());
+        let page = AccountPage::new(Layout::sample("Account"), &actor, (&[], &[], &[]), sample_now());
         assert!(page.key_form.is_none());
         assert!(page.to_string().contains("You have no tokens"));
     }

@@ -44,8 +44,9 @@ const fn danger(button: Button) -> Button {
 /// The buttons for a machine, for this person.
 pub fn buttons(m: &MachineSummary, actor: &Actor) -> Vec<Button> {
     let mine = m.owner.as_deref() == Some(actor.name.as_str());
-    let operator = actor.role >= Role::Operator;
-    let user = actor.role >= Role::User;
+    let role = actor.role_in(&m.pool);
+    let operator = role >= Role::Operator;
+    let user = role >= Role::User;
     let handles = operator || (user && mine);
     if m.operation.is_some() {
         return if handles { vec![danger(at_once("abort", "Abort"))] } else { Vec::new() };
@@ -225,7 +226,7 @@ mod tests {
     use crate::view::sample;
 
     fn verbs(m: &MachineSummary, role: Role) -> Vec<&'static str> {
-        let actor = Actor { user_id: 1, name: "ann".into(), role, from: None };
+        let actor = Actor::new(1, "ann", role, None);
         buttons(m, &actor).iter().map(|b| b.verb).collect()
     }
 

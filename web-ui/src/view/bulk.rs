@@ -166,7 +166,7 @@ impl Verb {
     pub fn obstacle(self, m: &MachineSummary, actor: &Actor) -> Option<String> {
         let mine = m.owner.as_deref() == Some(actor.name.as_str());
         let free = m.owner.is_none() && matches!(self, Self::Deploy | Self::Allocate);
-        if actor.role < Role::Operator && !mine && !free {
+        if actor.role_in(&m.pool) < Role::Operator && !mine && !free {
             return Some(match &m.owner {
                 Some(owner) => format!("it is {owner}'s"),
                 None => "it is nobody's, and only operators act on those".into(),

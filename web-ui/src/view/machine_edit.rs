@@ -29,7 +29,7 @@ impl EditPage {
     /// Of a machine. Both forms carry its version, so that a change of somebody else's is noticed.
     pub fn new(layout: Layout, actor: &Actor, m: &Machine, pools: &[Group], zones: &[Group]) -> Self {
         let s = &m.summary;
-        let bmc = (actor.role >= Role::Operator).then(|| bmc_form(m, &layout.csrf));
+        let bmc = (actor.role_in(&m.summary.pool) >= Role::Operator).then(|| bmc_form(m, &layout.csrf));
         Self {
             machine: (s.id.to_string(), s.hostname.to_string()),
             machine_form: machine_form(m, &layout.csrf, pools, zones),
@@ -41,8 +41,8 @@ impl EditPage {
 
 /// Whether a person may change a machine: operators any, users their own.
 pub fn may_edit(m: &MachineSummary, actor: &Actor) -> bool {
-    actor.role >= Role::Operator
-        || (actor.role >= Role::User && m.owner.as_deref() == Some(actor.name.as_str()))
+    actor.role_in(&m.pool) >= Role::Operator
+        || (actor.role_in(&m.pool) >= Role::User && m.owner.as_deref() == Some(actor.name.as_str()))
 }
 
 fn version(m: &Machine) -> Vec<(&'static str, String)> {

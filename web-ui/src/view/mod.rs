@@ -4,6 +4,7 @@
 pub mod account;
 pub mod action;
 pub mod activity;
+pub mod audit;
 pub mod bulk;
 pub mod cause;
 pub mod comparison;
@@ -156,6 +157,7 @@ const NAV: [(&str, &str, Role); 12] = [
     ("Discovery", "/discoveries", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
     ("Users", "/users", Role::Administrator),
+    ("Audit", "/audit", Role::Administrator),
     ("Settings", "/settings", Role::Viewer),
 ];
 
@@ -254,6 +256,7 @@ mod tests {
             ("operations", operation::OperationsPage::sample().to_string()),
             ("operation", operation::OperationPage::sample().to_string()),
             ("events", event::EventsPage::sample().to_string()),
+            ("audit", audit::AuditPage::sample().to_string()),
             ("editor", editor::EditorPage::sample().to_string()),
             ("groups", group::GroupsPage::sample().to_string()),
             ("image", image::ImagePage::sample().to_string()),

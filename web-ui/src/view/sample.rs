@@ -13,7 +13,7 @@ use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Sub
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
 use rackwright_region::model::script::{Script, ScriptRun};
 use rackwright_region::model::script_history::{ScriptHistory, SiteRun};
-use rackwright_region::model::user::{SshKey, Token, User};
+use rackwright_region::model::user::{SessionInfo, SshKey, Token, User};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn of<T: DeserializeOwned>(value: Value) -> T {
 
 /// An operator.
 pub fn actor() -> Actor {
-    Actor { user_id: 1, name: "ann".into(), role: Role::Operator, from: None }
+    Actor::new(1, "ann", Role::Operator, None)
 }
 
 fn machine_json() -> Value {
@@ -296,6 +296,14 @@ pub fn tokens() -> Vec<Token> {
 }
 
 /// An SSH key.
+pub fn sessions() -> Vec<SessionInfo> {
+    of(
+        json!([{ "id": 4, "user": "ann", "current": true, "source": MARKUP, "program": MARKUP, "created_at": "2026-11-21T10:00:00Z",
+                "last_used_at": "2026-11-22T06:29:00Z", "expires_at": "2026-12-06T06:29:00Z" }]),
+    )
+}
+
+/// SSH keys of somebody.
 pub fn keys() -> Vec<SshKey> {
     vec![of(
         json!({ "id": 1, "public_key": format!("ssh-ed25519 AAAA {MARKUP}"), "created_at": "2026-11-01T10:00:00Z" }),

@@ -1,5 +1,6 @@
 //! Users, for administrators.
 
+use super::account::SessionRow;
 use super::form::{Field, Form};
 use super::{Layout, Pill, Tone};
 use crate::command;
@@ -7,7 +8,7 @@ use crate::format::{Moment, capital};
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::model::Role;
-use rackwright_region::model::user::User;
+use rackwright_region::model::user::{SessionInfo, User};
 use time::OffsetDateTime;
 
 /// What each role may do, in a few words.
@@ -79,6 +80,14 @@ impl UsersPage {
     }
 }
 
+fn pools(user: &User) -> String {
+    user.pools.iter().map(|(pool, role)| format!("{pool} {role}\n")).collect()
+}
+
+fn limit(user: &User) -> String {
+    user.machine_limit.map(|n| n.to_string()).unwrap_or_default()
+}
+
 fn role_field(chosen: Role) -> Field {
     let choices = MEANING.map(|(role, meaning)| (role.as_str().to_owned(), format!("{role}: {meaning}")));
     Field::choice("role", "Role", choices, chosen.as_str())
@@ -99,15 +108,23 @@ pub struct UserPage {
     pub password_form: Form,
     /// Away with them.
     pub delete_form: Form,
+    /// Where they are logged in.
+    pub sessions: Vec<SessionRow>,
 }
 
 impl UserPage {
     /// Of a user.
-    pub fn new(layout: Layout, user: &User, now: OffsetDateTime) -> Self {
+    pub fn new(layout: Layout, user: &User, sessions: &[SessionInfo], now: OffsetDateTime) -> Self {
+        let sessions = sessions.iter().map(|s| SessionRow::new(s, now)).collect();
         let here = format!("/users/{}", user.name);
         let csrf = layout.csrf.as_str();
         let fields = vec![
             role_field(user.role),
+            Field::area("pools", "Roles in pools", 3, pools(user))
+                .hint("a pool and a role per line, such as: research operator. It counts where it is more than the role above"),
+            Field::check("restricted", "Sees the machines of those pools only", user.restricted)
+                .hint("needs the role viewer above"),
+            Field::text("machine_limit", "Machines at once", limit(user)).hint("that may be theirs; any number when empty"),
             Field::check("disabled", "Disabled: may not log in, and their tokens do not work", user.disabled),
         ];
         let known = || vec![("user", user.name.clone())];
@@ -125,7 +142,7 @@ impl UserPage {
         delete_form.title = "Remove".into();
         delete_form.intro = "Their machines stay, without owner. Their tokens and keys go with them.".into();
         (delete_form.submit, delete_form.danger) = (format!("Remove {}", user.name), true);
-        Self { row: Row::new(user, now), form, password_form, delete_form, layout }
+        Self { row: Row::new(user, now), form, password_form, delete_form, sessions, layout }
     }
 }
 
@@ -141,7 +158,12 @@ impl UsersPage {
 impl UserPage {
     /// Every field filled with markup.
     pub fn sample() -> Self {
-        Self::new(Layout::sample("Users"), &super::sample::users()[0], super::sample_now())
+        Self::new(
+            Layout::sample("Users"),
+            &super::sample::users()[0],
+            &super::sample::sessions(),
+            super::sample_now(),
+        )
     }
 }
 
@@ -153,7 +175,7 @@ mod tests {
     fn a_users_form_is_filled_with_what_they_may() {
         let page = UserPage::sample();
         assert_eq!(
-            (page.form.fields[0].value.as_str(), page.form.fields[1].value.as_str()),
+            (page.form.fields[0].value.as_str(), page.form.fields[4].value.as_str()),
             ("operator", "on")
         );
         assert_eq!((page.row.state, page.row.way), (Pill::new(Tone::Warning, "Disabled"), "tokens only"));
