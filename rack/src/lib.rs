@@ -2,7 +2,7 @@
 //! sees through one [`state::Journal`].
 //!
 //! Everything machines need works from the last snapshot, with every region dead: [`dhcp`], [`boot`] (TFTP, HTTP,
-//! boot scripts), [`cache`]. The [`link`] to the regions brings snapshots and tasks, and carries the journal and
+//! boot scripts), [`cache`], names. The [`link`] to the regions brings snapshots and tasks, and carries the journal and
 //! machines' requests away. [`daemon::run`] starts it all.
 
 pub mod addresses;
@@ -13,8 +13,10 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod dhcp;
+pub mod dns;
 pub mod link;
 pub mod ra;
+pub mod served;
 pub mod state;
 
 pub use config::RackConfig;

@@ -7,6 +7,7 @@ pub mod console;
 pub mod controller;
 pub mod controller_token;
 pub mod device;
+pub mod domain;
 pub mod event;
 pub mod image;
 pub mod machine;
