@@ -68,11 +68,9 @@ CREATE TABLE secondary (
 );
 
 ALTER TABLE region
-    -- where it answers names, and how its clock is
+    -- where it answers names, and why it does not
     ADD COLUMN dns_addresses INET[] NOT NULL DEFAULT '{}',
-    ADD COLUMN dns_error TEXT,
-    ADD COLUMN ntp JSONB;
-ALTER TABLE rack ADD COLUMN ntp JSONB;
+    ADD COLUMN dns_error TEXT;
 
 CREATE TRIGGER domain_world AFTER INSERT OR DELETE OR UPDATE ON domain FOR EACH STATEMENT EXECUTE FUNCTION notify_world();
 CREATE TRIGGER dns_record_world AFTER INSERT OR DELETE OR UPDATE ON dns_record FOR EACH STATEMENT EXECUTE FUNCTION notify_world();

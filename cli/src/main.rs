@@ -148,6 +148,11 @@ enum Command {
     /// Dynamic addresses in use.
     #[command(subcommand, visible_alias = "leases")]
     Lease(network::LeaseCommand),
+    /// Who was heard on the networks of machines.
+    #[command(subcommand, visible_alias = "discoveries")]
+    Discovery(network::DiscoveryCommand),
+    /// Interfaces that are elsewhere than the model says.
+    Wiring(network::WiringCommand),
     /// Print completions for a shell.
     Completions(shell::Completions),
     /// Print the manual page.
@@ -160,7 +165,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
-        Command::Ha(command) => command.run(),
+        Command::Ha(command) => command.run(&cli.connection, cli.output),
         Command::Config(command) => command.run(),
         Command::Backup(command) => serve::block_on_threads(command.run()),
         Command::Restore(command) => serve::block_on_threads(command.run()),
@@ -214,6 +219,8 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Record(command) => command.run(console).await,
         Command::Secondary(command) => command.run(console).await,
         Command::Name(command) => command.run(console).await,
+        Command::Discovery(command) => command.run(console).await,
+        Command::Wiring(command) => command.run(console).await,
         Command::Up(_)
         | Command::Ha(_)
         | Command::Config(_)

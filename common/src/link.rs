@@ -4,6 +4,7 @@
 //! versions may differ by one.
 
 use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
+use crate::discovery::Sighting;
 use crate::id::MachineId;
 use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
@@ -127,6 +128,9 @@ pub struct RackHello {
     pub addresses: Vec<RackAddress>,
     /// Random per process start.
     pub instance: Uuid,
+    /// Its clock: seconds since 1970, UTC. A rack of the version before does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<i64>,
 }
 
 /// An address of a rack on a machine network.
@@ -291,6 +295,8 @@ pub enum Fact {
         #[serde(default)]
         mac: Option<Mac>,
     },
+    /// Somebody was heard on a network of machines.
+    Sighting(Sighting),
     /// A message of cloud-init in an installed system, kept until a region takes it.
     Report(Relay),
     /// From a newer version.

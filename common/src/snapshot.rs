@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub router_advertisements: bool,
     /// Names of the site, and who is told of which.
     pub names: NamesView,
+    /// Networks each of whose addresses the rack may ask who has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scan: Vec<Ipv4Net>,
 }
 
 /// A subnet as DHCP and boot need it.

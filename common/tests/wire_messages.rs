@@ -96,6 +96,7 @@ variants! {
         Fact::Boot { .. } => "fact boot",
         Fact::Warning { .. } => "fact warning",
         Fact::Report(_) => "fact report",
+        Fact::Sighting(_) => "fact sighting",
         Fact::Unknown => "unknown",
     }
     outcome, OUTCOME: Result<BmcOutcome, BmcError> {

@@ -9,7 +9,7 @@ use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::served::Served;
 use crate::state::{Journal, StateError, World};
-use crate::{addresses, dns, ra};
+use crate::{addresses, discovery, dns, ra};
 use async_trait::async_trait;
 use rackwright_common::Mac;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
@@ -150,6 +150,10 @@ pub async fn run_with(
     parts.spawn(endless(
         "router advertisements",
         ra::run(config.interfaces.clone(), world.clone(), stop.clone()),
+    ));
+    parts.spawn(endless(
+        "discovery",
+        discovery::run(config.interfaces.clone(), world.clone(), journal.clone(), stop.clone()),
     ));
     spawn_boot(&mut parts, &config, &boot, &stop);
     if config.dns {

@@ -194,9 +194,12 @@ impl Region {
         };
         let names = dns::run(pool.clone(), wakeups.world(), answer, Arc::new(server), stop.clone());
         parts.spawn(endless("names", names));
+        let bulk = crate::app::bulk::run(self.app.clone(), stop.clone());
+        parts.spawn(endless("actions on many machines", bulk));
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());
         parts.spawn(endless("image store", sweep));
         parts.spawn(endless("addresses", crate::network::watch_low(pool.clone(), stop.clone())));
+        parts.spawn(endless("wiring", crate::network::wiring::run(pool.clone(), stop.clone())));
         parts.spawn(endless("image exchange", self.exchange.clone().run(wakeups, stop.clone())));
         let (service, credentials) = (self.rack_service(), self.credentials.clone());
         let stop_racks = stop.clone();
@@ -211,7 +214,8 @@ impl Region {
             parts.spawn(endless("certificate", async move { tls.watch().await }));
         }
         let router = router.layer(from_fn_with_state(self.app.clone(), bridge));
-        let router = admit(router, tls.is_some() && !self.config.plain_http);
+        let proxies = self.config.trusted_proxies.clone();
+        let router = admit(router, tls.is_some() && !self.config.plain_http, proxies);
         let https = tls.is_some();
         parts.spawn(serve(listener, tls, router, stop.clone()));
         tracing::info!(region = self.config.name, listen = %self.config.listen, https, "region serves");

@@ -7,6 +7,7 @@ mod api;
 mod boot;
 mod figures;
 mod memory;
+mod pages;
 mod ready;
 mod takeover;
 
@@ -43,6 +44,12 @@ const BENCHES: &[Bench] = &[
         tells: "resident memory of region and rack with 1,000 machines",
         options: "[--machines N] [--program FILE] [--json]",
         run: memory::run,
+    },
+    Bench {
+        name: "pages",
+        tells: "the web pages with 5,000 machines: time on the server, statements, bytes of a first load",
+        options: "[--machines N] [--json]",
+        run: pages::run,
     },
     Bench {
         name: "ready",

@@ -35,6 +35,13 @@ pub fn chassis(mut arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `sim-chassis FOLDER OPERATION…`
+pub fn simulated_chassis(mut arguments: Arguments) -> Result<ExitCode> {
+    let folder = arguments.required("the folder of a machine")?;
+    print!("{}", crate::simulated::chassis::run(Path::new(&folder), &arguments.rest())?);
+    Ok(ExitCode::SUCCESS)
+}
+
 /// `lan-config FOLDER ARGUMENT…`
 pub fn lan_config(mut arguments: Arguments) -> Result<ExitCode> {
     let folder = arguments.required("the folder of a machine")?;

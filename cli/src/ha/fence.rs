@@ -13,6 +13,7 @@ use super::Place;
 use super::inventory::{Inventory, Node, host};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -57,7 +58,7 @@ enum Outcome {
 
 /// What is asked and done around.
 trait Around {
-    /// Whether anything on that box answers.
+    /// Whether that box answers, be it by a refusal.
     async fn hears(&self, name: &str) -> bool;
     /// Whether the leader's key is its.
     async fn leads(&self, name: &str) -> Result<bool>;
@@ -90,11 +91,21 @@ async fn look(site: &Site) {
     let begun = Instant::now();
     let mut heard: BTreeMap<&str, Instant> = site.others.iter().map(|n| (n.name.as_str(), begun)).collect();
     let mut looked: BTreeMap<&str, Instant> = BTreeMap::new();
+    let mut readable = true;
     loop {
         sleep(TICK).await;
+        let commands = site.commands();
+        if let (Err(error), true) = (&commands, readable) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "no silent primary is switched off until this is mended"
+            );
+        }
+        readable = commands.is_ok();
+        let commands = commands.unwrap_or_default();
         for Node { name, .. } in &site.others {
             // Who has no command is not looked at.
-            if !site.can_switch_off(name).unwrap_or(false) || site.hears(name).await {
+            if !commands.contains_key(name) || site.hears(name).await {
                 heard.insert(name, Instant::now());
                 continue;
             }
@@ -185,8 +196,8 @@ impl Site {
     }
 
     /// The inventory is read anew: what a person enters counts without a restart, which could move the leader.
-    fn command(&self, name: &str) -> Result<Option<Vec<String>>> {
-        Ok(Inventory::load(&self.place.config)?.fence.remove(name))
+    fn commands(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        Ok(Inventory::load(&self.place.config)?.fence)
     }
 
     fn leader_key(&self) -> String {
@@ -220,12 +231,13 @@ impl Around for Site {
     async fn hears(&self, name: &str) -> bool {
         let Some(node) = self.others.iter().find(|node| node.name == name) else { return false };
         let answers = |port| async move {
-            matches!(timeout(ANSWER, TcpStream::connect((node.address, port))).await, Ok(Ok(_)))
+            let connected = timeout(ANSWER, TcpStream::connect((node.address, port))).await;
+            connected.is_ok_and(|outcome| is_answer(&outcome.map(drop)))
         };
         if answers(self.people_port).await {
             return true;
         }
-        // HAProxy may have ended, or its port may be closed to this node: a box is silent when none of its ports answers.
+        // That port may be closed to this node: a box is silent when none answers.
         let (postgres, patroni, etcd) = tokio::join!(answers(PORTS[0]), answers(PORTS[1]), answers(PORTS[2]));
         postgres || patroni || etcd
     }
@@ -249,11 +261,11 @@ impl Around for Site {
     }
 
     fn can_switch_off(&self, name: &str) -> Result<bool> {
-        Ok(self.command(name)?.is_some())
+        Ok(self.commands()?.contains_key(name))
     }
 
     async fn switch_off(&self, name: &str) -> Result<()> {
-        let words = self.command(name)?.context("its command was removed")?;
+        let words = self.commands()?.remove(name).context("its command was removed")?;
         let (program, arguments) = words.split_first().context("an empty command")?;
         let ask = |action: &'static str| {
             let mut command = Command::new(program);
@@ -282,6 +294,14 @@ impl Around for Site {
             Some("FAILURE") => Ok(false),
             _ => bail!("etcdctl txn said {said:?}"),
         }
+    }
+}
+
+/// A box that refuses lives: its programs may be about to end in order, or to begin. Patroni knows better then.
+fn is_answer(outcome: &std::io::Result<()>) -> bool {
+    match outcome {
+        Ok(()) => true,
+        Err(error) => matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset),
     }
 }
 

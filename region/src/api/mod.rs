@@ -8,9 +8,11 @@ pub mod account;
 pub mod actor;
 pub mod bmc;
 pub mod bridge;
+pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod device;
+pub mod discovery;
 pub mod domain;
 pub mod event;
 pub mod extract;
@@ -98,6 +100,8 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine_action::lock_machine))
         .routes(routes!(machine_action::unlock_machine))
         .routes(routes!(machine_action::override_failed_tests))
+        .routes(routes!(bulk::create_bulk_action))
+        .routes(routes!(bulk::show_bulk_action))
 }
 
 fn work() -> OpenApiRouter<App> {
@@ -164,6 +168,13 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(domain::list_names))
         .routes(routes!(domain::list_secondaries, domain::create_secondary))
         .routes(routes!(domain::delete_secondary))
+        .routes(routes!(discovery::list_discoveries))
+        .routes(routes!(discovery::discovery_to_machine))
+        .routes(routes!(discovery::discovery_to_reservation))
+        .routes(routes!(discovery::ignore_discovery))
+        .routes(routes!(discovery::list_scanned_subnets))
+        .routes(routes!(discovery::scan_subnet))
+        .routes(routes!(discovery::list_wiring_faults))
 }
 
 fn accounts() -> OpenApiRouter<App> {

@@ -3,10 +3,12 @@
 
 pub mod action;
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod controller_token;
 pub mod device;
+pub mod discovery;
 pub mod domain;
 pub mod event;
 pub mod image;

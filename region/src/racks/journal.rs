@@ -2,7 +2,7 @@
 
 use crate::db::event::{self, NewEvent};
 use crate::db::lease::{self, Lease};
-use crate::db::{DbError, machine, rack};
+use crate::db::{DbError, discovery, machine, rack};
 use crate::inband::InBand;
 use crate::network;
 use rackwright_common::link::{BootStage, Fact, JournalEntry, RackAddress};
@@ -93,6 +93,7 @@ async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) ->
         }
         Fact::Boot { mac, uuid, stage, detail } => boot(conn, source, *mac, *uuid, *stage, detail).await,
         Fact::Warning { code, message, mac } => warn(conn, source, *mac, code, message).await,
+        Fact::Sighting(seen) => discovery::put(conn, source.id, seen, entry.at).await,
         Fact::Report(_) | Fact::Unknown => Ok(()),
     }
 }

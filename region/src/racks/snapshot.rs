@@ -4,7 +4,7 @@
 //! generations follow the order of changes, and equal content never makes a new one.
 
 use crate::db::rack::Rack;
-use crate::db::{DbError, dns_zone, domain, lease_block, rack, setting, subnet, world};
+use crate::db::{DbError, discovery, dns_zone, domain, lease_block, rack, setting, subnet, world};
 use crate::lifecycle::request::EPHEMERAL_IMAGE;
 use crate::model::setting::Settings;
 use crate::network;
@@ -53,6 +53,7 @@ async fn content(
     let boot = Ephemeral::find(&images, &settings);
     let hosts = world::hosts(conn).await?.into_iter().map(|h| host_view(h, keys, boot.as_ref())).collect();
     let reservations = world::reservations(conn).await?;
+    let scanned = discovery::scanned(conn).await?;
     let in_reach = |r: &&Rack| r.alive || r.id == present.id;
     let addresses = racks.iter().filter(in_reach).flat_map(|r| &r.addresses);
     let reached = addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(&a.network.addr())));
@@ -82,6 +83,11 @@ async fn content(
         pinned: pinned(&images),
         racks: reached.iter().map(|a| format!("{}:{}", a.network.addr(), a.http_port)).collect(),
         router_advertisements: settings.router_advertisements,
+        scan: scanned
+            .into_iter()
+            .filter(|(id, _)| subnets.iter().any(|s| s.id == *id))
+            .map(|(_, net)| net)
+            .collect(),
         subnets: subnets.iter().map(|s| subnet_view(s, &blocks, domain.as_deref())).collect(),
     })
 }

@@ -4,6 +4,7 @@ pub mod account;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod discovery;
 pub mod event;
 pub mod group;
 pub mod image;
@@ -65,6 +66,7 @@ fn pages() -> Router<App> {
         .route("/theme", post(session::set_theme))
         .route("/machines", get(machine_list::show))
         .route("/machines/bulk", post(machine_bulk::act))
+        .route("/bulk/{id}", get(machine_bulk::show))
         .route("/machines/table", get(machine_list::table))
         .route("/machines/chips", get(machine_list::chips))
         .route("/machines/{id}", get(machine::show))
@@ -98,6 +100,8 @@ fn pages() -> Router<App> {
         .route("/groups/{noun}/{name}", get(group::show).post(group::save))
         .route("/groups/{noun}/{name}/delete", post(group::delete))
         .route("/start", get(start::show))
+        .route("/discoveries", get(discovery::list))
+        .route("/discoveries/{id}/{verb}", post(discovery::act))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/tokens", post(account::create_token))

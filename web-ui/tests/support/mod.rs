@@ -58,6 +58,7 @@ impl Site {
         let (wakeups, cancel) = (Wakeups::default(), CancellationToken::new());
         tokio::spawn(wakeups.clone().run(pool.clone(), cancel.clone()));
         let app = App::new(pool.clone(), MasterKey::from_bytes([7; 32]), store).with_wakeups(wakeups);
+        tokio::spawn(rackwright_region::app::bulk::run(app.clone(), cancel.clone()));
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = rackwright_web_ui::site(app);

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use plan::{VIRTUAL_NET, address, node};
 use rackwright_lab::process::{self, ProcessId, SIGKILL};
 use rackwright_lab::{Lab, ns, poll};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,10 @@ const PATRONI: &str = "/var/lib/rackwright-lab/patroni";
 pub struct Cluster<'a> {
     lab: &'a Lab,
     program: PathBuf,
+    /// Which regions' and racks' processes run another program, by their names.
+    others: BTreeMap<String, PathBuf>,
+    /// Told to regions' and racks' processes: a clock that can be set, for example.
+    environment: Vec<(String, String)>,
     size: Size,
 }
 
@@ -54,14 +59,37 @@ pub struct Member {
 impl<'a> Cluster<'a> {
     /// Sets up and starts everything in a lab of [`plan`].
     pub fn start(lab: &'a Lab, program: &Path, size: Size) -> Result<Self> {
-        let cluster = Self { lab, program: program.to_owned(), size };
-        fs::write(program_file(lab), program.to_str().context("the program's path")?)?;
+        Self::new(lab, program, size).launch()
+    }
+
+    /// The same, not started yet.
+    pub fn new(lab: &'a Lab, program: &Path, size: Size) -> Self {
+        Self { lab, program: program.to_owned(), others: BTreeMap::new(), environment: Vec::new(), size }
+    }
+
+    /// A region's or rack's process runs another program.
+    pub fn with_other(mut self, process: String, program: &Path) -> Self {
+        self.others.insert(process, program.to_owned());
+        self
+    }
+
+    /// Tells something to the regions' and racks' processes; `{host}` stands for their host.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets up and starts everything.
+    pub fn launch(self) -> Result<Self> {
+        let (lab, size) = (self.lab, self.size);
+        let cluster = self;
+        fs::write(program_file(lab), cluster.program.to_str().context("the program's path")?)?;
         fetch_patroni()?;
         cluster.set_up_nodes()?;
         for at in 0..size.nodes {
             cluster.start_node(at)?;
         }
-        cluster.until_healthy(Duration::from_secs(120))?;
+        cluster.until_healthy(Duration::from_secs(240))?;
         for at in 0..size.regions {
             cluster.set_up_region(at)?;
             cluster.start_region(at)?;
@@ -78,12 +106,12 @@ impl<'a> Cluster<'a> {
     /// The cluster that runs in this lab, started by another process.
     pub fn open(lab: &'a Lab) -> Result<Self> {
         let program = fs::read_to_string(program_file(lab)).context("the lab is no site of several boxes")?;
-        let count = |is: fn(&str) -> bool| lab.plan().hosts.iter().filter(|host| is(&host.name)).count();
-        let racks = count(|name| name.starts_with("rack-"));
-        let nodes = count(|name| name != CLIENT && !name.starts_with("rack-"));
+        let has = |name: String| lab.plan().hosts.iter().any(|host| host.name == name);
+        let racks = (0..).take_while(|at| has(plan::rack(*at))).count();
+        let nodes = (0..).take_while(|at| has(node(*at))).count();
         let regions = (0..nodes).take_while(|at| lab.process_record(&region(*at)).exists()).count();
         let size = Size { nodes, regions, racks, machines: lab.plan().machines.len() };
-        Ok(Self { lab, program: program.into(), size })
+        Ok(Self::new(lab, Path::new(&program), size))
     }
 
     /// Number of nodes.
@@ -103,6 +131,18 @@ impl<'a> Cluster<'a> {
 
     fn rackwright(&self, host: &str, arguments: &[&str]) -> Command {
         let mut command = self.lab.exec(host, &self.program.to_string_lossy());
+        command.args(arguments);
+        command
+    }
+
+    /// The daemon of a region or a rack.
+    fn daemon(&self, host: &str, process: &str, arguments: &[&str]) -> Command {
+        let program = self.others.get(process).unwrap_or(&self.program);
+        // For this program alone, not for those that start it.
+        let mut command = self.lab.exec(host, "env");
+        let told = self.environment.iter();
+        command.args(told.map(|(name, value)| format!("{name}={}", value.replace("{host}", host))));
+        command.arg(program);
         command.args(arguments);
         command
     }
@@ -180,9 +220,14 @@ impl<'a> Cluster<'a> {
     /// Starts a region.
     pub fn start_region(&self, at: usize) -> Result<ProcessId> {
         let config = self.folder(&node(at)).join("region.toml");
-        let mut command = self.rackwright(&node(at), &["region", "--config"]);
+        let mut command = self.daemon(&node(at), &region(at), &["region", "--config"]);
         command.arg(config);
         self.lab.spawn(&region(at), &command)
+    }
+
+    /// A process by its name, which is that of the rack or the node, or `region-` and that of the node.
+    pub fn process(&self, name: &str) -> Result<ProcessId> {
+        self.lab.process(name).with_context(|| format!("{name} does not run"))
     }
 
     /// The region's process.
@@ -309,6 +354,6 @@ fn fetch_patroni() -> Result<()> {
 }
 
 /// Name of a region's process.
-fn region(at: usize) -> String {
+pub fn region(at: usize) -> String {
     format!("region-{}", node(at))
 }

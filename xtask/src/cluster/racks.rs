@@ -24,7 +24,7 @@ impl Cluster<'_> {
 
     /// Starts a rack.
     pub fn start_rack(&self, at: usize) -> Result<ProcessId> {
-        let mut command = self.rackwright(&rack(at), &["rack", "--config"]);
+        let mut command = self.daemon(&rack(at), &rack(at), &["rack", "--config"]);
         command.arg(self.folder(&rack(at)).join("rack.toml"));
         self.lab.spawn(&rack(at), &command)
     }

@@ -187,9 +187,15 @@ impl Load {
             thread::spawn(move || {
                 while forward::enter(&namespace).is_ok() && !stop.load(Ordering::SeqCst) {
                     match api.request("GET", "/api/v1/machines", None) {
-                        Ok(answer) if answer.status == 200 => answered.fetch_add(1, Ordering::Relaxed),
-                        _ => refused.fetch_add(1, Ordering::Relaxed),
-                    };
+                        Ok(answer) if answer.status == 200 => {
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        other => {
+                            if refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                                eprintln!("  load: the first that failed: {other:?}");
+                            }
+                        }
+                    }
                 }
             });
         }

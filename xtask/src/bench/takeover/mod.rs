@@ -106,17 +106,17 @@ fn measure(
         match outcome {
             Ok(figures) => {
                 for figure in figures {
-                    eprintln!("{:<10} {number}/{runs}  {:<60} {:.2}", row.name, figure.what, figure.value);
+                    eprintln!("{:<13} {number}/{runs}  {:<60} {:.2}", row.name, figure.what, figure.value);
                     report.take(row.tells, &figure);
                 }
             }
             Err(error) => {
-                eprintln!("{:<10} {number}/{runs}  DID NOT COME TO ITS END: {error:#}", row.name);
+                eprintln!("{:<13} {number}/{runs}  DID NOT COME TO ITS END: {error:#}", row.name);
                 report.fail(row.tells, &error);
                 site.put_back();
             }
         }
-        eprintln!("{:<10} {number}/{runs}  took {:.0} s", row.name, began.elapsed().as_secs_f64());
+        eprintln!("{:<13} {number}/{runs}  took {:.0} s", row.name, began.elapsed().as_secs_f64());
     }
     Ok(())
 }
