@@ -13,6 +13,7 @@ mod ha;
 mod image;
 mod login;
 mod machine;
+mod names;
 mod network;
 mod operation;
 mod profile;
@@ -139,6 +140,18 @@ enum Command {
     /// Spaces: VLANs that belong together for people.
     #[command(subcommand, visible_alias = "spaces")]
     Space(network::SpaceCommand),
+    /// Domains that the regions are the authority of.
+    #[command(subcommand, visible_alias = "domains")]
+    Domain(names::DomainCommand),
+    /// Records that people entered into domains.
+    #[command(subcommand, visible_alias = "records")]
+    Record(names::RecordCommand),
+    /// Name servers that get copies of all zones.
+    #[command(subcommand, visible_alias = "secondaries")]
+    Secondary(names::SecondaryCommand),
+    /// Names as they are published.
+    #[command(subcommand, visible_alias = "names")]
+    Name(names::NameCommand),
     /// Dynamic addresses in use.
     #[command(subcommand, visible_alias = "leases")]
     Lease(network::LeaseCommand),
@@ -211,6 +224,10 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Device(command) => command.run(console).await,
         Command::StaticRoute(command) => command.run(console).await,
         Command::Space(command) => command.run(console).await,
+        Command::Domain(command) => command.run(console).await,
+        Command::Record(command) => command.run(console).await,
+        Command::Secondary(command) => command.run(console).await,
+        Command::Name(command) => command.run(console).await,
         Command::Discovery(command) => command.run(console).await,
         Command::Wiring(command) => command.run(console).await,
         Command::Up(_)

@@ -15,6 +15,7 @@ pub mod inventory;
 pub mod lease;
 pub mod lifecycle;
 pub mod link;
+pub mod names;
 pub mod net;
 pub mod network;
 pub mod newer;

@@ -142,6 +142,9 @@ pub struct RackAddress {
     pub network: ipnet::Ipv4Net,
     /// Port of the HTTP service.
     pub http_port: u16,
+    /// Names are answered here.
+    #[serde(default)]
+    pub dns: bool,
 }
 
 /// Something only a rack can do.

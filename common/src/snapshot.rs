@@ -3,6 +3,7 @@
 //! snapshot allows.
 
 use crate::id::{Fence, MachineId};
+use crate::names::NamesView;
 use crate::net::{Hostname, Mac};
 use crate::newer;
 use crate::secret::{Secret, exposed};
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub racks: Vec<String>,
     /// Answer router solicitations on served interfaces (saves old iPXE 13 s where no router does).
     pub router_advertisements: bool,
+    /// Names of the site, and who is told of which.
+    pub names: NamesView,
     /// Networks each of whose addresses the rack may ask who has it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scan: Vec<Ipv4Net>,
@@ -49,7 +52,7 @@ pub struct SubnetView {
     /// Default route for clients.
     #[serde(default)]
     pub gateway: Option<Ipv4Addr>,
-    /// Name servers for clients; none means the answering rack itself.
+    /// Name servers for clients; none means the racks that answer names ([`NamesView::servers`]).
     #[serde(default)]
     pub dns_servers: Vec<Ipv4Addr>,
     /// Time servers for clients (option 42).

@@ -25,7 +25,7 @@ pub fn read(interfaces: &[String], http_port: u16) -> io::Result<Vec<RackAddress
             let mask = entry.netmask.as_ref().and_then(|m| m.as_sockaddr_in()).map(|m| m.ip());
             let network =
                 mask.and_then(|m| Ipv4Net::with_netmask(ip, m).ok()).unwrap_or_else(|| Ipv4Net::from(ip));
-            addresses.push(RackAddress { interface: name.clone(), network, http_port });
+            addresses.push(RackAddress { interface: name.clone(), network, http_port, dns: false });
         }
     }
     Ok(addresses)
@@ -101,6 +101,11 @@ mod tests {
     fn the_loopback_interface_has_its_address() {
         let addresses = read(&["lo".to_owned(), "no-such-one".to_owned()], 5248).unwrap();
         let network = "127.0.0.1/8".parse().unwrap();
-        assert!(addresses.contains(&RackAddress { interface: "lo".to_owned(), network, http_port: 5248 }));
+        assert!(addresses.contains(&RackAddress {
+            interface: "lo".to_owned(),
+            network,
+            http_port: 5248,
+            dns: false
+        }));
     }
 }

@@ -23,6 +23,10 @@ pub struct RackConfig {
     pub tftp_port: u16,
     /// Serve DHCP on the interfaces (for the subnets that ask for it).
     pub dhcp: bool,
+    /// Answer names on the interfaces: the site's, and for machines all others.
+    pub dns: bool,
+    /// Port of that; machines ask at 53 and are told of no other.
+    pub dns_port: u16,
     /// The image store of a region on the same box: blobs that are there are not copied.
     pub local_store: Option<PathBuf>,
     /// Bytes that blobs may take which no snapshot lists any more.
@@ -40,6 +44,8 @@ impl Default for RackConfig {
             http_port: 5248,
             tftp_port: 69,
             dhcp: true,
+            dns: true,
+            dns_port: 53,
             local_store: None,
             cache_bytes: 20 << 30,
         }

@@ -7,8 +7,9 @@ use crate::config::RackConfig;
 use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
 use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
+use crate::served::Served;
 use crate::state::{Journal, StateError, World};
-use crate::{addresses, discovery, ra};
+use crate::{addresses, discovery, dns, ra};
 use async_trait::async_trait;
 use rackwright_common::Mac;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
@@ -87,6 +88,9 @@ impl TaskRunner for BmcQueues {
     }
 }
 
+/// Where machines ask for names.
+const DNS_PORT: u16 = 53;
+
 type Part = (&'static str, Result<(), RackError>);
 
 /// Runs a rack until cancelled.
@@ -125,6 +129,7 @@ pub async fn run_with(
     let writer = tokio::spawn(journal.clone().run(stop_journal.clone()));
     let mut parts: JoinSet<Part> = JoinSet::new();
     let leases = LeaseExchange::default();
+    let served = Served::new(config.dns && config.dns_port == DNS_PORT);
     let context = LinkContext {
         leases: leases.clone(),
         config: config.clone(),
@@ -134,6 +139,7 @@ pub async fn run_with(
         runner,
         hub,
         consoles,
+        served: served.clone(),
         instance: Uuid::new_v4(),
     };
     let surroundings =
@@ -150,6 +156,10 @@ pub async fn run_with(
         discovery::run(config.interfaces.clone(), world.clone(), journal.clone(), stop.clone()),
     ));
     spawn_boot(&mut parts, &config, &boot, &stop);
+    if config.dns {
+        let (names, port) = (config.interfaces.clone(), config.dns_port);
+        parts.spawn(endless("names", dns::run(names, port, world.clone(), served, stop.clone())));
+    }
     if config.dhcp {
         let dhcp = DhcpConfig {
             interfaces: config.interfaces.clone(),

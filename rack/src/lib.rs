@@ -2,8 +2,8 @@
 //! sees through one [`state::Journal`].
 //!
 //! Everything machines need works from the last snapshot, with every region dead: [`dhcp`], [`boot`] (TFTP, HTTP,
-//! boot scripts), [`cache`]. [`discovery`] says who else is there. The [`link`] to the regions brings snapshots and tasks, and carries the journal and
-//! machines' requests away. [`daemon::run`] starts it all.
+//! boot scripts), [`cache`], names ([`dns`]). [`discovery`] says who else is there. The [`link`] to the regions brings
+//! snapshots and tasks, and carries the journal and machines' requests away. [`daemon::run`] starts it all.
 
 pub mod addresses;
 pub mod bmc;
@@ -14,8 +14,10 @@ pub mod console;
 pub mod daemon;
 pub mod dhcp;
 pub mod discovery;
+pub mod dns;
 pub mod link;
 pub mod ra;
+pub mod served;
 pub mod state;
 
 pub use config::RackConfig;

@@ -35,6 +35,12 @@ pub struct RegionConfig {
     pub stream_listen: SocketAddr,
     /// `host:port` under which racks reach `stream_listen`; made from it when absent.
     pub stream_address: Option<String>,
+    /// Answer names of the site.
+    pub dns: bool,
+    /// Where, such as `10.0.0.1:53`; at port 53 of all addresses of this box that no rack answers at when empty.
+    pub dns_listen: Vec<SocketAddr>,
+    /// Answers by datagram that one network gets about one name in a second; 0 for as many as it asks for.
+    pub dns_answers_per_second: u32,
     /// Operations that this region works on at the same time.
     pub workers: usize,
     /// Serve DHCP on networks that racks bring along, without asking a person first.
@@ -57,6 +63,9 @@ impl Default for RegionConfig {
             trusted_proxies: Vec::new(),
             stream_listen: SocketAddr::from(([0, 0, 0, 0], 5241)),
             stream_address: None,
+            dns: true,
+            dns_listen: Vec::new(),
+            dns_answers_per_second: 100,
             workers: 4,
             serve_new_networks: false,
             timing: Timing::default(),

@@ -7,6 +7,8 @@ use crate::auth;
 use crate::config::RegionConfig;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, DbError, Patience, restored};
+use crate::dns::server::NameServer;
+use crate::dns::{self, Names};
 use crate::door::{Caller, Door, Tls, TlsError, TlsSetting, admit};
 use crate::images::exchange::Exchange;
 use crate::images::{Store, StoreError};
@@ -183,6 +185,15 @@ impl Region {
                 engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
             parts.spawn(endless("worker", run));
         }
+        let server =
+            NameServer::new(pool.clone(), self.app.keys().clone(), self.config.dns_answers_per_second);
+        let answer = Names {
+            region: self.config.name.clone(),
+            answer: self.config.dns,
+            listen: self.config.dns_listen.clone(),
+        };
+        let names = dns::run(pool.clone(), wakeups.world(), answer, Arc::new(server), stop.clone());
+        parts.spawn(endless("names", names));
         let bulk = crate::app::bulk::run(self.app.clone(), stop.clone());
         parts.spawn(endless("actions on many machines", bulk));
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod config;
 pub mod daemon;
 pub mod db;
+pub mod dns;
 pub mod door;
 pub mod images;
 pub mod inband;

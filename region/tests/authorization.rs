@@ -12,6 +12,7 @@ use support::Site;
 /// Operation, the least role that may, and a body that would be taken.
 fn table() -> Vec<(&'static str, Role, Value)> {
     let none = Value::Null;
+    let record = json!({ "name": "x.rackwright.internal", "type": "A", "data": "10.0.0.1" });
     let subnet = json!({ "vlan": 1, "cidr": "10.0.0.0/24" });
     let route = json!({ "subnet": 1, "destination": "10.9.0.0/16", "gateway": "10.0.0.2" });
     let vlan = json!({ "fabric": 1, "vid": 5, "name": "x" });
@@ -22,6 +23,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("commission_machine", Operator, none.clone()),
         ("compare_machine", Viewer, none.clone()),
         ("create_device", Operator, json!({ "hostname": "x" })),
+        ("create_dns_record", Operator, record.clone()),
+        ("create_domain", Administrator, json!({ "name": "x.lab" })),
         ("create_bulk_action", User, json!({ "verb": "lock", "machines": ["aaaaaa"] })),
         ("create_fabric", Administrator, json!({ "name": "x" })),
         ("create_image", Administrator, json!({ "name": "x", "kind": "os", "files": [] })),
@@ -35,6 +38,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_region_token", Administrator, json!({ "name": "region-9" })),
         ("create_reservation", Operator, json!({ "mac": "52:54:00:00:00:98", "address": "10.0.0.7" })),
         ("create_script", Administrator, json!({ "body": "#!/bin/sh" })),
+        ("create_secondary", Administrator, json!({ "name": "x", "address": "10.0.0.53" })),
         ("create_ssh_key", User, key),
         ("create_space", Administrator, json!({ "name": "x" })),
         ("create_static_route", Administrator, route),
@@ -43,6 +47,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_user", Administrator, json!({ "name": "x", "role": "viewer" })),
         ("create_vlan", Administrator, vlan.clone()),
         ("delete_device", Operator, none.clone()),
+        ("delete_dns_record", Operator, none.clone()),
+        ("delete_domain", Administrator, none.clone()),
         ("delete_fabric", Administrator, none.clone()),
         ("delete_image", Administrator, none.clone()),
         ("delete_interface", Operator, none.clone()),
@@ -56,6 +62,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("delete_session", Viewer, none.clone()),
         ("delete_space", Administrator, none.clone()),
         ("delete_static_route", Administrator, none.clone()),
+        ("delete_secondary", Administrator, none.clone()),
         ("delete_ssh_key", User, none.clone()),
         ("delete_subnet", Administrator, none.clone()),
         ("delete_tag", Administrator, none.clone()),
@@ -72,6 +79,9 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("fence_rack", Administrator, json!({})),
         ("list_audit", Administrator, none.clone()),
         ("list_devices", Viewer, none.clone()),
+        ("list_dns_records", Viewer, none.clone()),
+        ("list_dns_zones", Viewer, none.clone()),
+        ("list_domains", Viewer, none.clone()),
         ("ignore_discovery", Operator, json!({ "on": true })),
         ("list_discoveries", Viewer, none.clone()),
         ("list_scanned_subnets", Viewer, none.clone()),
@@ -84,6 +94,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("list_ip_ranges", Viewer, none.clone()),
         ("list_leases", Viewer, none.clone()),
         ("list_machines", Viewer, none.clone()),
+        ("list_names", Viewer, none.clone()),
         ("list_operations", Viewer, none.clone()),
         ("list_pools", Viewer, none.clone()),
         ("list_racks", Viewer, none.clone()),
@@ -95,6 +106,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("list_sessions", Viewer, none.clone()),
         ("list_spaces", Viewer, none.clone()),
         ("list_static_routes", Viewer, none.clone()),
+        ("list_secondaries", Viewer, none.clone()),
         ("list_ssh_keys", Viewer, none.clone()),
         ("list_subnets", Viewer, none.clone()),
         ("list_tags", Viewer, none.clone()),
@@ -117,6 +129,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("show_bulk_action", Viewer, none.clone()),
         ("show_console", Viewer, none.clone()),
         ("show_device", Viewer, none.clone()),
+        ("show_domain", Viewer, none.clone()),
         ("show_image", Viewer, none.clone()),
         ("show_machine", Viewer, none.clone()),
         ("show_operation", Viewer, none.clone()),
@@ -139,6 +152,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("test_machine", Operator, none.clone()),
         ("unlock_machine", User, none.clone()),
         ("update_device", Operator, json!({ "hostname": "x" })),
+        ("update_dns_record", Operator, record),
+        ("update_domain", Administrator, json!({ "name": "x.lab" })),
         ("update_fabric", Administrator, json!({ "name": "x" })),
         ("update_interface", Operator, json!({})),
         ("update_machine", User, json!({})),

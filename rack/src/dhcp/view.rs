@@ -15,18 +15,19 @@ const RELAYED: u64 = 1 << 32;
 /// are one link.
 pub(super) fn config(snapshot: &Snapshot, interfaces: &[Interface], http_port: u16) -> Config {
     let served = snapshot.subnets.iter().filter(|s| s.dhcp);
-    let subnets = served.map(|view| subnet(view, interfaces)).collect();
+    let names = &snapshot.names.servers;
+    let subnets = served.map(|view| subnet(view, names, interfaces)).collect();
     Config::new(subnets, hosts(snapshot), boot(snapshot, http_port), Limits::default())
 }
 
-fn subnet(view: &SubnetView, interfaces: &[Interface]) -> Subnet {
+fn subnet(view: &SubnetView, names: &[Ipv4Addr], interfaces: &[Interface]) -> Subnet {
     let own = |interface: &Interface| interface.addresses.iter().any(|net| view.cidr.contains(&net.addr()));
     let place = interfaces.iter().position(own);
     Subnet {
         network: view.cidr.trunc(),
         segment: place.map_or(RELAYED.wrapping_add(view.id as u64), |number| number as u64),
         routers: view.gateway.into_iter().collect(),
-        dns_servers: view.dns_servers.clone(),
+        dns_servers: name_servers(view, names, interfaces),
         ntp_servers: view.ntp_servers.clone(),
         domain: view.domain.clone(),
         mtu: view.mtu,
@@ -34,6 +35,18 @@ fn subnet(view: &SubnetView, interfaces: &[Interface]) -> Subnet {
         lease_seconds: view.lease_seconds.max(60),
         authoritative: true,
     }
+}
+
+/// Those that the subnet has; else the racks in it that answer names, this one first; else any such rack, which a
+/// router leads to.
+fn name_servers(view: &SubnetView, racks: &[Ipv4Addr], interfaces: &[Interface]) -> Vec<Ipv4Addr> {
+    if !view.dns_servers.is_empty() {
+        return view.dns_servers.clone();
+    }
+    let near: Vec<Ipv4Addr> = racks.iter().copied().filter(|rack| view.cidr.contains(rack)).collect();
+    let mut servers = if near.is_empty() { racks.to_vec() } else { near };
+    servers.sort_by_key(|rack| !interfaces.iter().any(|interface| interface.has(*rack)));
+    servers
 }
 
 /// Reservations first: a machine with the same MAC comes later and wins.

@@ -20,6 +20,7 @@ pub use tasks::TaskRunner;
 use crate::config::RackConfig;
 use crate::console::Consoles;
 use crate::dhcp::LeaseExchange;
+use crate::served::Served;
 use crate::state::{Journal, World};
 use known::KnownRegions;
 use rackwright_link::Credentials;
@@ -48,6 +49,8 @@ pub struct LinkContext {
     pub leases: LeaseExchange,
     /// What machines write to their consoles.
     pub consoles: Consoles,
+    /// What is served beside DHCP and boot files.
+    pub served: Served,
     /// Random per process start.
     pub instance: Uuid,
 }

@@ -116,7 +116,11 @@ pub(super) async fn run(
 }
 
 fn own_addresses(context: &LinkContext) -> Vec<RackAddress> {
-    addresses::read(&context.config.interfaces, context.config.http_port).unwrap_or_default()
+    let mut own = addresses::read(&context.config.interfaces, context.config.http_port).unwrap_or_default();
+    for address in &mut own {
+        address.dns = context.served.names(address.network.addr());
+    }
+    own
 }
 
 fn hello(context: &LinkContext, addresses: Vec<RackAddress>) -> ToRegion {

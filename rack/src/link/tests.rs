@@ -103,6 +103,7 @@ impl Site {
         };
         let runner = Arc::new(Runner(Mutex::new(0)));
         let context = LinkContext {
+            served: crate::served::Served::default(),
             config: Arc::new(config),
             credentials: Arc::new(ca.issue_rack("rack-1").unwrap()),
             world: Arc::new(World::open(dir.path()).unwrap()),

@@ -14,6 +14,7 @@ pub mod console;
 pub mod controller;
 pub mod device;
 pub mod discovery;
+pub mod domain;
 pub mod event;
 pub mod extract;
 pub mod group;
@@ -160,6 +161,14 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(static_route::delete_static_route))
         .routes(routes!(device::list_devices, device::create_device))
         .routes(routes!(device::show_device, device::update_device, device::delete_device))
+        .routes(routes!(domain::list_domains, domain::create_domain))
+        .routes(routes!(domain::show_domain, domain::update_domain, domain::delete_domain))
+        .routes(routes!(domain::list_dns_records, domain::create_dns_record))
+        .routes(routes!(domain::update_dns_record, domain::delete_dns_record))
+        .routes(routes!(domain::list_dns_zones))
+        .routes(routes!(domain::list_names))
+        .routes(routes!(domain::list_secondaries, domain::create_secondary))
+        .routes(routes!(domain::delete_secondary))
         .routes(routes!(discovery::list_discoveries))
         .routes(routes!(discovery::discovery_to_machine))
         .routes(routes!(discovery::discovery_to_reservation))

@@ -235,3 +235,22 @@ pub async fn look(url: &str) -> Result<Looked, DbError> {
 pub async fn clock(conn: &mut PgConnection) -> Result<OffsetDateTime, DbError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(conn).await?)
 }
+
+/// Where a region answers names, and why it does not somewhere.
+pub async fn set_names(
+    conn: &mut PgConnection,
+    name: &str,
+    addresses: &[std::net::IpAddr],
+    error: Option<&str>,
+) -> Result<(), DbError> {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    sqlx::query!(
+        "UPDATE region SET dns_addresses = $2::text[]::inet[], dns_error = $3 WHERE name = $1",
+        name,
+        &addresses,
+        error
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -10,6 +10,7 @@ pub mod controller;
 pub mod controller_token;
 pub mod device;
 pub mod discovery;
+pub mod domain;
 pub mod event;
 pub mod image;
 pub mod machine;

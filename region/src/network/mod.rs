@@ -227,6 +227,7 @@ mod tests {
             interface: "eth0".into(),
             network: "10.77.0.5/24".parse().unwrap(),
             http_port: 5248,
+            dns: false,
         };
         let found: Vec<i64> = reached(subnets.clone(), &[address]).iter().map(|s| s.id).collect();
         assert_eq!(found, [1, 2, 3]);

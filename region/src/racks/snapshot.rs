@@ -4,13 +4,14 @@
 //! generations follow the order of changes, and equal content never makes a new one.
 
 use crate::db::rack::Rack;
-use crate::db::{DbError, discovery, lease_block, rack, setting, world};
+use crate::db::{DbError, discovery, dns_zone, domain, lease_block, rack, setting, subnet, world};
 use crate::lifecycle::request::EPHEMERAL_IMAGE;
 use crate::model::setting::Settings;
 use crate::network;
 use crate::secrets::{AgentToken, MasterKey};
 use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_common::id::Fence;
+use rackwright_common::names::NamesView;
 use rackwright_common::snapshot::{
     BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, OptionView, ReservationView,
     Snapshot, SubnetView,
@@ -56,8 +57,17 @@ async fn content(
     let in_reach = |r: &&Rack| r.alive || r.id == present.id;
     let addresses = racks.iter().filter(in_reach).flat_map(|r| &r.addresses);
     let reached = addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(&a.network.addr())));
+    let domain = domain::list(conn, None).await?.into_iter().find(|d| d.is_default).map(|d| d.name);
+    let reached: Vec<_> = reached.collect();
+    let names = NamesView {
+        zones: dns_zone::whole(conn, None).await?,
+        clients: subnet::list(conn, None).await?.into_iter().map(|s| s.cidr).collect(),
+        upstreams: settings.upstream_dns.clone(),
+        servers: reached.iter().filter(|a| a.dns).map(|a| a.network.addr()).collect(),
+    };
     Ok(Snapshot {
         generation: 0,
+        names,
         enlist: boot.as_ref().filter(|_| settings.enlist).map(|b| b.boot(keys, None)),
         hosts,
         reservations: reservations
@@ -71,25 +81,25 @@ async fn content(
             .collect(),
         boot_files: files_of(&images, BOOT_LOADERS),
         pinned: pinned(&images),
-        racks: reached.map(|a| format!("{}:{}", a.network.addr(), a.http_port)).collect(),
+        racks: reached.iter().map(|a| format!("{}:{}", a.network.addr(), a.http_port)).collect(),
         router_advertisements: settings.router_advertisements,
         scan: scanned
             .into_iter()
             .filter(|(id, _)| subnets.iter().any(|s| s.id == *id))
             .map(|(_, net)| net)
             .collect(),
-        subnets: subnets.iter().map(|s| subnet_view(s, &blocks)).collect(),
+        subnets: subnets.iter().map(|s| subnet_view(s, &blocks, domain.as_deref())).collect(),
     })
 }
 
-fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block]) -> SubnetView {
+fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block], domain: Option<&str>) -> SubnetView {
     SubnetView {
         id: subnet.id,
         cidr: subnet.cidr,
         gateway: subnet.gateway,
         dns_servers: subnet.dns_servers.clone(),
         ntp_servers: Vec::new(),
-        domain: subnet.domain.clone(),
+        domain: subnet.domain.clone().or_else(|| domain.map(str::to_owned)),
         mtu: u16::try_from(subnet.mtu).ok().filter(|mtu| *mtu != 1500),
         dhcp: subnet.dhcp,
         lease_seconds: u32::try_from(subnet.lease_seconds).unwrap_or(600),

@@ -115,6 +115,8 @@ pub const GROUPS: &[Group] = &[
                 "protocols/tftp",
                 "protocols/ipmi",
                 "protocols/amt",
+                "protocols/dns",
+                "services",
                 "link",
                 "rack",
                 "agent",

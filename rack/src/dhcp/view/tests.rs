@@ -44,7 +44,21 @@ fn subnets_of_one_interface_are_one_link_and_others_stand_alone() {
     let config = config(&Snapshot { subnets: views, ..Snapshot::default() }, &interfaces, 5248);
     let segments: Vec<u64> = config.subnets().iter().map(|s| s.segment).collect();
     assert_eq!(segments, [0, 0, 1, RELAYED + 4]);
-    assert!(config.subnets().iter().all(|s| s.dns_servers.is_empty()), "the rack serves no names");
+    assert!(config.subnets().iter().all(|s| s.dns_servers.is_empty()), "nobody answers names");
+}
+
+#[test]
+fn machines_ask_the_racks_of_their_subnet_for_names_this_one_first() {
+    let interfaces = [interface("eth1", &["10.1.0.2/24"])];
+    let own = SubnetView { dns_servers: vec![address("192.0.2.1")], ..subnet_view(3, "10.3.0.0/24") };
+    let subnets = vec![subnet_view(1, "10.1.0.0/24"), subnet_view(2, "10.2.0.0/24"), own];
+    let servers = vec![address("10.1.0.1"), address("10.1.0.2")];
+    let names = rackwright_common::names::NamesView { servers, ..Default::default() };
+    let config = config(&Snapshot { subnets, names, ..Snapshot::default() }, &interfaces, 5248);
+    let told: Vec<_> = config.subnets().iter().map(|s| s.dns_servers.clone()).collect();
+    assert_eq!(told[0], [address("10.1.0.2"), address("10.1.0.1")]);
+    assert_eq!(told[1], [address("10.1.0.2"), address("10.1.0.1")], "by way of a relay");
+    assert_eq!(told[2], [address("192.0.2.1")], "as its administrator says");
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! What regions and racks both serve, around cores that know no sockets.
+
+pub mod dns;
