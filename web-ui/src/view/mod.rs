@@ -145,7 +145,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 12] = [
+const NAV: [(&str, &str, Role); 13] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
