@@ -68,13 +68,13 @@ async fn verify(console: &Console, marks: &[Mark]) -> Result<()> {
                 bail!("the audit is broken: {broken}");
             }
             let here = walk.mark();
-            if let Some(at) = open.iter().position(|mark| mark.number == here.number) {
-                if open.swap_remove(at) != here {
-                    bail!(
-                        "the audit is not the one that the mark was taken of: entry {} is another one",
-                        here.number
-                    );
-                }
+            if let Some(at) = open.iter().position(|mark| mark.number == here.number)
+                && open.swap_remove(at) != here
+            {
+                bail!(
+                    "the audit is not the one that the mark was taken of: entry {} is another one",
+                    here.number
+                );
             }
         }
     }
