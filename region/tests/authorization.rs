@@ -71,7 +71,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("delete_vlan", Administrator, none.clone()),
         ("delete_zone", Administrator, none.clone()),
         ("discovery_to_machine", Operator, json!({})),
-        ("discovery_to_reservation", Operator, json!({})),
+        ("discovery_to_device", Operator, json!({})),
         ("drain_region", Administrator, none.clone()),
         ("deploy_machine", User, none.clone()),
         ("enter_rescue", Operator, none.clone()),

@@ -1,4 +1,4 @@
-//! Who racks have heard: from the journal to the list, and on to a machine, a reservation or silence; bounds; and wiring
+//! Who racks have heard: from the journal to the list, and on to a machine, a device or silence; bounds; and wiring
 //! that is not as the model says.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
@@ -6,7 +6,7 @@
 mod support;
 
 use rackwright_common::link::JournalEntry;
-use rackwright_region::model::Role;
+use rackwright_region::model::{Role, Timestamp};
 use rackwright_region::network::wiring;
 use rackwright_region::racks::journal::{self, Source};
 use serde_json::{Value, json};
@@ -15,12 +15,13 @@ use support::machine::World;
 /// Gives a region what a rack has heard.
 async fn hear(world: &World, first: u64, facts: Vec<Value>) {
     let source = Source { id: world.rack, name: "rack-1".into(), addresses: Vec::new() };
+    let now = Timestamp(time::OffsetDateTime::now_utc());
     let entries: Vec<JournalEntry> = (first..)
         .zip(facts)
         .map(|(seq, mut fact)| {
             fact["fact"] = "sighting".into();
             fact["interface"] = "eth1".into();
-            serde_json::from_value(json!({ "seq": seq, "at": "2026-01-01T00:00:00Z", "fact": fact })).unwrap()
+            serde_json::from_value(json!({ "seq": seq, "at": now, "fact": fact })).unwrap()
         })
         .collect();
     let mut conn = world.site.pool.acquire().await.unwrap();
@@ -39,7 +40,7 @@ async fn listed(world: &World, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn who_was_heard_becomes_a_machine_a_reservation_or_is_ignored() {
+async fn who_was_heard_becomes_a_machine_a_device_or_is_ignored() {
     let world = World::new().await;
     let mut printer = host(9);
     printer["hostname"] = "printer".into();
@@ -53,8 +54,11 @@ async fn who_was_heard_becomes_a_machine_a_reservation_or_is_ignored() {
     assert_eq!((&found[2]["rack"], &found[2]["interface"]), (&json!("rack-1"), &json!("eth1")));
     let path = |i: usize, verb: &str| format!("/discoveries/{}/{verb}", found[i]["id"]);
 
-    let made = world.site.post(&path(2, "reservation"), json!({})).await.expect(201);
-    assert_eq!((&made["hostname"], &made["address"]), (&json!("printer"), &json!("10.77.0.9")));
+    let made = world.site.post(&path(2, "device"), json!({})).await.expect(201);
+    assert_eq!(
+        (&made["hostname"], &made["addresses"][0]["address"]),
+        (&json!("printer"), &json!("10.77.0.9"))
+    );
     let made = world.site.post(&path(1, "machine"), json!({ "hostname": "node-7" })).await.expect(201);
     assert_eq!((&made["hostname"], &made["status"]), (&json!("node-7"), &json!("new")));
     let on = json!({ "on": true });
@@ -63,7 +67,7 @@ async fn who_was_heard_becomes_a_machine_a_reservation_or_is_ignored() {
     let all = listed(&world, "?all=true").await;
     let mut known: Vec<_> = all.iter().map(|d| d["known"].as_str().unwrap()).collect();
     known.sort_unstable();
-    assert_eq!(known, ["controller", "controller", "ignored", "machine", "reservation"]);
+    assert_eq!(known, ["controller", "controller", "device", "ignored", "machine"]);
 
     let text =
         world.site.post(&path(1, "machine"), json!({ "hostname": "node-8" })).await.problem(409, "conflict");
@@ -164,7 +168,6 @@ async fn a_cable_in_the_wrong_vlan_is_an_alarm_until_it_is_right() {
     // The rack's own cable, as its LLDP says.
     let seen = json!({ "mac": "02:00:00:00:00:01", "lldp": lldp(30)["lldp"] });
     hear(&world, 1, vec![seen]).await;
-    sqlx::query("UPDATE discovery SET last_seen_at = now()").execute(pool).await.unwrap();
     plug(10).await;
     assert_eq!(events("network.wiring-ended").await.len(), 1);
     let faults = world.site.get("/wiring-faults").await.expect(200);

@@ -4,11 +4,11 @@ use crate::console::{Console, dash};
 use anyhow::Result;
 use rackwright_common::{Hostname, MachineId};
 use rackwright_region::model::Page;
+use rackwright_region::model::device::Device;
 use rackwright_region::model::discovery::{
     Adoption, Discovery, DiscoveryQuery, Whether, WiringFault, WiringQuery,
 };
 use rackwright_region::model::machine::Machine;
-use rackwright_region::model::network::Reservation;
 
 /// What can be done with who was heard.
 #[derive(Debug, clap::Subcommand)]
@@ -36,8 +36,8 @@ pub enum DiscoveryCommand {
         #[arg(long)]
         commission: bool,
     },
-    /// Reserve the address that one has for it.
-    Reserve {
+    /// Enter one as a device that keeps the address it has.
+    Device {
         /// Its number.
         id: i64,
         /// Name; what it calls itself when absent.
@@ -79,11 +79,10 @@ impl DiscoveryCommand {
                 console
                     .done(&format!("It is the machine {} ({}) now", made.summary.hostname, made.summary.id))
             }
-            Self::Reserve { id, hostname } => {
+            Self::Device { id, hostname } => {
                 let adoption = Adoption { hostname, commission: false };
-                let made: Reservation =
-                    client.post(&format!("/discoveries/{id}/reservation"), &adoption).await?;
-                console.done(&format!("{} is reserved for {}", made.address, made.mac))
+                let made: Device = client.post(&format!("/discoveries/{id}/device"), &adoption).await?;
+                console.done(&format!("It is the device {} now", made.hostname))
             }
             Self::Ignore { id } => ignore(console, id, true).await,
             Self::Heed { id } => ignore(console, id, false).await,

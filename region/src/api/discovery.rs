@@ -5,9 +5,9 @@ use super::problem::Refused;
 use crate::app::{App, Error, discovery};
 use crate::auth::Actor;
 use crate::model::Page;
+use crate::model::device::Device;
 use crate::model::discovery::{Adoption, Discovery, DiscoveryQuery, Whether, WiringFault, WiringQuery};
 use crate::model::machine::Machine;
-use crate::model::network::Reservation;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -35,16 +35,16 @@ pub async fn discovery_to_machine(
     Ok((StatusCode::CREATED, Json(discovery::to_machine(&app, &actor, id, &body).await?)))
 }
 
-/// Reserves the address that was heard for whoever has it.
-#[utoipa::path(post, path = "/discoveries/{id}/reservation", tag = "network", request_body = Adoption, params(("id" = i64, Path)),
-    responses((status = 201, body = Reservation), Refused))]
-pub async fn discovery_to_reservation(
+/// Enters what was heard as a device that keeps the address it has.
+#[utoipa::path(post, path = "/discoveries/{id}/device", tag = "network", request_body = Adoption, params(("id" = i64, Path)),
+    responses((status = 201, body = Device), Refused))]
+pub async fn discovery_to_device(
     State(app): State<App>,
     actor: Actor,
     ApiPath(id): ApiPath<i64>,
     ApiJson(body): ApiJson<Adoption>,
-) -> Result<(StatusCode, Json<Reservation>), Error> {
-    Ok((StatusCode::CREATED, Json(discovery::to_reservation(&app, &actor, id, &body).await?)))
+) -> Result<(StatusCode, Json<Device>), Error> {
+    Ok((StatusCode::CREATED, Json(discovery::to_device(&app, &actor, id, &body).await?)))
 }
 
 /// Says whether this MAC is told of.

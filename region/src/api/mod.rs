@@ -171,7 +171,7 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(domain::delete_secondary))
         .routes(routes!(discovery::list_discoveries))
         .routes(routes!(discovery::discovery_to_machine))
-        .routes(routes!(discovery::discovery_to_reservation))
+        .routes(routes!(discovery::discovery_to_device))
         .routes(routes!(discovery::ignore_discovery))
         .routes(routes!(discovery::list_scanned_subnets))
         .routes(routes!(discovery::scan_subnet))

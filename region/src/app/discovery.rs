@@ -4,9 +4,9 @@ use super::{App, Change, Describe, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
 use crate::db::discovery::Filter;
+use crate::model::device::{Device, DeviceAddress, NewDevice};
 use crate::model::discovery::{Adoption, Discovery, DiscoveryQuery, WiringFault};
 use crate::model::machine::{Machine, NewMachine};
-use crate::model::network::{NewReservation, Reservation};
 use crate::model::{Page, Role};
 use rackwright_common::{Hostname, MachineId};
 
@@ -54,24 +54,26 @@ pub async fn to_machine(app: &App, actor: &Actor, id: i64, adoption: &Adoption) 
     super::machine::create(app, actor, &new).await
 }
 
-/// Reserves the address that it has for it.
-pub async fn to_reservation(app: &App, actor: &Actor, id: i64, adoption: &Adoption) -> Result<Reservation> {
+/// Enters what was heard as a device that keeps the address it has.
+pub async fn to_device(app: &App, actor: &Actor, id: i64, adoption: &Adoption) -> Result<Device> {
     actor.require(Role::Operator)?;
     if adoption.commission {
         return Err(Error::invalid("commission", "only machines are commissioned"));
     }
     let found = get(app, id).await?;
     let address = found.address.ok_or_else(|| {
-        Error::conflict(format!("no address was heard of {}: there is nothing to reserve", found.mac))
+        Error::conflict(format!("no address was heard of {}: there is nothing to keep for it", found.mac))
     })?;
-    let new = NewReservation {
-        mac: found.mac,
-        address,
-        hostname: name(&found, adoption),
-        comment: String::new(),
-        dhcp_options: Vec::new(),
+    let [.., a, b, c] = found.mac.0;
+    let made_up = || format!("device-{a:02x}{b:02x}{c:02x}").parse().ok();
+    let hostname = name(&found, adoption).or_else(made_up);
+    let hostname = hostname.ok_or_else(|| Error::invalid("hostname", "a device has a name"))?;
+    let new = NewDevice {
+        hostname,
+        description: format!("discovered by {} on {}", found.rack, found.interface),
+        addresses: vec![DeviceAddress { mac: found.mac, address }],
     };
-    super::subnet::create_reservation(app, actor, &new).await
+    super::device::create(app, actor, &new).await
 }
 
 /// Says whether anybody wants to hear of this MAC.

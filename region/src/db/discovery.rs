@@ -81,7 +81,7 @@ pub async fn list(
                WHERE d.address = host((a->>'network')::inet)::inet),
            named AS (
                SELECT d.*, r.name AS rack, i.machine_id, m.hostname AS machine_name, s.id AS subnet_id,
-                      CASE WHEN i.id IS NOT NULL THEN 'machine' WHEN v.id IS NOT NULL THEN 'reservation'
+                      CASE WHEN i.id IS NOT NULL THEN 'machine' WHEN v.device_id IS NOT NULL THEN 'device' WHEN v.id IS NOT NULL THEN 'reservation'
                            WHEN c.mac IS NOT NULL THEN 'controller' WHEN g.mac IS NOT NULL THEN 'ignored' ELSE 'unknown' END AS known
                FROM discovery d JOIN rack r ON r.id = d.rack_id
                LEFT JOIN interface i ON i.mac = d.mac LEFT JOIN machine m ON m.id = i.machine_id
@@ -105,6 +105,7 @@ pub async fn list(
     let total = rows.first().map_or(0, |r| r.total);
     let read = |r: &str| match r {
         "machine" => Known::Machine,
+        "device" => Known::Device,
         "reservation" => Known::Reservation,
         "controller" => Known::Controller,
         "ignored" => Known::Ignored,

@@ -15,6 +15,8 @@ pub enum Known {
     Unknown,
     /// A machine has this MAC.
     Machine,
+    /// A device has it.
+    Device,
     /// A reservation is for this MAC.
     Reservation,
     /// A rack controller has it.
@@ -29,6 +31,7 @@ impl Known {
         match self {
             Self::Unknown => "unknown",
             Self::Machine => "machine",
+            Self::Device => "device",
             Self::Reservation => "reservation",
             Self::Controller => "controller",
             Self::Ignored => "ignored",
@@ -103,7 +106,7 @@ impl DiscoveryQuery {
     }
 }
 
-/// How a discovery becomes a machine or a reservation.
+/// How a discovery becomes a machine or a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Adoption {

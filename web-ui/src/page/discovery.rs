@@ -30,7 +30,7 @@ pub async fn act(
             let made = discovery::to_machine(&app, actor, id, &Adoption::default()).await?;
             return Ok(go(&format!("/machines/{}", made.summary.id)));
         }
-        "reservation" => drop(discovery::to_reservation(&app, actor, id, &Adoption::default()).await?),
+        "device" => drop(discovery::to_device(&app, actor, id, &Adoption::default()).await?),
         "ignore" => discovery::set_ignored(&app, actor, id, true).await?,
         "heed" => discovery::set_ignored(&app, actor, id, false).await?,
         _ => return Err(Error::not_found("action", verb).into()),

@@ -34,7 +34,7 @@ pub struct Row {
     pub last: Moment,
     /// It may become a machine, or be ignored.
     pub open: bool,
-    /// It has an address that can be reserved.
+    /// It has an address that can be kept for it.
     pub reservable: bool,
     /// It is ignored.
     pub ignored: bool,
@@ -46,7 +46,7 @@ impl Row {
             d.lldp.as_ref().map(|l| format!("{} port {}", l.system.as_ref().unwrap_or(&l.chassis), l.port));
         let tone = match d.known {
             Known::Unknown => Tone::Warning,
-            Known::Machine | Known::Reservation | Known::Controller => Tone::Good,
+            Known::Machine | Known::Device | Known::Reservation | Known::Controller => Tone::Good,
             Known::Ignored => Tone::Quiet,
         };
         let open = d.known == Known::Unknown;
