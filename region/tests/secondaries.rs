@@ -99,7 +99,7 @@ async fn key(site: &Site, name: &str, port: u16) -> String {
     made["secret"].as_str().unwrap().to_owned()
 }
 
-async fn serve(site: &Site, port: u16) -> CancellationToken {
+fn serve(site: &Site, port: u16) -> CancellationToken {
     let (wakeups, cancel) = (Wakeups::default(), CancellationToken::new());
     tokio::spawn(wakeups.clone().run(site.pool.clone(), cancel.clone()));
     let server = NameServer::new(site.pool.clone(), site.app.keys().clone(), 0);
@@ -119,7 +119,7 @@ async fn secondaries_have_all_of_a_large_zone_and_follow_it() {
     sqlx::query(many).bind(i32::try_from(NAMES).unwrap()).execute(&site.pool).await.unwrap();
     let (primary, bind_port, knot_port) = (free_port(), free_port(), free_port());
     let (bind_key, knot_key) = (key(&site, "bind", bind_port).await, key(&site, "knot", knot_port).await);
-    let cancel = serve(&site, primary).await;
+    let cancel = serve(&site, primary);
     let nowhere = Path::new("/nonexistent");
     let long = Duration::from_secs(60);
     let last = format!("n{NAMES}.lab.example");
