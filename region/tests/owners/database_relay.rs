@@ -5,7 +5,7 @@
 //! running it is not counted: it changes nothing.
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -97,6 +97,8 @@ impl DatabaseRelay {
     pub fn pool(&self) -> PgPool {
         let options = self.options.clone().socket(self.folder.path()).port(5432);
         let options = options.options([("idle_in_transaction_session_timeout", "150ms")]);
+        // The relay reads what is said, and knows no other greeting.
+        let options = options.ssl_mode(PgSslMode::Disable);
         PgPoolOptions::new().max_connections(1).connect_lazy_with(options)
     }
 
