@@ -27,6 +27,16 @@ INSERT INTO lease (address, mac, hostname, rack_id, seq, expires_at) VALUES
     ('10.77.0.101', '52:54:00:07:00:01', NULL, (SELECT id FROM rack WHERE name = 'rack-a1'), 1, now() + interval '8 minutes'),
     ('10.77.0.102', '52:54:00:99:00:01', 'printer', (SELECT id FROM rack WHERE name = 'rack-a1'), 2, now() + interval '4 minutes');
 
+-- Whom the racks have heard: a printer that nobody knows, a camera, a rack, and the switch that a rack's cable is in.
+INSERT INTO discovery (rack_id, interface, mac, address, hostname, lldp, first_seen_at, last_seen_at)
+    SELECT r.id, 'eth1', d.mac, d.address::inet, d.hostname, d.lldp::jsonb, now() - interval '2 days', now() - interval '3 minutes'
+    FROM rack r, (VALUES
+        ('00:11:32:40:00:17', '10.77.0.84', 'backup', NULL), ('b8:27:eb:40:00:31', '10.77.0.61', NULL, NULL),
+        ('00:25:90:40:00:01', '10.77.0.2', NULL, NULL),
+        ('44:4c:a8:02:11:c0', NULL, NULL, '{"chassis": "44:4c:a8:02:11:c0", "port": "Ethernet14", "system": "sw-a1", "vlan": 77}'))
+        AS d (mac, address, hostname, lldp)
+    WHERE r.name = 'rack-a1';
+
 INSERT INTO image (name, version, kind, title, created_at) VALUES
     ('debian-12', 2, 'os', 'Debian 12 (bookworm)', now() - interval '20 days'),
     ('debian-12', 3, 'os', 'Debian 12 (bookworm)', now() - interval '2 days'),
