@@ -106,7 +106,7 @@ mod tests {
         let rack = |name: &str, last: u8| {
             json!({ "id": last, "name": name, "version": "1", "connected": true, "running": 3, "generation": 3,
                     "addresses": [{ "interface": "eth1", "network": format!("10.0.0.{last}/24"), "http_port": 5248 }],
-                    "regions": ["one", "two"] })
+                    "regions": ["one", "two"], "created_at": "2026-01-01T00:00:00Z" })
         };
         serde_json::from_value(json!({
             "version": "1", "machines": {}, "operations_running": 0,
