@@ -39,17 +39,20 @@ pub async fn places(conn: &mut PgConnection) -> Result<Vec<Place>, DbError> {
         .collect())
 }
 
-/// Faults, by name; of one machine when given.
+/// Faults, by name; of one machine when given. With `pools` those of racks and of the machines in them only.
 pub async fn faults(
     conn: &mut PgConnection,
     machine: Option<&MachineId>,
+    pools: Option<&[String]>,
 ) -> Result<Vec<WiringFault>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT f.machine_id, r.name AS "rack?", coalesce(m.hostname, r.name) AS "name!", f.interface, f.switch, f.port, f.seen_vid,
                   f.model_vid, f.message, f.since
            FROM wiring_fault f LEFT JOIN machine m ON m.id = f.machine_id LEFT JOIN rack r ON r.id = f.rack_id
-           WHERE $1::text IS NULL OR f.machine_id = $1 ORDER BY 3, f.interface LIMIT 1000"#,
-        machine.map(MachineId::as_str)
+           WHERE ($1::text IS NULL OR f.machine_id = $1) AND ($2::text[] IS NULL OR m.id IS NULL OR m.pool = ANY($2))
+           ORDER BY 3, f.interface LIMIT 1000"#,
+        machine.map(MachineId::as_str),
+        pools
     )
     .fetch_all(conn)
     .await?;
