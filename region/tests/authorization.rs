@@ -46,6 +46,17 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_space", Administrator, json!({ "name": "x" })),
         ("create_static_route", Administrator, route),
         ("create_subnet", Administrator, subnet.clone()),
+        (
+            "create_switch",
+            Administrator,
+            json!({ "name": "x", "address": "10.0.0.3", "access": { "version": "v2c", "community": "x" } }),
+        ),
+        ("delete_switch", Administrator, none.clone()),
+        ("list_switches", Viewer, none.clone()),
+        ("read_switch", Operator, none.clone()),
+        ("set_switch_port_vlan", Operator, json!({ "vid": 10 })),
+        ("show_switch", Viewer, none.clone()),
+        ("update_switch", Administrator, json!({ "name": "x", "address": "10.0.0.3" })),
         ("create_token", Viewer, json!({ "name": "x" })),
         ("create_user", Administrator, json!({ "name": "x", "role": "viewer" })),
         ("create_vlan", Administrator, vlan.clone()),
@@ -211,6 +222,7 @@ fn operations() -> Vec<Operation> {
                 .replace("{id}", "99")
                 .replace("{interface}", "99")
                 .replace("{run}", "99")
+                .replace("{port}", "99")
                 .replace("{reading}", "sensors")
                 .replace("{name}", "somebody-else")
                 .replace("{image}", "x")
