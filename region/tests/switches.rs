@@ -62,7 +62,7 @@ async fn finish(world: &World, task: &Task, outcome: Result<SwitchReading, Switc
 
 async fn due(world: &World) {
     sqlx::query("UPDATE switch SET next_poll_at = now()").execute(&world.site.pool).await.unwrap();
-    switch_task::write_due(&mut *world.site.pool.acquire().await.unwrap()).await.unwrap();
+    switch_task::write_due(&mut world.site.pool.acquire().await.unwrap()).await.unwrap();
 }
 
 async fn events(world: &World, kind: &str) -> Vec<(String, String)> {

@@ -102,7 +102,7 @@ impl Session {
         let mut problem = SwitchError::Unreachable("no answer".into());
         for _ in 0..TRIES {
             match tokio::time::timeout(PATIENCE, self.inner.get(&oid)).await {
-                Ok(Ok(answer)) => return Ok(answer.varbinds.into_iter().next().and_then(|(_, v)| cell(&v))),
+                Ok(Ok(mut answer)) => return Ok(answer.varbinds.next().and_then(|(_, v)| cell(&v))),
                 Ok(Err(error)) => problem = meaning(&error),
                 Err(_) => {}
             }
