@@ -77,6 +77,7 @@ variants! {
         ToRack::Consoles { .. } => "consoles",
         ToRack::Leases(_) => "leases to rack",
         ToRack::Renewed { .. } => "renewed",
+        ToRack::Probe { .. } => "probe",
         ToRack::Unknown => "unknown",
     }
     to_region, TO_REGION: ToRegion {
@@ -96,6 +97,9 @@ variants! {
         Fact::Boot { .. } => "fact boot",
         Fact::Warning { .. } => "fact warning",
         Fact::Report(_) => "fact report",
+        Fact::Probed { .. } => "fact probed",
+        Fact::DhcpServer { .. } => "fact DHCP server",
+        Fact::Shadow(_) => "fact shadow",
         Fact::Unknown => "unknown",
     }
     outcome, OUTCOME: Result<BmcOutcome, BmcError> {

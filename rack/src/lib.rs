@@ -14,6 +14,7 @@ pub mod console;
 pub mod daemon;
 pub mod dhcp;
 pub mod link;
+pub mod probe;
 pub mod ra;
 pub mod state;
 

@@ -3,6 +3,7 @@
 use super::{App, Change, Describe, Error, Result, audit, json, subnet};
 use crate::auth::Actor;
 use crate::db;
+use crate::model::dhcp_seen::DhcpShadow;
 use crate::model::network::{Fabric, Lease, NewFabric, NewVlan, Vlan};
 use crate::model::{Page, Role};
 use sqlx::PgConnection;
@@ -146,4 +147,10 @@ pub async fn delete_vlan(app: &App, actor: &Actor, id: i64) -> Result<()> {
 pub async fn leases(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Page<Lease>> {
     actor.require(Role::Viewer)?;
     Ok(Page::whole(db::controller_query::leases(&mut *app.read().await?, subnet).await?))
+}
+
+/// What racks in shadow mode would have answered; of one subnet when given.
+pub async fn dhcp_shadow(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Page<DhcpShadow>> {
+    actor.require(Role::Viewer)?;
+    Ok(Page::whole(db::dhcp_seen::shadows(&mut *app.read().await?, subnet).await?))
 }

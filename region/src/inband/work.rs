@@ -1,12 +1,11 @@
 //! Turns a stored item into work for an agent. Secrets enter here, derived from the master key.
 
-use crate::db::machine::Machine;
 use crate::db::work_item::Item;
-use crate::db::{DbError, interface, machine, script_run, setting, world};
+use crate::db::{DbError, machine, script_run, setting, world};
 use crate::lifecycle::steps::target_environment;
+use crate::network::plan::Stored;
 use crate::scripts::parameters;
 use crate::secrets::MasterKey;
-use ipnet::Ipv4Net;
 use rackwright_common::Secret;
 use rackwright_common::agent::{
     ImageKind, InstallWork, MetadataSeed, ScriptParameter, ScriptTarget, ScriptWork, Work, WorkItem,
@@ -14,7 +13,6 @@ use rackwright_common::agent::{
 use rackwright_common::id::Fence;
 use rackwright_common::inventory::Inventory;
 use rackwright_common::link::Relay;
-use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
 use rackwright_common::script::{HardwareType, ScriptMetadata};
 use rackwright_common::snapshot::BlobRef;
 use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
@@ -172,7 +170,7 @@ async fn install(
         image_kind,
         uncompressed_size: file.uncompressed_size,
         layout,
-        network: network(conn, &found).await?,
+        network: Stored::load(conn, &found.id).await?.plan(),
         metadata: seed(keys, relay, item),
         hostname: found.hostname,
         kernel_arguments: settings.installed_kernel_arguments,
@@ -188,24 +186,4 @@ fn seed(keys: &MasterKey, relay: &Relay, item: &Item) -> MetadataSeed {
         token_key: Secret::new(item.operation.to_string()),
         token_secret: keys.metadata_secret(&item.machine, item.operation),
     }
-}
-
-/// The installed system's network: its fixed address where it has one, DHCP on the other interfaces with a link.
-async fn network(conn: &mut PgConnection, found: &Machine) -> Result<NetworkPlan, DbError> {
-    let mut plan = NetworkPlan::default();
-    for (at, interface) in interface::list_of_machine(conn, &found.id).await?.into_iter().enumerate() {
-        let fixed =
-            interface.address.zip(interface.cidr).and_then(|(a, c)| Ipv4Net::new(a, c.prefix_len()).ok());
-        let mode = match (interface.mode.as_str(), fixed) {
-            ("auto", Some(address)) => LinkMode::Static { address, gateway: interface.gateway },
-            ("auto" | "dhcp", _) if interface.boot => LinkMode::Dhcp,
-            ("dhcp", _) => LinkMode::Dhcp,
-            _ => LinkMode::LinkUp,
-        };
-        plan.nameservers.extend(interface.dns_servers.iter().map(|d| std::net::IpAddr::V4(*d)));
-        plan.search.extend(interface.domain);
-        let name = if interface.name.is_empty() { format!("eth{at}") } else { interface.name };
-        plan.interfaces.push(InterfacePlan { mac: interface.mac, name, mode });
-    }
-    Ok(plan)
 }

@@ -13,7 +13,7 @@ use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_common::id::Fence;
 use rackwright_common::snapshot::{
     BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, OptionView, ReservationView,
-    Snapshot, SubnetView,
+    ServeMode, Snapshot, SubnetView,
 };
 use sqlx::{Connection, PgConnection};
 
@@ -85,7 +85,8 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block]) -> SubnetV
         ntp_servers: Vec::new(),
         domain: subnet.domain.clone(),
         mtu: u16::try_from(subnet.mtu).ok().filter(|mtu| *mtu != 1500),
-        dhcp: subnet.dhcp,
+        // A rack of the version before, which knows no modes, must not serve where another server does.
+        dhcp: subnet.dhcp && subnet.mode == ServeMode::Serve,
         lease_seconds: u32::try_from(subnet.lease_seconds).unwrap_or(600),
         blocks: blocks
             .iter()
@@ -93,7 +94,7 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block]) -> SubnetV
             .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch, since: b.since })
             .collect(),
         vlan: Some(subnet.vlan),
-        mode: subnet.mode,
+        mode: if subnet.dhcp { subnet.mode } else { ServeMode::Serve },
         boot_architectures: subnet
             .boot_architectures
             .as_ref()
