@@ -205,6 +205,11 @@ impl Link {
         format!("Bearer {}", self.token.read().unwrap_or_else(PoisonError::into_inner).expose())
     }
 
+    /// The racks, `address:port`.
+    pub fn addresses(&self) -> &[String] {
+        &self.racks
+    }
+
     /// How many racks there are.
     pub fn racks(&self) -> usize {
         self.racks.len()

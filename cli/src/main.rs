@@ -105,6 +105,9 @@ enum Command {
     /// Zones.
     #[command(subcommand, visible_alias = "zones")]
     Zone(network::GroupCommand),
+    /// Tags of machines.
+    #[command(subcommand, visible_alias = "tags")]
+    Tag(network::TagCommand),
     /// Fabrics: layer 2 that belongs together.
     #[command(subcommand, visible_alias = "fabrics")]
     Fabric(network::FabricCommand),
@@ -144,7 +147,7 @@ fn main() -> ExitCode {
         Command::Up(args) => args.run(),
         Command::Region(controller::Region { command: None, run }) => run.run(),
         Command::Rack(controller::Rack { command: None, run }) => run.run(),
-        Command::Ha(command) => command.run(),
+        Command::Ha(command) => command.run(&cli.connection, cli.output),
         Command::Config(command) => command.run(),
         Command::Backup(command) => serve::block_on_threads(command.run()),
         Command::Restore(command) => serve::block_on_threads(command.run()),
@@ -184,6 +187,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::SshKey(command) => command.run(console).await,
         Command::Pool(command) => command.run("pools", console).await,
         Command::Zone(command) => command.run("zones", console).await,
+        Command::Tag(command) => command.run(console).await,
         Command::Fabric(command) => command.run(console).await,
         Command::Vlan(command) => command.run(console).await,
         Command::Subnet(command) => command.run(console).await,
@@ -209,6 +213,33 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn what_the_pages_show_as_commands_is_understood() {
+        for line in rackwright_web_ui::command::examples() {
+            let words = words(&line);
+            assert!(!line.contains('…') && words.len() > 3, "{line}");
+            if let Err(error) = Cli::try_parse_from(&words) {
+                panic!("{line}\n{error}");
+            }
+        }
+    }
+
+    /// As a shell splits them: the pages quote with ' only.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+        let mut letters = line.chars();
+        while let Some(c) = letters.next() {
+            match c {
+                '\'' => quoted = !quoted,
+                '\\' if !quoted => word.extend(letters.next()),
+                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        words
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -135,6 +135,9 @@ pub struct RackHello {
     pub addresses: Vec<RackAddress>,
     /// Random per process start.
     pub instance: Uuid,
+    /// Its clock: seconds since 1970, UTC. A rack of the version before does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<i64>,
 }
 
 /// An address of a rack on a machine network.

@@ -62,7 +62,12 @@ async fn ipxe_gets_its_script() {
             "#!ipxe
 echo Rackwright: node-1 (abc234)
 set arguments initrd=initrd BOOTIF=01-52-54-00-ab-cd-01 rackwright.racks=127.54.1.1:5299 rackwright.token=t0ken rackwright.machine=abc234 console=ttyS0
-:rack0
+:try0
+imgfree ||
+kernel --timeout 8000 http://127.54.1.1:5299/blob/{kernel} ${{arguments}} || goto try1
+initrd --timeout 8000 --name initrd http://127.54.1.1:5299/blob/{initrd} || goto try1
+boot || goto try1
+:try1
 imgfree ||
 kernel http://127.54.1.1:5299/blob/{kernel} ${{arguments}} || goto failed
 initrd --name initrd http://127.54.1.1:5299/blob/{initrd} || goto failed

@@ -4,7 +4,7 @@ use crate::door::TlsSetting;
 use crate::lifecycle::Timing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Settings of one region. Unknown keys are errors.
@@ -28,6 +28,9 @@ pub struct RegionConfig {
     pub tls_names: Vec<String>,
     /// With `tls`: serve plain HTTP beside HTTPS at the same port, rather than send it away.
     pub plain_http: bool,
+    /// Addresses of proxies in front of the regions. Whom they serve is read from `X-Forwarded-For`, so that the log and the
+    /// limit on log-ins tell people apart.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Where racks connect.
     pub stream_listen: SocketAddr,
     /// `host:port` under which racks reach `stream_listen`; made from it when absent.
@@ -51,6 +54,7 @@ impl Default for RegionConfig {
             tls: None,
             tls_names: Vec::new(),
             plain_http: false,
+            trusted_proxies: Vec::new(),
             stream_listen: SocketAddr::from(([0, 0, 0, 0], 5241)),
             stream_address: None,
             workers: 4,
@@ -64,11 +68,14 @@ impl RegionConfig {
     /// Settings that the regions of a site have in common, as `region.toml` has them.
     pub fn in_common(&self) -> Map<String, Value> {
         let tls = self.tls.as_ref().filter(|tls| matches!(tls, TlsSetting::Own(_)));
+        let proxies = !self.trusted_proxies.is_empty();
         let settings = [
             ("tls", tls.map(serde_json::to_value)),
             ("plain_http", Some(Ok(self.plain_http.into()))),
             ("serve_new_networks", Some(Ok(self.serve_new_networks.into()))),
             ("timing", Some(serde_json::to_value(&self.timing))),
+            // A region of the version before does not know it.
+            ("trusted_proxies", proxies.then(|| serde_json::to_value(&self.trusted_proxies))),
         ];
         settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.ok()?))).collect()
     }
@@ -93,12 +100,13 @@ mod tests {
         let config = RegionConfig {
             tls: Some(TlsSetting::Own(Own::Own)),
             timing: Timing { boot_seconds: 77, ..Timing::default() },
+            trusted_proxies: vec!["10.0.0.1".parse().unwrap()],
             ..RegionConfig::default()
         };
         let common = config.in_common();
         let read: RegionConfig = serde_json::from_value(Value::Object(common.clone())).unwrap();
         assert_eq!(read.timing.boot_seconds, 77);
         let keys: Vec<_> = common.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["plain_http", "serve_new_networks", "timing", "tls"]);
+        assert_eq!(keys, ["plain_http", "serve_new_networks", "timing", "tls", "trusted_proxies"]);
     }
 }

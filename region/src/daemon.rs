@@ -183,6 +183,8 @@ impl Region {
                 engine::run(pool.clone(), wakeups.clone(), self.config.timing.clone(), owner, stop.clone());
             parts.spawn(endless("worker", run));
         }
+        let bulk = crate::app::bulk::run(self.app.clone(), stop.clone());
+        parts.spawn(endless("actions on many machines", bulk));
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());
         parts.spawn(endless("image store", sweep));
         parts.spawn(endless("addresses", crate::network::watch_low(pool.clone(), stop.clone())));
@@ -200,7 +202,8 @@ impl Region {
             parts.spawn(endless("certificate", async move { tls.watch().await }));
         }
         let router = router.layer(from_fn_with_state(self.app.clone(), bridge));
-        let router = admit(router, tls.is_some() && !self.config.plain_http);
+        let proxies = self.config.trusted_proxies.clone();
+        let router = admit(router, tls.is_some() && !self.config.plain_http, proxies);
         let https = tls.is_some();
         parts.spawn(serve(listener, tls, router, stop.clone()));
         tracing::info!(region = self.config.name, listen = %self.config.listen, https, "region serves");

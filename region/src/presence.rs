@@ -6,12 +6,14 @@
 use crate::config::RegionConfig;
 use crate::db::event::{self, NewEvent};
 use crate::db::{DbError, region};
+use crate::model::region_token::wrong_clock;
 use crate::standing::Standing;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -80,9 +82,21 @@ impl Presence {
     pub async fn begin(&self, pool: &PgPool) -> Result<(), PresenceError> {
         let mut conn = pool.acquire().await.map_err(DbError::from)?;
         if region::take_name(&mut conn, &self.row()).await? {
-            return Ok(());
+            return Ok(self.look_at_clock(&mut conn).await?);
         }
         Err(PresenceError::Taken(self.name.clone()))
+    }
+
+    /// What is decided goes by the database's clock; certificates, logs and what people read go by this box's.
+    async fn look_at_clock(&self, conn: &mut PgConnection) -> Result<(), DbError> {
+        let now = region::clock(conn).await?.unix_timestamp();
+        let Some(how) = wrong_clock(OffsetDateTime::now_utc().unix_timestamp(), now) else { return Ok(()) };
+        let message = format!(
+            "the clock of the region {} is {how} the database's: set the one that is wrong (`chronyc makestep`)",
+            self.name
+        );
+        tracing::warn!("{message}");
+        tell(conn, "region.clock", "warning", &message, json!({ "region": self.name })).await
     }
 
     /// Is heard until cancelled. Its connection is its own: whatever the others wait for, it does not.

@@ -7,10 +7,12 @@ mod support;
 use axum::body::Body;
 use axum::http::Request;
 use futures_util::StreamExt;
-use rackwright_region::app::once;
+use rackwright_common::Secret;
+use rackwright_region::app::{App, Error, once, session};
 use rackwright_region::auth;
 use rackwright_region::db::idempotency::{self, Claim};
 use rackwright_region::model::Role;
+use rackwright_region::model::user::Login;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -156,6 +158,35 @@ async fn the_sixth_wrong_password_has_to_wait() {
     let reply = site.request(None, "POST", "/session", &[], Some(&right)).await;
     assert!(reply.headers.contains_key("retry-after"));
     reply.problem(429, "rate-limited");
+
+    // Another region counts on, and a minute later all is forgotten.
+    let other = App::new(site.pool.clone(), site.app.keys().clone(), site.app.store().clone());
+    let login = Login { name: "user".into(), password: Secret::new(PASSWORD.into()) };
+    let waits = session::login(&other, &login, None).await;
+    assert!(
+        matches!(waits, Err(Error::RateLimited { retry_after }) if retry_after.as_secs() > 50),
+        "{waits:?}"
+    );
+    // From elsewhere the same person gets in: nobody is locked out by others.
+    session::login(&other, &login, Some("10.0.0.9".parse().unwrap())).await.unwrap();
+    sqlx::query("UPDATE login_try SET at = at - interval '61 seconds'").execute(&site.pool).await.unwrap();
+    session::login(&other, &login, None).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM login_try").fetch_one(&site.pool).await.unwrap();
+    assert_eq!(left, 0, "those who got in have no tries, and old ones go");
+}
+
+#[tokio::test]
+async fn tries_at_once_are_as_few_as_tries_in_a_row() {
+    let site = Site::new().await;
+    site.set_password(Role::User).await;
+    let tries = (0..12).map(|_| {
+        let login = Login { name: "user".into(), password: Secret::new("wrong wrong wrong".into()) };
+        let app = site.app.clone();
+        async move { session::login(&app, &login, None).await }
+    });
+    let answers = futures_util::future::join_all(tries).await;
+    let looked_at = answers.iter().filter(|a| matches!(a, Err(Error::Unauthenticated(_)))).count();
+    assert_eq!(looked_at, 5);
 }
 
 #[tokio::test]
@@ -231,6 +262,37 @@ async fn an_event_stream_goes_on_where_it_broke_off() {
     assert_eq!(messages, ["beta was entered by hand", "gamma was entered by hand"]);
     let after = site.get(&format!("/events?after={last}&limit=1")).await.expect(200);
     assert_eq!(after["items"][0]["message"], "beta was entered by hand");
+}
+
+const APPEND: &str = "INSERT INTO event (kind, actor, message) VALUES ('test', 'test', $1)";
+
+#[tokio::test]
+async fn an_event_that_is_committed_after_a_later_one_is_not_left_out() {
+    let site = Site::new().await;
+    let mut first = site.pool.begin().await.unwrap();
+    sqlx::query(APPEND).bind("first").execute(&mut *first).await.unwrap();
+    sqlx::query(APPEND).bind("second").execute(&site.pool).await.unwrap();
+    let (events, ()) = tokio::join!(read_events(&site, "0", 2), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        first.commit().await.unwrap();
+    });
+    let messages: Vec<_> = events.iter().map(|e| e["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["first", "second"]);
+
+    // One that is rolled back holds nothing up, whoever begins meanwhile.
+    let last = events[1]["id"].to_string();
+    let mut gone = site.pool.begin().await.unwrap();
+    sqlx::query(APPEND).bind("gone").execute(&mut *gone).await.unwrap();
+    let mut later = site.pool.begin().await.unwrap();
+    sqlx::query(APPEND).bind("later").execute(&mut *later).await.unwrap();
+    sqlx::query(APPEND).bind("fourth").execute(&site.pool).await.unwrap();
+    gone.rollback().await.unwrap();
+    later.commit().await.unwrap();
+    let busy = site.pool.begin().await.unwrap();
+    let events = read_events(&site, &last, 2).await;
+    drop(busy);
+    let messages: Vec<_> = events.iter().map(|e| e["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["later", "fourth"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ mod support;
 
 use rackwright_common::Secret;
 use rackwright_link::{Ca, KeyRequest, fingerprint};
-use rackwright_region::model::rack_token::{Controller, TokenContent, proof};
+use rackwright_region::model::controller_token::{Controller, TokenContent};
+use rackwright_region::model::rack_token::proof;
 use rackwright_region::{api, db};
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -20,13 +20,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A port that says who asks and how, and sets a cookie.
 async fn door(tls: Option<Arc<Tls>>, only_tls: bool) -> (SocketAddr, DropGuard) {
+    door_behind(tls, only_tls, &[]).await
+}
+
+/// The same with proxies in front.
+async fn door_behind(tls: Option<Arc<Tls>>, only_tls: bool, proxies: &[&str]) -> (SocketAddr, DropGuard) {
+    let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
     let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>,
                      tls: Option<Extension<Encrypted>>,
                      request: Request| {
         let text = format!("{} {} tls={}", request.method(), peer.ip(), tls.is_some());
         ([("set-cookie", "a=b; Path=/")], text)
     };
-    let router = admit(Router::new().route("/x", get(who).post(who)), only_tls);
+    let router = admit(Router::new().route("/x", get(who).post(who)), only_tls, proxies);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
@@ -54,6 +60,19 @@ fn own(folder: &Path) -> (Arc<Ca>, Arc<Tls>, String) {
     let ca = Arc::new(Ca::load_or_create(folder).unwrap());
     let tls = Tls::own(ca.clone(), vec!["region-1".to_owned(), "localhost".to_owned()]);
     (ca, Arc::new(tls), folder.join("ca.pem").to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_proxy_is_believed_whom_it_serves_and_nobody_else_is() {
+    let header = ["-H", "X-Forwarded-For: 10.1.1.1", "-H", "X-Forwarded-For: 10.2.2.2, 10.3.3.3"];
+    let (address, _stop) = door_behind(None, false, &["10.0.0.1", "127.0.0.1"]).await;
+    let url = format!("http://{address}/x");
+    let shown = |text: &str| text.lines().last().unwrap_or_default().to_owned();
+    assert_eq!(shown(&curl(&[&header[..], &[url.as_str()]].concat()).await.1), "GET 10.3.3.3 tls=false");
+    assert_eq!(shown(&curl(&["-H", "X-Forwarded-For: nonsense", &url]).await.1), "GET 127.0.0.1 tls=false");
+    let (address, _stop) = door_behind(None, false, &["10.0.0.1"]).await;
+    let url = format!("http://{address}/x");
+    assert_eq!(shown(&curl(&[&header[..], &[url.as_str()]].concat()).await.1), "GET 127.0.0.1 tls=false");
 }
 
 #[tokio::test]

@@ -52,10 +52,6 @@ impl Wired {
         format!("/machines/{}", self.machine["id"].as_str().unwrap())
     }
 
-    fn id(&self) -> MachineId {
-        self.machine["id"].as_str().unwrap().parse().unwrap()
-    }
-
     async fn show(&self) -> Value {
         self.site.get(&self.path()).await.expect(200)
     }

@@ -40,6 +40,31 @@ async fn ranges_stay_inside_and_apart() {
 }
 
 #[tokio::test]
+async fn a_subnet_stays_while_a_rack_that_nobody_hears_may_give_its_addresses() {
+    let site = Site::new().await;
+    let subnet = subnet(&site).await;
+    let path = format!("/subnets/{}", subnet["id"]);
+    let block = "WITH rack AS (INSERT INTO rack (name, heard_at, last_seen_at) VALUES ('rack-1', now(), now()) RETURNING id)
+                 INSERT INTO lease_block (subnet_id, rack_id, first, last, epoch)
+                 SELECT $1, id, '10.77.0.100', '10.77.0.131', 1 FROM rack";
+    sqlx::query(block).bind(subnet["id"].as_i64()).execute(&site.pool).await.unwrap();
+    let silent = "UPDATE rack SET heard_at = now() - interval '20 seconds', last_seen_at = now() - interval '20 seconds'";
+    sqlx::query(silent).execute(&site.pool).await.unwrap();
+    let admin = Some(Role::Administrator);
+    let text = site.request(admin, "DELETE", &path, &[], None).await.problem(409, "conflict");
+    assert!(text.contains("rack-1") && text.contains("rackwright rack fence rack-1"), "{text}");
+    let racks = site.get("/racks").await.expect(200);
+    let free = racks["items"][0]["blocks_free_at"].as_str().unwrap().to_owned();
+    sqlx::query("UPDATE rack SET fenced_at = now()").execute(&site.pool).await.unwrap();
+    let racks = site.get("/racks").await.expect(200);
+    let fenced = racks["items"][0]["blocks_free_at"].as_str().unwrap();
+    assert!(fenced < free.as_str(), "a fence frees them earlier: {fenced}, without {free}");
+
+    sqlx::query("UPDATE rack SET heard_at = now()").execute(&site.pool).await.unwrap();
+    site.request(admin, "DELETE", &path, &[], None).await.expect(204);
+}
+
+#[tokio::test]
 async fn a_subnet_does_not_overlap_or_lose_what_is_in_it() {
     let site = Site::new().await;
     let one = subnet(&site).await;

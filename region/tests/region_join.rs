@@ -10,7 +10,7 @@ use rackwright_region::api;
 use rackwright_region::app::region_token::Invitation;
 use rackwright_region::db::region::{self, Presence};
 use rackwright_region::model::Role;
-use rackwright_region::model::rack_token::{Controller, TokenContent};
+use rackwright_region::model::controller_token::{Controller, TokenContent};
 use rackwright_region::model::region_token::{Exchange, RegionRequest, RegionWelcome};
 use serde_json::{Value, json};
 use std::sync::Arc;

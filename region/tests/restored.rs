@@ -85,6 +85,7 @@ async fn a_rack_that_runs_a_later_picture_of_the_world_gets_a_still_later_one() 
         generation: old + 40,
         addresses: vec![],
         instance: Uuid::new_v4(),
+        clock: None,
     };
     let mut conn = world.site.pool.acquire().await.unwrap();
     rack::hello(&mut conn, "rack-1", &hello).await.unwrap();

@@ -4,4 +4,5 @@ pub mod api_bench;
 pub mod controllers;
 pub mod dhcp_client;
 pub mod enrolled_rack;
+pub mod page_bench;
 pub mod site;

@@ -3,10 +3,10 @@
 //! A page is a view struct (`view/`) with a template, made by a handler (`page/`) from what region's `app` tells; pages
 //! ask `app` as the API does, and never the database. The browser gets HTML that works by itself; `static/app.js` only
 //! fetches again what has changed. Nothing comes from elsewhere and nothing is inline, so the content security policy
-//! is `default-src 'self'`. What is left out: changing networks, interfaces, images, pools and zones (the command line
-//! does these).
+//! is `default-src 'self'`. What is left out: building images (the command line does that).
 
 pub mod assets;
+pub mod command;
 pub mod error;
 pub mod filter;
 pub mod format;

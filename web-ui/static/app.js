@@ -9,6 +9,9 @@
 
 const pending = new Map();
 let loginLost = false;
+// A form was sent: what is fetched now would be for a page that nobody sees any more, or without a session.
+let leaving = false;
+let calls = new AbortController();
 
 // ---- Replacing parts ------------------------------------------------------------------------------------------
 
@@ -21,7 +24,7 @@ function inUse(element) {
 }
 
 async function fetchPart(element) {
-  const response = await fetch(element.dataset.live, { headers: { "x-rackwright-live": "1" } });
+  const response = await fetch(element.dataset.live, { headers: { "x-rackwright-live": "1" }, signal: calls.signal });
   if (response.status === 401 && !loginLost) {
     loginLost = true;
     location.reload();
@@ -62,6 +65,7 @@ function focusPath(element) {
 
 async function refresh(element) {
   const key = element.id;
+  if (leaving) return;
   if (pending.get(key) === "busy") return void pending.set(key, "again");
   pending.set(key, "busy");
   try {
@@ -173,7 +177,7 @@ setInterval(() => {
 const LOG_LIMIT = 400_000;
 
 async function followLog(log) {
-  const response = await fetch(`${log.dataset.log}?after=${log.dataset.after}`, { headers: { "x-rackwright-live": "1" } });
+  const response = await fetch(`${log.dataset.log}?after=${log.dataset.after}`, { headers: { "x-rackwright-live": "1" }, signal: calls.signal });
   if (!response.ok) return false;
   const text = await response.text();
   const position = response.headers.get("x-position") ?? log.dataset.after;
@@ -189,7 +193,7 @@ async function followLog(log) {
 
 async function followLogs() {
   try {
-    for (const log of document.querySelectorAll("[data-log]")) {
+    for (const log of leaving ? [] : document.querySelectorAll("[data-log]")) {
       // A log that has ended is read to its end once.
       if (!log.hasAttribute("data-running") && log.dataset.whole) continue;
       const more = await followLog(log);
@@ -229,6 +233,66 @@ addEventListener("click", (event) => {
 });
 
 addEventListener("change", (event) => event.target.matches("[data-submit]") && event.target.form.requestSubmit());
+
+// ---- Show as command ------------------------------------------------------------------------------------------
+
+// As command.rs does it: see there what a pattern means.
+function shellWord(value) {
+  if (!value) return "…";
+  return /^[A-Za-z0-9._\-:/@,+%]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+}
+
+function commandLine(pattern, now, was) {
+  const fill = (text, word) => {
+    let empty = false;
+    const out = text.replace(/\{([^}]*)\}/g, (_, place) => {
+      const [name, wanted] = place.split("=");
+      if (place.startsWith("?")) empty ||= now(place.slice(1)) !== "on";
+      else if (wanted !== undefined) empty ||= now(name) !== wanted;
+      else {
+        const value = (word ?? now(place)).trim();
+        empty ||= !value;
+        return shellWord(value);
+      }
+      return "";
+    });
+    return [out, empty];
+  };
+  const fields = (text) => [...text.matchAll(/\{\??([^}=]*)[^}]*\}/g)].map((match) => match[1]);
+  const whole = pattern.replace(/\[([~*]?)([^\]]*)\]/g, (_, mark, group) => {
+    if (mark === "*") return now(fields(group)[0]).split(/[ ,\n\t]/).filter(Boolean).map((word) => fill(group, word)[0]).join("");
+    const [text, empty] = fill(group);
+    const same = mark === "~" && fields(group).every((field) => now(field) === was(field));
+    // What was filled in has no places any more: braces of values are safe from the second round.
+    return empty || same ? "" : text.replaceAll("{", "\0");
+  });
+  return fill(whole)[0].replaceAll("\0", "{");
+}
+
+function showCommand(shown) {
+  const form = shown.closest("form");
+  const known = JSON.parse(shown.dataset.known || "{}");
+  const now = (name) => {
+    const field = form.elements[name];
+    if (!field || name in known) return known[name] ?? "";
+    if (field instanceof RadioNodeList) {
+      const all = [...field];
+      if (all.every((f) => f.type === "checkbox")) return all.filter((f) => f.checked).map((f) => f.value).join(" ");
+      return field.value;
+    }
+    if (field.type === "checkbox") return field.value === "on" ? (field.checked ? "on" : "") : field.checked ? field.value : "";
+    return field.type === "password" ? "" : field.value;
+  };
+  const was = (name) => form.elements[`was-${name}`]?.value ?? "";
+  shown.textContent = commandLine(shown.dataset.command, now, was);
+}
+
+for (const kind of ["input", "change", "toggle"]) {
+  addEventListener(kind, (event) => {
+    const form = event.target.closest?.("form");
+    form?.querySelectorAll("[data-command]").forEach(showCommand);
+  }, true);
+}
 
 // ---- Choosing machines ----------------------------------------------------------------------------------------
 
@@ -283,6 +347,11 @@ addEventListener("submit", (event) => {
   if (event.defaultPrevented || event.target.method !== "post") return;
   if (event.target.dataset.sent) return void event.preventDefault();
   event.target.dataset.sent = "1";
+  leaving = true;
+  calls.abort();
+  calls = new AbortController();
+  // Whoever is still here after that was refused on the way.
+  setTimeout(() => { leaving = false; }, 10_000);
 });
 
 // On a phone the navigation is a strip that scrolls.

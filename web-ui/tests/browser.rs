@@ -168,9 +168,11 @@ async fn many_machines_are_chosen_with_the_keyboard_and_locked() {
         assert_eq!(browser.text("h1"), "Lock");
         assert!(browser.text("#confirm button").contains("Lock: 2 machines"));
         browser.leave_by("document.querySelector('#confirm').requestSubmit()");
+        browser.wait("document.querySelector('main h1 + .pill').innerText === 'Ended'");
         assert_eq!(browser.value("document.querySelectorAll('main .lock').length"), 2);
         assert_eq!(browser.text("#refused"), "");
         // The rows of the result are live.
+        browser.wait("document.getElementById('live').dataset.state === 'on'");
         meanwhile(
             site,
             "UPDATE machine SET status = 'broken' WHERE id = 'm7d2qz';

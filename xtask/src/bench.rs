@@ -7,6 +7,7 @@ mod api;
 mod boot;
 mod figures;
 mod memory;
+mod pages;
 mod ready;
 mod takeover;
 
@@ -45,6 +46,12 @@ const BENCHES: &[Bench] = &[
         run: memory::run,
     },
     Bench {
+        name: "pages",
+        tells: "the web pages with 5,000 machines: time on the server, statements, bytes of a first load",
+        options: "[--machines N] [--json]",
+        run: pages::run,
+    },
+    Bench {
         name: "ready",
         tells: "`rackwright up` until it is ready",
         options: "[--runs N] [--program FILE] [--json]",
@@ -52,8 +59,8 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "takeover",
-        tells: "how long people notice that a region, a node, a database has died",
-        options: "[--runs N] [--only ROW[,ROW]] [--program FILE] [--json]",
+        tells: "how long people and machines notice that a region, a rack, a node, a database has died",
+        options: "[--runs N] [--only ROW[,ROW]] [--dead-minutes M] [--program FILE] [--prefix P] [--json]",
         run: takeover::run,
     },
 ];

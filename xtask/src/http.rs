@@ -57,6 +57,13 @@ impl Client {
         self.request("POST", path, Some(body))?.success(path)
     }
 
+    /// POST under an `Idempotency-Key`, with whatever was answered.
+    pub fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Answer> {
+        let headers = [self.headers(), vec![("Idempotency-Key", key.to_owned())]].concat();
+        let (status, body) = self.exchange("POST", path, &headers, &body.to_string())?;
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    }
+
     /// PUT; an error unless the answer is a success.
     pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
         self.request("PUT", path, Some(body))?.success(path)
@@ -74,14 +81,32 @@ impl Client {
 
     /// Any request, with whatever was answered.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, body) = self.exchange(method, path, &self.headers(), &body)?;
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("Content-Type", "application/json".to_owned())];
+        headers.extend(self.token.iter().map(|token| ("Authorization", format!("Bearer {token}"))));
+        headers
+    }
+
+    /// The same with headers of the caller's, and bytes for an answer. An answer that is cut off is an error.
+    pub fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        body: &str,
+    ) -> Result<(u16, Vec<u8>)> {
         let connect = self.patience.min(Duration::from_secs(5));
         let mut stream = TcpStream::connect_timeout(&self.address, connect)?;
         stream.set_read_timeout(Some(self.patience))?;
-        let body = body.map(Value::to_string).unwrap_or_default();
         let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n", self.address);
-        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-        if let Some(token) = &self.token {
-            head += &format!("Authorization: Bearer {token}\r\n");
+        head += &format!("Content-Length: {}\r\n", body.len());
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
         }
         stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
         let mut bytes = Vec::new();
@@ -100,13 +125,18 @@ impl Answer {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Answer> {
+fn parse(bytes: &[u8]) -> Result<(u16, Vec<u8>)> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context("no end of the header")?;
     let head = std::str::from_utf8(&bytes[..end])?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no status")?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     ensure!(!chunked, "a chunked answer to HTTP/1.0");
-    Ok(Answer { status, body: serde_json::from_slice(&bytes[end + 4..]).unwrap_or(Value::Null) })
+    let body = bytes[end + 4..].to_vec();
+    let length = head.lines().filter_map(|line| line.split_once(':'));
+    let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.next_back().and_then(|(_, value)| value.trim().parse::<usize>().ok());
+    ensure!(length.is_none_or(|length| length == body.len()), "an answer that is cut off");
+    Ok((status, body))
 }
 
 #[cfg(test)]
@@ -117,9 +147,9 @@ mod tests {
     #[test]
     fn an_answer_and_a_problem() {
         let answer = parse(b"HTTP/1.0 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").unwrap();
-        assert_eq!(answer, Answer { status: 200, body: json!({ "a": 1 }) });
-        let problem =
-            parse(b"HTTP/1.1 409 Conflict\r\n\r\n{\"title\":\"Locked\",\"detail\":\"by u\"}").unwrap();
+        assert_eq!(answer, (200, b"{\"a\":1}".to_vec()));
+        assert!(parse(b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n{\"a\":1}").is_err());
+        let problem = Answer { status: 409, body: json!({ "title": "Locked", "detail": "by u" }) };
         assert_eq!(problem.success("/m").unwrap_err().to_string(), "/m: 409 Locked by u");
         assert!(parse(b"HTTP/1.0 200").is_err());
     }

@@ -13,17 +13,18 @@ use std::process::{Command, ExitCode};
 /// Dispatches to the verb.
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let prefix = arguments.option("--prefix")?.unwrap_or_else(|| "lab".to_owned());
-    let verb = arguments.required("up, down, status, power, fault, console, ssh or exec")?;
+    let verb = arguments.required("up, down, status, power, box, fault, console, ssh or exec")?;
     match verb.as_str() {
         "up" => up(&prefix, arguments),
         "down" => down(&prefix, arguments),
         "status" => status(&prefix, arguments),
         "power" => power(&prefix, arguments),
+        "box" => whole_box(&prefix, arguments),
         "fault" => fault(&prefix, arguments),
         "console" => console(&prefix, arguments),
         "ssh" => ssh(&prefix, arguments),
         "exec" => exec(&prefix, arguments),
-        other => bail!("lab {other}: up, down, status, power, fault, console, ssh or exec"),
+        other => bail!("lab {other}: up, down, status, power, box, fault, console, ssh or exec"),
     }
 }
 
@@ -31,6 +32,13 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
 pub fn chassis(mut arguments: Arguments) -> Result<ExitCode> {
     let folder = arguments.required("the folder of a machine")?;
     print!("{}", chassis::run(Path::new(&folder), &arguments.rest())?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `sim-chassis FOLDER OPERATION…`
+pub fn simulated_chassis(mut arguments: Arguments) -> Result<ExitCode> {
+    let folder = arguments.required("the folder of a machine")?;
+    print!("{}", crate::simulated::chassis::run(Path::new(&folder), &arguments.rest())?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,9 +92,20 @@ fn up_cluster(prefix: &str, size: Size, mut arguments: Arguments) -> Result<Exit
     arguments.done()?;
     ensure!(!Lab::exists(prefix)?, "the lab {prefix:?} is up already; `cargo xtask lab down` removes it");
     setup::ensure_installed(setup::CLUSTER)?;
+    let images = match size.machines {
+        0 => Vec::new(),
+        _ => cluster::images(&program)?,
+    };
     let lab = Lab::create(prefix, cluster::plan(size)?)?;
     make_key(&lab)?;
-    let cluster = match Cluster::start(&lab, &program, size) {
+    let started = Cluster::start(&lab, &program, size).and_then(|cluster| {
+        if size.machines > 0 && size.racks > 0 {
+            cluster.load_images(&images)?;
+            cluster.enter_machines()?;
+        }
+        Ok(cluster)
+    });
+    let cluster = match started {
         Ok(cluster) => cluster,
         Err(error) => {
             Lab::destroy(prefix)?;
@@ -98,8 +117,14 @@ fn up_cluster(prefix: &str, size: Size, mut arguments: Arguments) -> Result<Exit
         println!("database    {} {} {}", member.name, member.role, member.state);
     }
     let token = cluster.token_file();
+    let up = format!("--url http://{} --token-file {}", cluster::VIRTUAL, token.display());
     println!(
-        "\nPeople ask http://{}/ (from the host {}); the administrator's token is {}",
+        "\ncargo xtask lab exec --prefix {prefix} {} -- {} status {up}",
+        cluster::CLIENT,
+        program.display()
+    );
+    println!(
+        "People ask http://{}/ (from the host {}); the administrator's token is {}",
         cluster::VIRTUAL,
         cluster::CLIENT,
         token.display()
@@ -170,6 +195,23 @@ fn power(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A box of a site with several: its power (the cables first, then everything that runs) or its cables.
+fn whole_box(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
+    let host = arguments.required("the host's name")?;
+    let action = arguments.required("off, on, cut or join")?;
+    arguments.done()?;
+    let lab = Lab::open(prefix)?;
+    let cluster = Cluster::open(&lab)?;
+    match action.as_str() {
+        "off" => cluster.kill_host(&host, true)?,
+        "on" => cluster.revive_host(&host)?,
+        "cut" => cluster.set_cables(&host, false)?,
+        "join" => cluster.set_cables(&host, true)?,
+        other => bail!("box {other}: off, on, cut or join"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn fault(prefix: &str, mut arguments: Arguments) -> Result<ExitCode> {
     let name = arguments.required("the machine's name")?;
     let faults = arguments.rest().join(" ");
@@ -233,13 +275,17 @@ pub fn ssh_command(lab: &Lab, user: &str, address: &str) -> Command {
     command
 }
 
-/// The IPv4 address under which the controller knows a machine, from its neighbour table.
+/// The IPv4 address under which a host of the lab knows a machine, from its neighbour table.
 pub fn address_of(lab: &Lab, machine: &MachineHandle) -> Result<String> {
-    let table = rackwright_lab::ns::run_for_text(lab.exec("ctl", "ip").args(["-4", "neigh"]))?;
     let mac = &machine.plan().nics.first().context("it has no interface")?.mac;
-    let line = table.lines().find(|line| line.contains(mac.as_str()));
-    let address = line.and_then(|line| line.split_whitespace().next());
-    Ok(address.with_context(|| format!("the controller has not heard from {mac}"))?.to_owned())
+    for host in &lab.plan().hosts {
+        let table = rackwright_lab::ns::run_for_text(lab.exec(&host.name, "ip").args(["-4", "neigh"]))?;
+        let line = table.lines().find(|line| line.contains(mac.as_str()));
+        if let Some(address) = line.and_then(|line| line.split_whitespace().next()) {
+            return Ok(address.to_owned());
+        }
+    }
+    bail!("no controller has heard from {mac}")
 }
 
 /// The lab's SSH key pair; the public half is the same path with `.pub`.

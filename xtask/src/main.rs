@@ -6,6 +6,7 @@
 mod arguments;
 mod bench;
 mod build;
+mod chaos;
 mod cluster;
 mod demo;
 mod deny;
@@ -14,7 +15,9 @@ mod lab;
 mod package;
 mod packages;
 mod postgres;
+mod previous;
 mod setup;
+mod simulated;
 mod sqlx;
 mod test;
 
@@ -34,11 +37,14 @@ usage: cargo xtask COMMAND
                                             a site with several boxes: Patroni, regions, racks, one address
   lab down|status [--prefix P] [--json]
   lab power NAME on|off|cycle|reset|status  by the machine's BMC
+  lab box HOST off|on|cut|join              a whole box of such a site: its power, its cables
   lab fault NAME [FAULT]                    what the BMC does wrong (rackwright-bmc-sim only); none: nothing
   lab console NAME                          what the machine writes; typed text goes to it
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
   bench [boot|api|memory|ready|takeover]             how fast it is; without a name: which there are
+  chaos --seed S[,S] [--rounds N] [--qemu]  random faults while machines are deployed, and what has to hold
+  previous [--commit C]                     the version before beside this one, at work
   package [--debug]                         a Debian package, in target/package
   deny [--own]                              licences, bans and sources, as deny.toml says
   sqlx [--check]                            refresh (or check) .sqlx from a real PostgreSQL
@@ -62,12 +68,15 @@ fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Some("test") => test::run(arguments),
         Some("lab") => lab::run(arguments),
         Some("bench") => bench::run(arguments),
+        Some("chaos") => chaos::run(arguments),
+        Some("previous") => previous::run(arguments),
         Some("deny") => deny::run(arguments),
         Some("package") => package::run(arguments),
         Some("sqlx") => sqlx::run(arguments),
         Some("postgres") => postgres::run(arguments),
         // Called by the BMC simulators of a lab.
         Some("chassis") => lab::chassis(arguments),
+        Some("sim-chassis") => lab::simulated_chassis(arguments),
         Some("lan-config") => lab::lan_config(arguments),
         Some("help") | None => {
             print!("{USAGE}");

@@ -113,6 +113,13 @@ pub const PACKAGES: &[Package] = &[
     package("etcd-client", "/usr/bin/etcdctl", Need::Cluster, "members of that"),
     package("haproxy", "/usr/sbin/haproxy", Need::Cluster, "people reach whatever region is well"),
     package("keepalived", "/usr/sbin/keepalived", Need::Cluster, "… at one address"),
+    package(
+        "faketime",
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        Need::Cluster,
+        "clocks that jump",
+    ),
+    package("nftables", "/usr/sbin/nft", Need::Cluster, "packets that are lost"),
     package("python3-venv", "/usr/share/doc/python3-venv", Need::Cluster, "Patroni comes from PyPI"),
     package(
         "libxml2-utils",

@@ -17,8 +17,12 @@ pub const SERVER: &[Need] = &[Need::Run, Need::Images];
 pub const DEMO: &[Need] = &[Need::Run, Need::Images, Need::Lab];
 /// The tests without a browser.
 pub const TEST: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test];
+/// The tests on whole sites.
+pub const END_TO_END: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Cluster];
 /// The tests with a browser.
 pub const BROWSER: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser];
+/// All tests.
+const ALL_TESTS: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Browser, Need::Cluster];
 /// The benchmarks.
 pub const BENCH: &[Need] = &[Need::Run, Need::Images, Need::Lab, Need::Test, Need::Bench];
 /// A site with several boxes in the lab.
@@ -34,7 +38,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         None => ALL,
         Some("server") => SERVER,
         Some("demo") => DEMO,
-        Some("test") => BROWSER,
+        Some("test") => ALL_TESTS,
         Some("bench") => BENCH,
         Some(other) => bail!("--for {other}: server, demo, test or bench"),
     };

@@ -136,7 +136,7 @@ fn is_root(path: &Path) -> bool {
 fn check(target: &Target<'_>, partitions: &[grow::Partition]) -> Result<()> {
     crate::command::run("blockdev", &[std::ffi::OsStr::new("--flushbufs"), target.device.as_os_str()]).ok();
     let root = find_root(target, partitions)?;
-    let expected = seed::cloud_config(&target.work.metadata);
+    let expected = seed::cloud_config(&target.work.metadata, target.report.link().addresses());
     let path = target.mount.join(seed::CLOUD_CONFIG);
     let found = std::fs::read_to_string(&path).map_err(io("read back", &path))?;
     root.unmount()?;

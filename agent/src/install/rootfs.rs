@@ -242,7 +242,8 @@ fn check(target: &Target<'_>, layout: &Layout) -> Result<()> {
     if layout.lvm {
         command::run("vgchange", &["-an", "vgroot"]).ok();
     }
-    if found != seed::cloud_config(&target.work.metadata) || kernel.is_none() || !configured {
+    let expected = seed::cloud_config(&target.work.metadata, target.report.link().addresses());
+    if found != expected || kernel.is_none() || !configured {
         return Err(Error::refused(format!(
             "disk {} does not give back what was written to it",
             target.disk.name

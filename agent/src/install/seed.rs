@@ -1,15 +1,22 @@
 //! What the new system is told: how cloud-init reaches Rackwright (its MAAS data source and its reporter), its network,
 //! its name. An unknown key in the reporter's section makes cloud-init fail at every stage, so there is none.
+//!
+//! cloud-init takes one URL for its questions and one for its reports. Where several racks serve the network, both name
+//! all of them: a name that the new system's `hosts` resolves to every rack, so that a client goes on to the next when one is
+//! dead.
 
 use crate::error::{Result, io};
 use crate::report::Report;
 use rackwright_common::agent::{InstallWork, MetadataSeed};
 use std::fs::{self, Permissions};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Relative to the new system's root.
 pub const CLOUD_CONFIG: &str = "etc/cloud/cloud.cfg.d/90_rackwright.cfg";
+/// What a new system calls all racks of its network.
+const RACKS: &str = "racks.rackwright.internal";
 const NETWORK_CONFIG: &str = "etc/cloud/cloud.cfg.d/91_rackwright_network.cfg";
 
 /// Writes everything below the new system's root.
@@ -18,7 +25,8 @@ pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
     if !cloud_init {
         report.log("the image has no cloud-init: it will never report back\n");
     }
-    put(&root.join(CLOUD_CONFIG), &cloud_config(&work.metadata), 0o600)?;
+    let racks = report.link().addresses();
+    put(&root.join(CLOUD_CONFIG), &cloud_config(&work.metadata, racks), 0o600)?;
     fs::remove_file(root.join("etc/cloud/cloud-init.disabled")).ok();
     if !work.network.interfaces.is_empty() {
         // JSON is YAML; cloud-init reads the network from its system configuration in this form.
@@ -30,6 +38,7 @@ pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
     }
     put(&root.join("etc/hostname"), &format!("{}\n", work.hostname), 0o644)?;
     name_in_hosts(root, &work.hostname)?;
+    racks_in_hosts(root, &in_turn(&work.metadata.metadata_url, racks))?;
     forget_machine_id(root)
 }
 
@@ -50,8 +59,9 @@ fn without_cloud_init(root: &Path, work: &InstallWork, netplan: &str, report: &R
     put(&root.join("etc/network/interfaces.d/rackwright"), &work.network.to_ifupdown(), 0o644)
 }
 
-/// cloud-init's settings. ds-identify, a shell script, reads the first line, so that must be plain YAML.
-pub fn cloud_config(seed: &MetadataSeed) -> String {
+/// cloud-init's settings. ds-identify, a shell script, reads the first line, so that must be plain YAML. A rack that takes a
+/// report and does not answer is given up after ten seconds.
+pub fn cloud_config(seed: &MetadataSeed, racks: &[String]) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let credentials = format!(
         "consumer_key: {}, token_key: {}, token_secret: {}",
@@ -62,10 +72,56 @@ pub fn cloud_config(seed: &MetadataSeed) -> String {
     format!(
         "datasource_list: [ MAAS ]\n\
          datasource:\n  MAAS: {{metadata_url: {}, {credentials}}}\n\
-         reporting:\n  rackwright: {{type: webhook, endpoint: {}, {credentials}}}\n",
-        quoted(&seed.metadata_url),
-        quoted(&seed.status_url)
+         reporting:\n  rackwright: {{type: webhook, endpoint: {}, {credentials}, timeout: 10, retries: 2}}\n",
+        quoted(&at_any_rack(&seed.metadata_url, racks)),
+        quoted(&at_any_rack(&seed.status_url, racks))
     )
+}
+
+/// Address and port of the rack in a URL.
+fn rack_of(url: &str) -> Option<SocketAddr> {
+    url.strip_prefix("http://")?.split('/').next()?.parse().ok()
+}
+
+/// The addresses at which racks answer what `url` asks, its own first; none when there is only that.
+fn in_turn(url: &str, racks: &[String]) -> Vec<IpAddr> {
+    let Some(own) = rack_of(url) else { return Vec::new() };
+    let others = racks.iter().filter_map(|rack| rack.parse::<SocketAddr>().ok());
+    let others: Vec<IpAddr> =
+        others.filter(|rack| *rack != own && rack.port() == own.port()).map(|rack| rack.ip()).collect();
+    if others.is_empty() { others } else { std::iter::once(own.ip()).chain(others).collect() }
+}
+
+/// The same URL, which any of the racks may answer.
+fn at_any_rack(url: &str, racks: &[String]) -> String {
+    match rack_of(url) {
+        Some(own) if !in_turn(url, racks).is_empty() => {
+            url.replacen(&own.to_string(), &format!("{RACKS}:{}", own.port()), 1)
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// Where names are looked up, and where cloud-init makes that file anew from, if it is asked to.
+fn racks_in_hosts(root: &Path, racks: &[IpAddr]) -> Result<()> {
+    if racks.is_empty() {
+        return Ok(());
+    }
+    let lines: String = racks.iter().map(|rack| format!("{rack} {RACKS}\n")).collect();
+    let mut files = vec![root.join("etc/hosts")];
+    let templates = fs::read_dir(root.join("etc/cloud/templates")).into_iter().flatten().flatten();
+    let is_hosts = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("hosts.") && name.ends_with(".tmpl")
+    };
+    files.extend(templates.map(|entry| entry.path()).filter(is_hosts));
+    for file in files {
+        let text = fs::read_to_string(&file).map_err(io("read", &file))?;
+        let others = text.lines().filter(|line| !line.ends_with(RACKS));
+        let text: String = others.map(|line| format!("{line}\n")).collect();
+        put(&file, &(text + &lines), 0o644)?;
+    }
+    Ok(())
 }
 
 /// Programs look up the machine's own name; without an entry they wait for a name server.
@@ -114,13 +170,35 @@ mod tests {
             token_key: Secret::new("tk".into()),
             token_secret: Secret::new("t\"s".into()),
         };
-        let text = cloud_config(&seed);
+        let text = cloud_config(&seed, &["10.0.0.1:5248".to_owned()]);
         assert_eq!(
             text,
             "datasource_list: [ MAAS ]\n\
              datasource:\n  MAAS: {metadata_url: \"http://10.0.0.1:5248/MAAS/metadata/\", consumer_key: \"ck\", token_key: \"tk\", token_secret: \"t\\\"s\"}\n\
-             reporting:\n  rackwright: {type: webhook, endpoint: \"http://10.0.0.1:5248/MAAS/metadata/status/abc123\", consumer_key: \"ck\", token_key: \"tk\", token_secret: \"t\\\"s\"}\n"
+             reporting:\n  rackwright: {type: webhook, endpoint: \"http://10.0.0.1:5248/MAAS/metadata/status/abc123\", consumer_key: \"ck\", token_key: \"tk\", token_secret: \"t\\\"s\", timeout: 10, retries: 2}\n"
         );
+    }
+
+    #[test]
+    fn any_rack_may_be_asked() {
+        let url = "http://10.0.0.2:5248/MAAS/metadata/";
+        let racks = ["10.0.0.1:5248", "10.0.0.2:5248", "10.0.0.3:9000"].map(str::to_owned);
+        assert_eq!(at_any_rack(url, &racks), "http://racks.rackwright.internal:5248/MAAS/metadata/");
+        assert_eq!(at_any_rack("http://rack/x", &racks), "http://rack/x");
+        assert_eq!(at_any_rack(url, &racks[1..]), url, "nobody else listens at that port");
+
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("etc/cloud/templates")).unwrap();
+        let template = root.path().join("etc/cloud/templates/hosts.debian.tmpl");
+        fs::write(&template, "127.0.1.1 {{fqdn}}\n").unwrap();
+        fs::write(root.path().join("etc/hosts"), "127.0.0.1 localhost").unwrap();
+        for _again in 0..2 {
+            racks_in_hosts(root.path(), &in_turn(url, &racks)).unwrap();
+        }
+        let lines = "10.0.0.2 racks.rackwright.internal\n10.0.0.1 racks.rackwright.internal\n";
+        let hosts = fs::read_to_string(root.path().join("etc/hosts")).unwrap();
+        assert_eq!(hosts, format!("127.0.0.1 localhost\n{lines}"));
+        assert_eq!(fs::read_to_string(template).unwrap(), format!("127.0.1.1 {{{{fqdn}}}}\n{lines}"));
     }
 
     #[test]

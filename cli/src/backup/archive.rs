@@ -36,10 +36,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of this moment.
-    pub fn now(region: String, images: Vec<String>) -> Self {
-        let now = time::OffsetDateTime::now_utc();
-        let taken = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    /// Of a moment.
+    pub fn of(moment: time::OffsetDateTime, region: String, images: Vec<String>) -> Self {
+        let taken = moment.to_offset(time::UtcOffset::UTC);
+        let taken = taken.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
         Self { format: FORMAT, version: env!("CARGO_PKG_VERSION").to_owned(), taken, region, images }
     }
 }
@@ -147,7 +147,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, dump) = (folder.path().join("site.backup"), folder.path().join("dump"));
         std::fs::write(&dump, b"PGDMP...").unwrap();
-        let manifest = Manifest::now("a".into(), vec!["debian-12@3".into()]);
+        let manifest = Manifest::of(time::OffsetDateTime::UNIX_EPOCH, "a".into(), vec!["debian-12@3".into()]);
         let secrets = Secrets {
             master_key: Secret::new("00".repeat(32)),
             ca_pem: "CERTIFICATE".into(),

@@ -25,8 +25,8 @@ impl Drop for Dump {
     }
 }
 
-/// Dumps a database as it is at one moment, beside `file`.
-pub fn dump(url: &str, file: &Path) -> Result<Dump> {
+/// Dumps a database as it is at one moment, beside `file`; of a cluster that has no primary, what is left of it.
+pub fn dump(url: &str, file: &Path, has_primary: bool) -> Result<Dump> {
     let path = beside(file, "dump");
     if path.exists() {
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -36,6 +36,9 @@ pub fn dump(url: &str, file: &Path) -> Result<Dump> {
     let dump = Dump(path);
     let mut command = program("pg_dump", url)?;
     command.args(["--format=custom", "--no-owner", "--no-privileges"]);
+    if !has_primary {
+        command.env("PGTARGETSESSIONATTRS", "any");
+    }
     let child = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()).spawn();
     let ended = child.and_then(std::process::Child::wait_with_output).context("pg_dump cannot be started")?;
     let said = String::from_utf8_lossy(&ended.stderr);
@@ -113,6 +116,8 @@ fn parameters(url: &str) -> Result<Vec<(&'static str, String)>> {
     ];
     if names.len() > 1 {
         found.push(("PGTARGETSESSIONATTRS", "read-write".to_owned()));
+        // Hosts are tried one after the other, and one that has lost its power says nothing.
+        found.push(("PGCONNECT_TIMEOUT", "3".to_owned()));
     }
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         let name = match key {
@@ -182,7 +187,8 @@ mod tests {
         );
         assert_eq!(
             told("postgresql://u@a:5432,b,[fd00::1]:6000/x"),
-            "PGDATABASE=x PGHOST=a,b,fd00::1 PGPORT=5432,5432,6000 PGTARGETSESSIONATTRS=read-write PGUSER=u"
+            "PGCONNECT_TIMEOUT=3 PGDATABASE=x PGHOST=a,b,fd00::1 PGPORT=5432,5432,6000 PGTARGETSESSIONATTRS=read-write \
+             PGUSER=u"
         );
         assert_eq!(told("postgres:///rackwright"), "PGDATABASE=rackwright");
         assert!(parameters("10.0.0.5/x").is_err());

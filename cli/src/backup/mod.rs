@@ -7,6 +7,7 @@
 
 mod archive;
 mod database;
+mod moment;
 mod restore;
 
 pub use restore::Restore;
@@ -14,11 +15,13 @@ pub use restore::Restore;
 use crate::serve::{self, Postgres};
 use anyhow::{Context, Result};
 use archive::{Archive, Manifest, Secrets};
+use moment::Recovered;
 use rackwright_link::Ca;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::db::{self, region};
 use rackwright_region::secrets::MasterKey;
 use std::path::{Path, PathBuf};
+use time::OffsetDateTime;
 
 /// Writes everything that makes this site into one file, while it runs. The file holds all of its secrets.
 #[derive(Debug, clap::Args)]
@@ -31,6 +34,13 @@ pub struct Backup {
     /// The data folder of a `rackwright up` on this box, which must run, instead of a region's configuration.
     #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
     up: Option<PathBuf>,
+    /// The database as it was at this moment (2026-11-22T10:00:00Z), from pgBackRest's repository, rather than as it is now.
+    /// On a box of the cluster, as root.
+    #[arg(long, value_parser = moment::parse, conflicts_with = "up")]
+    at: Option<OffsetDateTime>,
+    /// What pgBackRest calls the cluster.
+    #[arg(long, requires = "at", default_value = "rackwright")]
+    stanza: String,
 }
 
 impl Backup {
@@ -42,11 +52,19 @@ impl Backup {
             format!("cannot read {}; is this the box of a region, and are you root?", key.display())
         })?;
         let ca = Ca::load(&data.join("ca")).context("the region's certificate authority cannot be read")?;
+        let recovered = match self.at {
+            Some(at) => Some(tokio::task::block_in_place(|| Recovered::at(at, &self.stanza))?),
+            None => None,
+        };
+        let url = recovered.as_ref().map_or(url, Recovered::url);
         let found = region::look(&url).await.context("the database cannot be reached; does it run?")?;
         anyhow::ensure!(found.regions.is_some(), "the database of this region holds no Rackwright yet");
-        let dump = database::dump(&url, &self.file)?;
+        let dump = database::dump(&url, &self.file, found.writable)?;
+        if !found.writable {
+            println!("No server of the database takes changes now: this is what the one that answers has.");
+        }
         let images = db::image::references(&url).await?;
-        let manifest = Manifest::now(name, images);
+        let manifest = Manifest::of(self.at.unwrap_or_else(OffsetDateTime::now_utc), name, images);
         let secrets = Secrets {
             master_key: MasterKey::from_hex(&key).context("the master key file makes no sense")?.to_hex(),
             ca_pem: ca.certificate_pem().to_owned(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rackwright_common::Secret;
 use rackwright_link::Ca;
 use rackwright_region::config::RegionConfig;
-use rackwright_region::db::{self, region, restored};
+use rackwright_region::db::{Database, Patience, region, restored};
 use rackwright_region::lifecycle::restored::reconcile;
 use std::path::{Path, PathBuf};
 
@@ -100,8 +100,10 @@ impl Restore {
         if let Some(path) = &target.settings {
             write_settings(path, target, &manifest)?;
         }
-        let pool = db::connect(&target.url, 2).await.context("the restored database cannot be used")?;
-        let machines = reconcile(&pool, &manifest.taken).await?;
+        // Kept until the end: the way to a cluster goes with it.
+        let database = Database::open(&target.url, 2, Patience::default()).await;
+        let database = database.context("the restored database cannot be used")?;
+        let machines = reconcile(database.pool(), &manifest.taken).await?;
         tell(&manifest, &machines);
         Ok(())
     }

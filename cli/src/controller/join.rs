@@ -13,7 +13,8 @@ use rackwright_common::Secret;
 use rackwright_link::Ca;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::db::region::{self, Looked};
-use rackwright_region::model::rack_token::{Controller, TokenContent};
+use rackwright_region::db::{root_certificate, with_root_certificate};
+use rackwright_region::model::controller_token::{Controller, TokenContent};
 use rackwright_region::model::region_token::{Exchange, RegionRequest, RegionSecrets, RegionWelcome};
 use reqwest::Method;
 use serde_json::Value;
@@ -57,7 +58,8 @@ impl Join {
         ca.save(&config.data.join("ca"))?;
         let key = format!("{}\n", given.master_key.expose());
         write_whole(&config.data.join("master.key"), &key, 0o600)?;
-        let url = self.database_url.as_ref().unwrap_or(&given.database_url).expose().clone();
+        let url = self.database_url.as_ref().unwrap_or(&given.database_url).expose();
+        let url = with_authority(url, given.database_ca.as_deref(), &config.data)?;
         let in_common = given.settings.iter().filter(|(key, _)| !table.contains_key(*key));
         let mut in_common: Vec<(String, toml::Value)> = in_common.filter_map(as_toml).collect();
         in_common.push(("database_url".into(), url.clone().into()));
@@ -106,6 +108,19 @@ impl Join {
         table.insert("stream_address".into(), stream.into());
         table.clone().try_into().with_context(wrong)
     }
+}
+
+/// The way to the database, with a file of this box's for the authority of its servers.
+fn with_authority(url: &str, authority: Option<&str>, data: &Path) -> Result<String> {
+    let (Some(named), Some(authority)) = (root_certificate(url), authority) else {
+        return Ok(url.to_owned());
+    };
+    if named.exists() {
+        return Ok(url.to_owned());
+    }
+    let file = data.join("database-ca.pem");
+    write_whole(&file, authority, 0o644)?;
+    Ok(with_root_certificate(url, &file))
 }
 
 /// A setting of another region, as this one's file has it.
@@ -276,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn the_databases_authority_comes_along_where_this_box_does_not_have_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("ca.pem");
+        let url = |file: &Path| format!("postgres://u@10.0.0.1,10.0.0.2/x?sslrootcert={}", file.display());
+        let moved = with_authority(&url(&there), Some("PEM"), folder.path()).unwrap();
+        let file = folder.path().join("database-ca.pem");
+        assert_eq!((moved, std::fs::read_to_string(&file).unwrap()), (url(&file), "PEM".to_owned()));
+        std::fs::write(&there, "OWN").unwrap();
+        assert_eq!(with_authority(&url(&there), Some("PEM"), folder.path()).unwrap(), url(&there));
+    }
+
+    #[test]
     fn an_authority_that_is_not_the_tokens_is_refused() {
         let (ca, other) = (Ca::create().unwrap(), Ca::create().unwrap());
         let given = |ca: &Ca, key: &Ca| RegionSecrets {
@@ -283,6 +310,7 @@ mod tests {
             ca_pem: ca.certificate_pem().to_owned(),
             ca_key_pem: key.key_pem().clone(),
             database_url: Secret::new("postgres://10.0.0.1/x".into()),
+            database_ca: None,
             region: "a".into(),
             settings: serde_json::Map::new(),
         };

@@ -15,7 +15,7 @@ use crate::serve;
 use anyhow::Result;
 use rackwright_region::model::Page;
 use rackwright_region::model::controller;
-use rackwright_region::model::rack_token::Controller;
+use rackwright_region::model::controller_token::Controller;
 
 /// Run a region controller, or ask about regions.
 #[derive(Debug, clap::Args)]

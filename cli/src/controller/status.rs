@@ -66,6 +66,16 @@ fn text(status: &SiteStatus) -> String {
             rack.blocks,
             names(&rack.regions)
         ));
+        if let Some(free) = rack.blocks_free_at {
+            let sooner = if rack.fenced_at.is_some() {
+                String::new()
+            } else {
+                format!("; if its box is off for good: `rackwright rack fence {}`", rack.name)
+            };
+            text.push_str(&format!(
+                "              not heard; others may have its addresses from {free} on{sooner}\n"
+            ));
+        }
     }
     text
 }

@@ -2,7 +2,8 @@
 
 use crate::console::Console;
 use anyhow::{Context, Result};
-use rackwright_region::model::rack_token::{Controller, NewRackToken, RackToken, TokenContent};
+use rackwright_region::model::controller_token::{Controller, TokenContent};
+use rackwright_region::model::rack_token::{NewRackToken, RackToken};
 use rackwright_region::model::region_token::{NewRegionToken, RegionToken};
 use std::io::Read;
 

@@ -15,6 +15,9 @@ pub struct List {
     /// Under this operation.
     #[arg(long)]
     operation: Option<i64>,
+    /// By this user, rack or part of Rackwright.
+    #[arg(long)]
+    actor: Option<String>,
     /// At most so many.
     #[arg(long, default_value_t = 50)]
     limit: i64,
@@ -26,6 +29,7 @@ impl List {
         let query = EventQuery {
             machine: self.machine,
             operation: self.operation,
+            actor: self.actor,
             limit: Some(self.limit),
             ..EventQuery::default()
         };

@@ -4,9 +4,10 @@
 //! every table has as many rows there as here before anything is believed; `up` does not start on the old one again.
 
 use super::Place;
-use super::inventory::{Inventory, host};
+use super::inventory::{Inventory, VERIFIED, host};
 use crate::serve::{ADOPTED, Postgres, postgres_programs, take_folder};
 use anyhow::{Context, Result, ensure};
+use rackwright_region::db::with_root_certificate;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ impl Adopt {
             println!("The database was moved before; {} is written now.", self.region.display());
             return Ok(());
         }
-        let to = Cluster::new(&inventory)?;
+        let to = Cluster::new(&inventory, &self.place.folder)?;
         let there = to.ask(
             "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
         )?;
@@ -88,10 +89,10 @@ impl Adopt {
 
     fn write_region(&self, inventory: &Inventory, data: &Path) -> Result<()> {
         let name = crate::serve::host_name();
-        let mut table = toml::Table::new();
+        let node = inventory.find(self.place.node.as_deref())?;
+        let mut table = super::region::settings(&self.place, inventory, node)?;
         table.insert("name".into(), name.into());
         table.insert("data".into(), data.display().to_string().into());
-        table.insert("database_url".into(), inventory.database_url().expose().clone().into());
         let mut file =
             std::fs::File::options().write(true).create_new(true).mode(0o640).open(&self.region)?;
         file.write_all(toml::to_string(&table)?.as_bytes())?;
@@ -133,13 +134,16 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new(inventory: &Inventory) -> Result<Self> {
+    fn new(inventory: &Inventory, folder: &Path) -> Result<Self> {
         let hosts: Vec<_> = inventory.nodes.iter().map(|node| host(node.address)).collect();
         Ok(Self {
             programs: postgres_programs()?,
-            target: format!(
-                "postgres://rackwright@{}/rackwright?target_session_attrs=read-write&connect_timeout=3",
-                hosts.join(",")
+            target: with_root_certificate(
+                &format!(
+                    "postgres://rackwright@{}/rackwright?target_session_attrs=read-write&connect_timeout=3&{VERIFIED}",
+                    hosts.join(",")
+                ),
+                &std::path::absolute(folder)?.join("ca.pem"),
             ),
             password: inventory.secrets.region.expose().clone(),
         })

@@ -1,11 +1,14 @@
 //! What the programs of a node read, made from the inventory and the templates in `packaging/ha`.
 
+use super::certificates;
 use super::inventory::{Inventory, Node, host};
 use anyhow::{Context, Result, ensure};
-use nix::unistd::User;
-use rackwright_link::Ca;
+use nix::unistd::{Group, User};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
+
+/// The people's port for HTTPS.
+const HTTPS: u16 = 443;
 
 /// Whether a node makes the etcd cluster with the others, or comes to one that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +28,29 @@ pub struct Paths<'a> {
     pub programs: &'a Path,
 }
 
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The user `postgres`, whom most of the programs run as.
+    Postgres,
+    /// Root's, for the group of the region's user where there is one.
+    Region,
+}
+
 /// A file to be written.
 #[derive(Debug)]
-struct File {
-    name: &'static str,
-    mode: u32,
-    text: String,
+pub struct File {
+    pub name: &'static str,
+    pub mode: u32,
+    pub text: String,
+    pub owner: Owner,
+}
+
+impl File {
+    /// One of the user `postgres`.
+    pub fn new(name: &'static str, mode: u32, text: String) -> Self {
+        Self { name, mode, text, owner: Owner::Postgres }
+    }
 }
 
 /// Writes all files, for root and the user `postgres`; others may not read them.
@@ -45,7 +65,8 @@ pub fn write(
         .context("there is no user `postgres`; install the package postgresql")?;
     let (uid, gid) = (owner.uid.as_raw(), owner.gid.as_raw());
     for (folder, mode) in [
-        (paths.folder.to_owned(), 0o750),
+        // Regions read the authority's certificate there; what is secret is so by its own mode.
+        (paths.folder.to_owned(), 0o755),
         (paths.data.to_owned(), 0o755),
         (paths.data.join("etcd"), 0o700),
         (paths.data.join("run"), 0o755),
@@ -56,10 +77,8 @@ pub fn write(
         chown(&folder, Some(uid), Some(gid))?;
     }
     let mut files = render(inventory, node, paths, interface, etcd)?;
-    // A certificate that fits is kept: a second set-up changes nothing.
-    if !paths.folder.join("key.pem").exists() {
-        files.extend(certificates(inventory, node)?);
-    }
+    files.extend(certificates::missing(inventory, node, paths.folder)?);
+    let region = Group::from_name("rackwright")?.map_or(0, |group| group.gid.as_raw());
     for file in files {
         let path = paths.folder.join(file.name);
         let partial = path.with_extension("partial");
@@ -73,23 +92,14 @@ pub fn write(
             .and_then(|mut out| std::io::Write::write_all(&mut out, file.text.as_bytes()))
             .with_context(failed)?;
         std::fs::set_permissions(&partial, std::fs::Permissions::from_mode(file.mode))?;
+        let (uid, gid) = match file.owner {
+            Owner::Postgres => (uid, gid),
+            Owner::Region => (0, region),
+        };
         chown(&partial, Some(uid), Some(gid))?;
         std::fs::rename(&partial, &path).with_context(failed)?;
     }
     Ok(())
-}
-
-fn certificates(inventory: &Inventory, node: &Node) -> Result<Vec<File>> {
-    let key = rackwright_common::Secret::new(inventory.secrets.authority_key.expose().clone());
-    let authority = Ca::from_pem(inventory.secrets.authority.clone(), key)?;
-    let names = [node.address.to_string(), node.name.clone()];
-    let own = authority.issue_member(&node.name, &names)?;
-    Ok(vec![
-        File { name: "ca.pem", mode: 0o644, text: own.ca_pem },
-        File { name: "certificate.pem", mode: 0o644, text: own.certificate_pem },
-        // Last: it says that all three are there.
-        File { name: "key.pem", mode: 0o600, text: own.key_pem.expose().clone() },
-    ])
 }
 
 fn render(
@@ -109,12 +119,13 @@ fn render(
         std::net::IpAddr::V4(address) => address.octets()[3].max(1),
         std::net::IpAddr::V6(address) => address.octets()[15].max(1),
     });
+    let folder = text(paths.folder)?;
     let values: Vec<(&str, String)> = vec![
         ("NODE", node.name.clone()),
         ("CLUSTER", inventory.cluster.clone()),
         ("HOST", host(node.address)),
         ("ADDRESS", node.address.to_string()),
-        ("FOLDER", text(paths.folder)?),
+        ("FOLDER", folder.clone()),
         ("DATA", text(paths.data)?),
         ("PROGRAMS", text(paths.programs)?),
         ("ETCD", each(&|_, n| format!("\"{}:2379\"", host(n.address)), ", ")),
@@ -126,12 +137,24 @@ fn render(
         ("REPLICATION", inventory.secrets.replication.expose().clone()),
         ("REWIND", inventory.secrets.rewind.expose().clone()),
         ("REGION", inventory.secrets.region.expose().clone()),
-        ("BIND", format!(":::{} v4v6", inventory.people_port)),
+        ("BIND", bind(inventory, &folder)),
         ("PORT", inventory.people_port.to_string()),
         (
             "SERVERS",
             each(
-                &|_, n| format!("  server {} {}:{} check", n.name, host(n.address), inventory.region_port),
+                &|_, n| {
+                    let secured = if inventory.https {
+                        format!(" ssl verify required ca-file {folder}/ca.pem verifyhost {}", n.name)
+                    } else {
+                        String::new()
+                    };
+                    format!(
+                        "  server {} {}:{} check{secured}",
+                        n.name,
+                        host(n.address),
+                        inventory.region_port
+                    )
+                },
                 "\n",
             ),
         ),
@@ -146,15 +169,28 @@ fn render(
     ];
     let mut files = Vec::new();
     for (name, mode, template) in TEMPLATES {
-        files.push(File {
-            name,
-            mode: *mode,
-            text: fill(template, &values).with_context(|| name.to_string())?,
-        });
+        let text = fill(template, &values).with_context(|| name.to_string())?;
+        files.push(File::new(name, *mode, text));
     }
     let error_page = include_str!("../../../packaging/ha/503.http").replacen("\n\n", "\r\n\r\n", 1);
-    files.push(File { name: "503.http", mode: 0o644, text: error_page });
+    files.push(File::new("503.http", 0o644, error_page));
     Ok(files)
+}
+
+/// Where people connect. With HTTPS whoever comes in plain is sent there.
+fn bind(inventory: &Inventory, folder: &str) -> String {
+    let plain = format!(":::{} v4v6", inventory.people_port);
+    if !inventory.https {
+        return plain;
+    }
+    let given = Path::new(certificates::PEOPLE);
+    let certificate =
+        if given.exists() { certificates::PEOPLE.to_owned() } else { format!("{folder}/people.pem") };
+    format!(
+        "{plain}\n  bind :::{HTTPS} v4v6 ssl crt {certificate} ssl-min-ver TLSv1.2 alpn http/1.1\n  \
+         http-request redirect scheme https code 301 unless {{ ssl_fc }}\n  \
+         http-response set-header Strict-Transport-Security max-age=31536000 if {{ ssl_fc }}"
+    )
 }
 
 const TEMPLATES: &[(&str, u32, &str)] = &[
@@ -170,7 +206,7 @@ const TEMPLATES: &[(&str, u32, &str)] = &[
 fn access(node: &Node) -> String {
     let net = ipnet::IpNet::from(node.address);
     format!(
-        "    - host replication replicator {net} scram-sha-256\n    - host all postgres,rewinder {net} scram-sha-256"
+        "    - hostssl replication replicator {net} scram-sha-256\n    - hostssl all postgres,rewinder {net} scram-sha-256"
     )
 }
 
@@ -210,6 +246,13 @@ mod tests {
         assert!(keepalived.contains("    10.0.0.1\n    10.0.0.3\n") && keepalived.contains("priority 199"));
         assert!(keepalived.contains("virtual_router_id 100"));
         assert!(text("503.http").contains("Retry-After: 2\r\n\r\n<!doctype"));
+        assert!(text("haproxy.cfg").contains("\n  server two 10.0.0.2:5240 check\n"));
+        let https = Inventory { https: true, ..inventory };
+        let secured = render(&https, &https.nodes[1], paths, "eth0", Etcd::New).unwrap();
+        let proxy = &secured.iter().find(|file| file.name == "haproxy.cfg").unwrap().text;
+        assert!(proxy.contains("check ssl verify required ca-file /etc/x/ca.pem verifyhost two"), "{proxy}");
+        assert!(proxy.contains("bind :::443 v4v6 ssl crt") && proxy.contains("redirect scheme https"));
+        let inventory = https;
         for file in &files {
             let private = ["patroni.yml", "roles.sql"].contains(&file.name);
             assert_eq!(

@@ -4,14 +4,17 @@
 use super::Place;
 use super::files::Etcd;
 use super::inventory::{Inventory, Node, host};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The oldest Patroni that will do, and the first that nobody has tried.
 const PATRONI: &str = "patroni[etcd3,psycopg2-binary]>=4.1,<5";
 /// The distribution's: one that root alone has may not be entered by the database's user.
 const PYTHON: &str = "/usr/bin/python3";
+/// How long a cluster may take to agree to another member.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A file that shows that a package is there, and the package.
 const PACKAGES: &[(&str, &str)] = &[
     ("/usr/bin/etcd", "etcd-server"),
@@ -108,21 +111,56 @@ pub fn etcd(place: &Place, inventory: &Inventory, node: &Node) -> Result<Etcd> {
         // Nobody is there yet: this node is among those that make the cluster.
         return Ok(Etcd::New);
     }
-    let text = String::from_utf8_lossy(&listed.stdout);
     let own = format!("https://{}:2380", host(node.address));
-    let Some(line) = text.lines().find(|line| line.contains(&own)) else {
-        bail!("the cluster that runs does not know this node; is this the right {}?", place.config.display());
+    let id = match member(&String::from_utf8_lossy(&listed.stdout), &own) {
+        // Taken out by a set-up that was interrupted: whoever has the authority's certificate belongs to the cluster.
+        Member::Unknown => None,
+        Member::Awaited => return Ok(Etcd::New),
+        Member::Added => return Ok(Etcd::Existing),
+        Member::Known(id) => Some(id),
     };
-    let fields: Vec<_> = line.split(", ").collect();
-    if fields.get(1) != Some(&"started") {
-        return Ok(Etcd::New);
+    if let Some(id) = id {
+        println!("The cluster knows this node from before; it is taken out and in again");
+        let removed = ask(&["member", "remove", &id])?.status.success();
+        ensure!(removed, "etcd's members could not be changed; are the other nodes up?");
     }
-    let id = fields.first().context("etcdctl member list")?;
-    println!("The cluster knows this node from before; it is taken out and in again");
-    let done = ask(&["member", "remove", id])?.status.success()
-        && ask(&["member", "add", &node.name, &format!("--peer-urls={own}")])?.status.success();
-    ensure!(done, "etcd's members could not be changed; are two of the other nodes up?");
+    // A cluster refuses while its members have not heard each other for some seconds.
+    let deadline = Instant::now() + PATIENCE;
+    while !ask(&["member", "add", &node.name, &format!("--peer-urls={own}")])?.status.success() {
+        ensure!(
+            Instant::now() < deadline,
+            "etcd does not take this node; when all other nodes are up, run `rackwright ha setup` again"
+        );
+        std::thread::sleep(Duration::from_secs(1));
+    }
     Ok(Etcd::Existing)
+}
+
+/// What the cluster that runs says of a node.
+#[derive(Debug, PartialEq, Eq)]
+enum Member {
+    /// Nothing.
+    Unknown,
+    /// It is among those that make the cluster, and was never there.
+    Awaited,
+    /// It was added to the cluster, and has not come yet.
+    Added,
+    /// It has this number, and was there.
+    Known(String),
+}
+
+/// Finds a node by its peers' URL in `etcdctl member list`: number, status, name, peers' URLs, clients' URLs, learner. One that
+/// was named at the beginning counts as started before it ever was; only when it comes it tells its clients' URLs.
+fn member(list: &str, own: &str) -> Member {
+    let lines = list.lines().map(|line| line.split(',').map(str::trim).collect::<Vec<_>>());
+    let Some(fields) = lines.into_iter().find(|fields| fields.get(3) == Some(&own)) else {
+        return Member::Unknown;
+    };
+    match (fields.get(1), fields.get(4)) {
+        (Some(&"started"), Some(&"") | None) => Member::Awaited,
+        (Some(&"started"), Some(_)) => Member::Known(fields.first().copied().unwrap_or_default().to_owned()),
+        _ => Member::Added,
+    }
 }
 
 /// Whether systemd runs this box.
@@ -131,10 +169,27 @@ pub fn has_systemd() -> bool {
 }
 
 /// Writes the unit and starts it. One that runs goes on as it is: a restart could move the database's leader.
-pub fn unit() -> Result<()> {
+pub fn unit(place: &Place) -> Result<()> {
     let path = Path::new("/lib/systemd/system/rackwright-ha.service");
     if !path.exists() {
         std::fs::write("/etc/systemd/system/rackwright-ha.service", UNIT)?;
+    }
+    let elsewhere = Path::new("/etc/systemd/system/rackwright-ha.service.d/place.conf");
+    if let Some(arguments) = place.arguments()? {
+        let program = std::env::current_exe()?;
+        let start = format!("{} ha node {arguments}", program.display());
+        std::fs::create_dir_all(elsewhere.parent().context("a drop-in has a folder")?)?;
+        std::fs::write(elsewhere, format!("[Service]\nExecStart=\nExecStart={start}\n"))?;
+    } else if elsewhere.exists() {
+        std::fs::remove_file(elsewhere)?;
+    }
+    for other in OTHERS {
+        if runs("systemctl", &["is-active", "--quiet", other]) {
+            println!(
+                "The unit {other} runs beside rackwright-ha, which has one of its own: if nothing else needs it, \
+                 `systemctl disable --now {other}`"
+            );
+        }
     }
     run(Command::new("systemctl").arg("daemon-reload"))?;
     run(Command::new("systemctl").args(["enable", "--now", "rackwright-ha"]))
@@ -155,7 +210,19 @@ fn run(command: &mut Command) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_sound;
+    use super::{Member, is_sound, member};
+
+    #[test]
+    fn a_node_that_comes_last_is_no_replacement() {
+        let list = "2d13, started, two, https://10.0.0.2:2380, https://10.0.0.2:2379, false\n\
+                    86f2, started, three, https://10.0.0.3:2380, , false\n\
+                    99aa, unstarted, , https://10.0.0.4:2380, , false\n";
+        let of = |address: &str| member(list, &format!("https://{address}:2380"));
+        assert_eq!(of("10.0.0.2"), Member::Known("2d13".into()));
+        assert_eq!(of("10.0.0.3"), Member::Awaited);
+        assert_eq!(of("10.0.0.4"), Member::Added);
+        assert_eq!(of("10.0.0.5"), Member::Unknown);
+    }
 
     #[test]
     fn a_patroni_that_loses_changes_is_refused() {

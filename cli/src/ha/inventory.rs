@@ -4,7 +4,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rackwright_common::Secret;
 use rackwright_link::Ca;
 use rackwright_region::auth::token::random;
+use rackwright_region::db::with_root_certificate;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -12,6 +14,9 @@ use std::path::Path;
 
 const HEAD: &str = "# The nodes of this site's database cluster, and its secrets: the same file on every node.\n\
                     # Whoever has it has the database.\n\n";
+
+/// Each server shows a certificate of the cluster's authority for its own address.
+pub const VERIFIED: &str = "sslmode=verify-full";
 
 /// Everything that the nodes have in common.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,6 +32,13 @@ pub struct Inventory {
     pub people_port: u16,
     /// Where the nodes' regions serve people.
     pub region_port: u16,
+    /// People are served by HTTPS, and sent there from plain HTTP.
+    #[serde(default)]
+    pub https: bool,
+    /// By node: the fence agent that switches its box off for certain, with its arguments; `-o off` and `-o status` are added.
+    /// A primary whose box falls silent is then replaced at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fence: BTreeMap<String, Vec<String>>,
     /// An odd number of nodes, three usually.
     pub nodes: Vec<Node>,
     /// What nobody else may know.
@@ -71,6 +83,8 @@ impl Inventory {
             virtual_address,
             people_port: 80,
             region_port: 5240,
+            https: false,
+            fence: BTreeMap::new(),
             nodes,
             secrets: Secrets {
                 superuser: secret(),
@@ -125,6 +139,11 @@ impl Inventory {
             ensure!(!twice, "the node {name} ({address}) stands there twice");
         }
         ensure!(is_name(&self.cluster), "`{}` is no cluster name", self.cluster);
+        for (name, command) in &self.fence {
+            ensure!(self.nodes.iter().any(|node| node.name == *name), "fence: there is no node {name}");
+            let program = command.first().with_context(|| format!("fence: {name} has an empty command"))?;
+            ensure!(program.starts_with('/'), "fence: {name}: `{program}` is to be a whole path");
+        }
         if let Some(address) = &self.virtual_address {
             let parsed = address.parse::<ipnet::IpNet>();
             let net = parsed.with_context(|| {
@@ -162,14 +181,15 @@ impl Inventory {
         self.nodes.iter().map(|node| format!("{} {}", node.name, node.address)).collect::<Vec<_>>().join(", ")
     }
 
-    /// What regions write into `database_url`.
-    pub fn database_url(&self) -> Secret<String> {
+    /// What regions write into `database_url`; the node's files are in this folder.
+    pub fn database_url(&self, folder: &Path) -> Secret<String> {
         let hosts: Vec<_> = self.nodes.iter().map(|node| host(node.address)).collect();
-        Secret::new(format!(
-            "postgres://rackwright:{}@{}/rackwright",
+        let url = format!(
+            "postgres://rackwright:{}@{}/rackwright?{VERIFIED}",
             self.secrets.region.expose(),
             hosts.join(",")
-        ))
+        );
+        Secret::new(with_root_certificate(&url, &folder.join("ca.pem")))
     }
 }
 
@@ -231,8 +251,9 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read = Inventory::load(&path).unwrap();
         assert_eq!(read.nodes, made.nodes);
-        let url = read.database_url().expose().clone();
-        assert!(url.ends_with("@10.0.0.1,10.0.0.2,[fd00::3]/rackwright"), "{url}");
+        let url = read.database_url("/etc/x".as_ref()).expose().clone();
+        let ends = "@10.0.0.1,10.0.0.2,[fd00::3]/rackwright?sslmode=verify-full&sslrootcert=/etc/x/ca.pem";
+        assert!(url.ends_with(ends), "{url}");
         assert!(!format!("{read:?}").contains(made.secrets.region.expose()));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(Inventory::load(&path).unwrap_err().to_string().contains("chmod 600"));

@@ -2,11 +2,17 @@
 //! programs; this generates their configuration from one inventory, installs them, and keeps them running.
 
 mod adopt;
+mod certificates;
+mod drill;
+mod fence;
 mod files;
 mod install;
 mod inventory;
 mod node;
+mod region;
 
+use crate::client::{self, Client, Connection};
+use crate::console::{Console, Format};
 use anyhow::{Context, Result, ensure};
 use inventory::{Inventory, Node, interface_of, parse_node};
 use std::os::unix::process::CommandExt;
@@ -22,26 +28,35 @@ pub enum HaCommand {
     Node(Place),
     /// Print the `database_url` for the regions' region.toml; it holds a password.
     Url(Place),
+    /// Print what belongs into region.toml on this node; it holds a password.
+    Region(Place),
     /// Move the database of `rackwright up` into the cluster.
     Adopt(adopt::Adopt),
+    /// Stop a region or a rack on purpose, measure what anybody notices, put it back.
+    Drill(drill::Drill),
     /// `patronictl` of this node: `rackwright ha ctl list`, `… switchover`.
     Ctl(Ctl),
 }
+
+/// Where things are when nothing else is said; the unit takes these.
+const CONFIG: &str = "/etc/rackwright/ha.toml";
+const FOLDER: &str = "/etc/rackwright/ha";
+const DATA: &str = "/var/lib/rackwright-ha";
 
 /// Where a node's things are.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Place {
     /// The inventory: the same file on every node.
-    #[arg(long, default_value = "/etc/rackwright/ha.toml")]
+    #[arg(long, default_value = CONFIG)]
     config: PathBuf,
     /// Which node this box is; the one whose address it has when absent.
     #[arg(long)]
     node: Option<String>,
     /// Where the programs' configuration is written.
-    #[arg(long, default_value = "/etc/rackwright/ha")]
+    #[arg(long, default_value = FOLDER)]
     folder: PathBuf,
     /// What the programs keep: the database, etcd's log, Patroni.
-    #[arg(long, default_value = "/var/lib/rackwright-ha")]
+    #[arg(long, default_value = DATA)]
     data: PathBuf,
     /// A Python environment that has Patroni; made in the data folder when absent.
     #[arg(long)]
@@ -49,6 +64,28 @@ pub struct Place {
 }
 
 impl Place {
+    /// What the unit has to be told, where it is not what it takes by itself.
+    fn arguments(&self) -> Result<Option<String>> {
+        let usual = |path: &PathBuf, usual: &str| path.as_path() == std::path::Path::new(usual);
+        let mut told = Vec::new();
+        if !usual(&self.config, CONFIG) {
+            told.push(("--config", std::path::absolute(&self.config)?));
+        }
+        if !usual(&self.folder, FOLDER) {
+            told.push(("--folder", std::path::absolute(&self.folder)?));
+        }
+        if !usual(&self.data, DATA) {
+            told.push(("--data", std::path::absolute(&self.data)?));
+        }
+        if let Some(patroni) = &self.patroni {
+            told.push(("--patroni", std::path::absolute(patroni)?));
+        }
+        let mut words: Vec<String> =
+            told.iter().map(|(name, path)| format!("{name} {}", path.display())).collect();
+        words.extend(self.node.iter().map(|node| format!("--node {node}")));
+        Ok((!words.is_empty()).then(|| words.join(" ")))
+    }
+
     fn patroni(&self) -> PathBuf {
         self.patroni.clone().unwrap_or_else(|| self.data.join("patroni"))
     }
@@ -69,6 +106,10 @@ pub struct Setup {
     /// With --nodes: acknowledge changes before a second node has them. For nodes on two sites with a slow line between.
     #[arg(long, requires = "nodes")]
     asynchronous: bool,
+    /// With --nodes: HTTPS at the people's address, with a certificate of the inventory's authority, or with the one in
+    /// /etc/rackwright/people.pem.
+    #[arg(long, requires = "nodes")]
+    https: bool,
     /// Install nothing; say what is missing.
     #[arg(long)]
     no_install: bool,
@@ -86,14 +127,20 @@ Machines may then be in a state that the database does not know. Use it only whe
 
 impl HaCommand {
     /// Carries it out.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self, connection: &Connection, format: Format) -> Result<()> {
         match self {
+            Self::Drill(drill) => client::block_on(async {
+                let console = Console { client: Client::new(connection)?, format };
+                drill.run(&console).await
+            }),
             Self::Setup(setup) => setup.run(),
             Self::Node(place) => run_node(&place),
             Self::Url(place) => {
-                println!("{}", Inventory::load(&place.config)?.database_url().expose());
+                let folder = std::path::absolute(&place.folder)?;
+                println!("{}", Inventory::load(&place.config)?.database_url(&folder).expose());
                 Ok(())
             }
+            Self::Region(place) => region::print(&place),
             Self::Adopt(adopt) => adopt.run(),
             Self::Ctl(ctl) => ctl.run(),
         }
@@ -117,7 +164,9 @@ impl Setup {
                 !place.config.exists(),
                 "{shown} is there already; leave --nodes out, or remove it to make a new site"
             );
-            let made = Inventory::make(self.nodes.clone(), self.virtual_address.clone(), !self.asynchronous)?;
+            let mut made =
+                Inventory::make(self.nodes.clone(), self.virtual_address.clone(), !self.asynchronous)?;
+            made.https = self.https;
             made.find(place.node.as_deref())?;
             made.save(&place.config)?;
         }
@@ -143,7 +192,7 @@ impl Setup {
         }
         let with_systemd = !self.no_systemd && install::has_systemd();
         if with_systemd {
-            install::unit()?;
+            install::unit(place)?;
         }
         self.say_what_next(&inventory, node, with_systemd);
         Ok(())
@@ -162,7 +211,7 @@ impl Setup {
         }
         println!("  look        rackwright ha ctl list");
         println!(
-            "  regions     database_url = \"$(rackwright ha url)\" in region.toml, or `rackwright ha adopt`"
+            "  regions     `rackwright ha region` prints what belongs into region.toml; or `rackwright ha adopt`"
         );
     }
 }
@@ -183,5 +232,24 @@ impl Ctl {
         let mut command = Command::new(&program);
         command.arg("-c").arg(self.place.folder.join("patroni.yml")).args(&self.arguments);
         Err(command.exec()).with_context(|| program.display().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_told_what_is_not_usual() {
+        let usual = Place {
+            config: CONFIG.into(),
+            node: None,
+            folder: FOLDER.into(),
+            data: DATA.into(),
+            patroni: None,
+        };
+        assert_eq!(usual.arguments().unwrap(), None);
+        let other = Place { patroni: Some("/opt/patroni".into()), node: Some("two".into()), ..usual };
+        assert_eq!(other.arguments().unwrap().unwrap(), "--patroni /opt/patroni --node two");
     }
 }

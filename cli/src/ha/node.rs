@@ -5,7 +5,7 @@
 //! have it. Runs on one thread: the kernel's promise is bound to the thread that started a program.
 
 use super::inventory::{Inventory, Node, interface_of};
-use super::{Place, install};
+use super::{Place, fence, install};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -50,6 +50,7 @@ pub async fn run(place: &Place) -> Result<()> {
     for program in programs {
         running.spawn_local(keep(program, stop.clone()));
     }
+    running.spawn_local(fence::watch(place.clone(), node.clone(), stop.clone()));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}

@@ -3,6 +3,7 @@
 mod action;
 mod bmc;
 mod boot_device;
+mod bulk;
 mod console;
 mod create;
 mod datasheet;
@@ -75,6 +76,8 @@ pub enum MachineCommand {
     Lock(action::Lock),
     /// End the protection.
     Unlock(action::Unlock),
+    /// Do one thing with many machines.
+    Bulk(bulk::Bulk),
     /// Say that it must not be used.
     MarkBroken(action::MarkBroken),
     /// Say that it is mended.
@@ -116,6 +119,7 @@ impl MachineCommand {
             Self::ExitRescue(command) => command.run(console).await,
             Self::Lock(command) => command.run(console).await,
             Self::Unlock(command) => command.run(console).await,
+            Self::Bulk(command) => command.run(console).await,
             Self::MarkBroken(command) => command.run(console).await,
             Self::MarkFixed(command) => command.run(console).await,
             Self::OverrideFailedTests(command) => command.run(console).await,

@@ -1,5 +1,5 @@
 //! The nouns of the network: spaces, fabrics, VLANs, subnets, ranges, reservations, devices, routes, leases; pools and
-//! zones.
+//! zones; tags.
 
 mod device;
 mod fabric;
@@ -10,6 +10,7 @@ mod reservation;
 mod space;
 mod static_route;
 mod subnet;
+mod tag;
 mod vlan;
 
 pub use device::DeviceCommand;
@@ -21,4 +22,5 @@ pub use reservation::ReservationCommand;
 pub use space::SpaceCommand;
 pub use static_route::StaticRouteCommand;
 pub use subnet::SubnetCommand;
+pub use tag::TagCommand;
 pub use vlan::VlanCommand;

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use std::collections::VecDeque;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ impl Postgres {
             bail!("the path {} is too long for a unix socket; use a shorter data folder", folder.display());
         }
         let programs = programs()?;
-        let owner = owner()?;
+        let owner = owner(folder)?;
         let (data, sockets) = (folder.join("data"), folder.join("run"));
         for path in [folder, &sockets] {
             std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -56,7 +56,7 @@ impl Postgres {
                 chown(path, Some(uid), Some(gid))?;
             }
         }
-        reachable(folder)?;
+        reachable(folder, owner)?;
         if !data.join("PG_VERSION").exists() {
             make_cluster(&programs, folder, owner).await?;
         }
@@ -224,10 +224,17 @@ pub fn programs() -> Result<PathBuf> {
         .context("PostgreSQL 15 or newer is not installed; install the package `postgresql-15`")
 }
 
-/// Whom the server runs as; `None` means as ourselves.
-fn owner() -> Result<Option<(u32, u32)>> {
+/// Whom the server runs as; `None` means as ourselves. Data that are there stay whose they are: root looks at what the
+/// unit's user runs.
+fn owner(folder: &Path) -> Result<Option<(u32, u32)>> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(None);
+    }
+    let there = std::fs::metadata(folder.join("data")).map(|data| (data.uid(), data.gid()));
+    if let Ok((uid, gid)) = there
+        && uid != 0
+    {
+        return Ok(Some((uid, gid)));
     }
     for name in ["postgres", "nobody"] {
         if let Some(user) = nix::unistd::User::from_name(name)? {
@@ -238,10 +245,16 @@ fn owner() -> Result<Option<(u32, u32)>> {
 }
 
 /// The server's user must be able to walk to its folder.
-fn reachable(folder: &Path) -> Result<()> {
+fn reachable(folder: &Path, owner: Option<(u32, u32)>) -> Result<()> {
+    let Some((uid, gid)) = owner else { return Ok(()) };
     for above in folder.ancestors().skip(1) {
-        let mode = std::fs::metadata(above)?.permissions().mode();
-        if mode & 0o001 == 0 && nix::unistd::geteuid().is_root() {
+        let about = std::fs::metadata(above)?;
+        let enter = match (about.uid() == uid, about.gid() == gid) {
+            (true, _) => 0o100,
+            (false, true) => 0o010,
+            (false, false) => 0o001,
+        };
+        if about.mode() & enter == 0 {
             bail!(
                 "{} may not be entered by other users, so PostgreSQL cannot reach its data; choose another data folder or `chmod o+x` it",
                 above.display()

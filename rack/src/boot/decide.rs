@@ -3,7 +3,8 @@
 //! No script is a dead end. Kernel and initial RAM disk are tried on every rack of the network, this one first; when
 //! none gives them, the machine waits, restarts, or asks again. Measured facts behind the text: UEFI needs `initrd=NAME` on
 //! the command line; local boot is `exit 1` under UEFI (a plain `exit` stops in the firmware's menu); old builds know
-//! no `poweroff`.
+//! no `poweroff`, and very old ones no `--timeout`. Without that, a download from a rack that has lost its power never ends: nobody says
+//! goodbye, and the loader only listens.
 
 use rackwright_common::Mac;
 use rackwright_common::link::BootStage;
@@ -82,6 +83,9 @@ pub(super) fn decide(snapshot: &Snapshot, uuid: Option<Uuid>, mac: Option<Mac>) 
     snapshot.boot_decision(uuid, mac)
 }
 
+/// Milliseconds without a byte after which a boot loader tries the next rack.
+const STALLED: u32 = 8000;
+
 const LOCAL: &str = "iseq ${platform} efi && exit 1 || exit\n";
 
 fn ephemeral(
@@ -99,12 +103,17 @@ fn ephemeral(
         text.push('\n');
     };
     write(format!("set arguments initrd=initrd {arguments}"));
-    for (number, rack) in racks.iter().enumerate() {
-        let next = if number + 1 < racks.len() { format!("rack{}", number + 1) } else { "failed".to_owned() };
-        write(format!(":rack{number}"));
+    // A loader that knows no timeout refuses the first round at once, and takes the second.
+    let rounds = [format!("--timeout {STALLED} "), String::new()];
+    let tries: Vec<_> =
+        rounds.iter().flat_map(|timeout| racks.iter().map(move |rack| (timeout, rack))).collect();
+    for (number, (timeout, rack)) in tries.iter().enumerate() {
+        let next = if number + 1 < tries.len() { format!("try{}", number + 1) } else { "failed".to_owned() };
+        write(format!(":try{number}"));
         write("imgfree ||".to_owned());
-        write(format!("kernel http://{rack}/blob/{} ${{arguments}} || goto {next}", boot.kernel.sha256));
-        write(format!("initrd --name initrd http://{rack}/blob/{} || goto {next}", boot.initrd.sha256));
+        let (kernel, initrd) = (&boot.kernel.sha256, &boot.initrd.sha256);
+        write(format!("kernel {timeout}http://{rack}/blob/{kernel} ${{arguments}} || goto {next}"));
+        write(format!("initrd {timeout}--name initrd http://{rack}/blob/{initrd} || goto {next}"));
         write(format!("boot || goto {next}"));
     }
     write(":failed".to_owned());

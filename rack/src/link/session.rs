@@ -5,6 +5,7 @@ use super::hub::StreamId;
 use super::known::KnownRegions;
 use super::lease::{Beats, Lease};
 use crate::{addresses, probe};
+use rackwright_common::clock::{Clock, SystemClock};
 use rackwright_common::link::{
     DEAD_AFTER_SECONDS, Fact, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
 };
@@ -124,6 +125,7 @@ fn hello(context: &LinkContext, addresses: Vec<RackAddress>) -> ToRegion {
         generation: context.world.generation(),
         addresses,
         instance: context.instance,
+        clock: Some(SystemClock.now().unix_timestamp()),
     })
 }
 

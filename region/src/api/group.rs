@@ -1,4 +1,4 @@
-//! `/pools` and `/zones`.
+//! `/pools`, `/zones` and `/tags`.
 
 use super::extract::{ApiJson, ApiPath};
 use super::problem::Refused;
@@ -88,4 +88,23 @@ impl Description {
     fn group(self, name: String) -> Group {
         Group { name, description: self.description, machines: 0 }
     }
+}
+
+/// Every tag that a machine has, with the number of its machines.
+#[utoipa::path(get, path = "/tags", tag = "groups",
+    responses((status = 200, body = Page<Group>), Refused))]
+pub async fn list_tags(State(app): State<App>, actor: Actor) -> Result<Json<Page<Group>>, Error> {
+    group::tags(&app, &actor).await.map(Json)
+}
+
+/// Takes a tag away from all machines.
+#[utoipa::path(delete, path = "/tags/{name}", tag = "groups", params(("name" = String, Path)),
+    responses((status = 204), Refused))]
+pub async fn delete_tag(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(name): ApiPath<String>,
+) -> Result<StatusCode, Error> {
+    group::delete_tag(&app, &actor, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -6,7 +6,7 @@ use crate::app::image::{self, Part};
 use crate::app::{App, Error};
 use crate::auth::Actor;
 use crate::model::Page;
-use crate::model::image::{Image, NewImage, Upload};
+use crate::model::image::{Image, ImageUse, NewImage, Upload};
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
@@ -61,6 +61,17 @@ pub async fn delete_image(
 pub struct Content {
     /// SHA-256 of the whole file, lower-case hexadecimal.
     pub sha256: String,
+}
+
+/// Machines that run this version, or are being installed with it.
+#[utoipa::path(get, path = "/images/{image}/machines", tag = "images", params(("image" = String, Path)),
+    responses((status = 200, body = Page<ImageUse>), Refused))]
+pub async fn list_image_machines(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(reference): ApiPath<String>,
+) -> Result<Json<Page<ImageUse>>, Error> {
+    image::uses(&app, &actor, &reference).await.map(Json)
 }
 
 /// How much of a file has arrived, to go on from there.

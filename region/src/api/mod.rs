@@ -8,6 +8,7 @@ pub mod account;
 pub mod actor;
 pub mod bmc;
 pub mod bridge;
+pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod device;
@@ -102,6 +103,8 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine_action::lock_machine))
         .routes(routes!(machine_action::unlock_machine))
         .routes(routes!(machine_action::override_failed_tests))
+        .routes(routes!(bulk::create_bulk_action))
+        .routes(routes!(bulk::show_bulk_action))
 }
 
 fn work() -> OpenApiRouter<App> {
@@ -113,6 +116,7 @@ fn work() -> OpenApiRouter<App> {
         .routes(routes!(event::stream_events))
         .routes(routes!(image::list_images, image::create_image))
         .routes(routes!(image::show_image, image::delete_image))
+        .routes(routes!(image::list_image_machines))
         .routes(routes!(image::show_upload, image::upload_file))
         .routes(routes!(script::list_scripts, script::create_script))
         .routes(routes!(script::show_script, script::delete_script))
@@ -123,6 +127,8 @@ fn work() -> OpenApiRouter<App> {
         .routes(routes!(group::put_pool, group::delete_pool))
         .routes(routes!(group::list_zones))
         .routes(routes!(group::put_zone, group::delete_zone))
+        .routes(routes!(group::list_tags))
+        .routes(routes!(group::delete_tag))
         .routes(routes!(controller::show_status))
         .routes(routes!(controller::list_racks))
         .routes(routes!(controller::delete_rack))

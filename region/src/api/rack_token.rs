@@ -3,7 +3,7 @@
 use super::actor::peer;
 use super::extract::ApiJson;
 use super::problem::Refused;
-use crate::app::rack_token::ReachedAt;
+use crate::app::controller_token::ReachedAt;
 use crate::app::{App, Error, rack_token};
 use crate::auth::Actor;
 use crate::door::Encrypted;

@@ -4,7 +4,7 @@ use super::actor::peer;
 use super::extract::ApiJson;
 use super::problem::Refused;
 use super::rack_token::host;
-use crate::app::rack_token::ReachedAt;
+use crate::app::controller_token::ReachedAt;
 use crate::app::{App, Error, region_token};
 use crate::auth::Actor;
 use crate::door::Encrypted;

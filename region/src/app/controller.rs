@@ -3,20 +3,47 @@
 use super::{App, Change, Describe, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
-use crate::db::lease_state::{self, Changes};
+use crate::db::lease_state::{self, Changes, RackState};
 use crate::model::controller::{DatabaseRole, DatabaseServer, Rack, RackFence, Region, SiteStatus};
-use crate::model::{Page, Role};
+use crate::model::{Page, Role, Timestamp};
 use rackwright_dhcp::racks::Terms;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 /// A rack that was heard within this time may be running, seconds.
-const HEARD_SECONDS: i64 = 10;
-use sqlx::PgConnection;
+pub(super) const HEARD_SECONDS: i64 = 10;
 
 /// All racks.
 pub async fn racks(app: &App, actor: &Actor) -> Result<Page<Rack>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::controller_query::racks(&mut *app.read().await?).await?))
+    Ok(Page::whole(find_racks(&mut *app.read().await?).await?))
+}
+
+/// All racks, with what becomes of the addresses of those that are not heard.
+async fn find_racks(conn: &mut PgConnection) -> Result<Vec<Rack>> {
+    let mut racks = db::controller_query::racks(conn).await?;
+    if racks.iter().all(|rack| rack.connected || rack.blocks == 0) {
+        return Ok(racks);
+    }
+    let now = lease_state::now(conn).await?;
+    for state in lease_state::racks(conn, now).await? {
+        let gone = racks.iter_mut().find(|rack| rack.id == state.id && !rack.connected && rack.blocks > 0);
+        if let Some(rack) = gone {
+            rack.blocks_free_at = blocks_free_at(&state);
+        }
+    }
+    Ok(racks)
+}
+
+/// When a rack's blocks may move if it is never heard again; after a fence, from then on.
+fn blocks_free_at(rack: &RackState) -> Option<Timestamp> {
+    let whole = |number: i64| u64::try_from(number).unwrap_or(0);
+    let terms = Terms { longest_lease_seconds: whole(rack.longest_lease), ..Terms::default() };
+    let heard = rack.heard.map(|heard| heard.max(rack.seen.unwrap_or(0)));
+    let by_itself = heard.map(|heard| terms.out_at(whole(heard)));
+    let fenced = rack.fenced.map(|fenced| terms.out_after_fence(whole(fenced)));
+    let at = i64::try_from([by_itself, fenced].into_iter().flatten().min()?).ok()?;
+    OffsetDateTime::from_unix_timestamp(at).ok().map(Into::into)
 }
 
 /// All regions.
@@ -98,7 +125,7 @@ pub async fn overview(app: &App) -> Result<SiteStatus> {
         last_takeover: db::controller_query::last_takeover(&mut conn).await?,
         database,
         regions: db::controller_query::regions(&mut conn).await?,
-        racks: db::controller_query::racks(&mut conn).await?,
+        racks: find_racks(&mut conn).await?,
     })
 }
 
@@ -141,11 +168,9 @@ pub async fn fence_rack(app: &App, actor: &Actor, name: &str) -> Result<RackFenc
         audit(&mut tx, actor, Change { kind: "rack.fenced", message, ..Change::default() }).await?;
     }
     tx.commit().await?;
-    let terms =
-        Terms { longest_lease_seconds: u64::try_from(rack.longest_lease).unwrap_or(0), ..Terms::default() };
-    let free_at = terms.out_after_fence(u64::try_from(rack.fenced.unwrap_or(now)).unwrap_or(0));
-    let free_at = i64::try_from(free_at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-    let blocks_free_at = free_at.ok_or_else(|| Error::conflict("the database's clock is wrong"))?.into();
+    let fenced = RackState { fenced: Some(rack.fenced.unwrap_or(now)), ..rack };
+    let blocks_free_at =
+        blocks_free_at(&fenced).ok_or_else(|| Error::conflict("the database's clock is wrong"))?;
     Ok(RackFence { blocks_free_at })
 }
 

@@ -1,4 +1,4 @@
-//! Resource pools and zones.
+//! Resource pools, zones and tags.
 
 use super::{App, Change, Describe, Error, Result, audit};
 use crate::auth::Actor;
@@ -38,4 +38,24 @@ pub async fn delete(app: &App, actor: &Actor, kind: GroupKind, name: &str) -> Re
     let (event, message) = (format!("{word}.deleted"), format!("The {word} {name} was removed"));
     audit(&mut tx, actor, Change { kind: &event, message, ..Change::default() }).await?;
     Ok(tx.commit().await?)
+}
+
+/// Every tag that a machine has.
+pub async fn tags(app: &App, actor: &Actor) -> Result<Page<Group>> {
+    actor.require(Role::Viewer)?;
+    Ok(Page::whole(db::group::tags(&mut *app.read().await?).await?))
+}
+
+/// Takes a tag away from all machines; how many had it.
+pub async fn delete_tag(app: &App, actor: &Actor, name: &str) -> Result<u64> {
+    actor.require(Role::Administrator)?;
+    let mut tx = app.begin().await?;
+    let count = db::group::delete_tag(&mut tx, name).await?;
+    if count == 0 {
+        return Err(Error::not_found("tag", name));
+    }
+    let message = format!("The tag {name} was taken away from {count} machines");
+    audit(&mut tx, actor, Change { kind: "tag.deleted", message, ..Change::default() }).await?;
+    tx.commit().await?;
+    Ok(count)
 }

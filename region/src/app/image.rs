@@ -4,7 +4,8 @@ use super::{App, Change, Error, Result, audit};
 use crate::auth::Actor;
 use crate::db;
 use crate::images::{StoreError, Stored};
-use crate::model::image::{Image, NewImage, Upload};
+use crate::model::image::{Image, ImageUse, NewImage, Upload};
+use crate::model::page::MAX_LIMIT;
 use crate::model::{Page, Role};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -117,6 +118,17 @@ async fn fetch_absent(app: &App, new: &NewImage) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Machines that run a version of an image, or are being installed with it: at most a thousand, and how many there are.
+pub async fn uses(app: &App, actor: &Actor, reference: &str) -> Result<Page<ImageUse>> {
+    actor.require(Role::Viewer)?;
+    let (name, version) = parse(reference)?;
+    let mut conn = app.read().await?;
+    let found = db::image::list(&mut conn, Some(name), version).await?.into_iter().next();
+    let image = found.ok_or_else(|| Error::not_found("image", reference))?;
+    let (items, total) = db::image::uses(&mut conn, image.id, MAX_LIMIT).await?;
+    Ok(Page { items, total, next_cursor: None })
 }
 
 /// Removes one version. The store drops content that nothing names any more in its own time.

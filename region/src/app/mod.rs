@@ -4,8 +4,10 @@
 //! and appends the event that tells of it. Nothing here knows HTTP, nothing here holds SQL.
 
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
+pub mod controller_token;
 pub mod device;
 pub mod error;
 pub mod event;
@@ -34,7 +36,6 @@ pub mod user;
 pub use error::{Describe, Error, Result};
 
 use crate::auth::Actor;
-use crate::auth::limit::LoginLimit;
 use crate::db;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, Transaction};
@@ -56,7 +57,6 @@ pub struct App {
     keys: MasterKey,
     store: Store,
     wakeups: Wakeups,
-    logins: Arc<LoginLimit>,
     ca: Option<Arc<Ca>>,
     invitation: Option<Arc<region_token::Invitation>>,
     standing: Standing,
@@ -71,7 +71,6 @@ impl App {
             keys,
             store,
             wakeups: Wakeups::default(),
-            logins: Arc::default(),
             ca: None,
             invitation: None,
             standing: Standing::default(),

@@ -3,33 +3,17 @@
 //! What holds: a secret is good for one certificate, for the rack it was made for, until it expires. A request that
 //! is refused for any other reason does not use it up. [`crate::model::rack_token`] says what plain HTTP means here.
 
-use super::{App, Change, Error, Result, audit};
-use crate::auth::{Actor, token};
+use super::controller_token::{ReachedAt, authority, check_name, make, named, streams};
+use super::{App, Error, Result};
+use crate::auth::Actor;
 use crate::db;
 use crate::model::Role;
-use crate::model::Timestamp;
-use crate::model::rack_token::{
-    Controller, DEFAULT_SECONDS, NewRackToken, RackCertificate, RackEnrolment, RackToken, TokenContent,
-    is_proven, stored,
-};
-use rackwright_common::Secret;
-use rackwright_link::Ca;
-use sqlx::PgConnection;
+use crate::model::controller_token::Controller;
+use crate::model::rack_token::{NewRackToken, RackCertificate, RackEnrolment, RackToken, is_proven};
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 
-const SECONDS: RangeInclusive<u32> = 60..=604_800;
 const NOT_GOOD: &str = "this rack token was used, has expired or is not known here; \
                         make a new one with `rackwright rack token NAME`";
-
-/// Under which address a caller reached the API.
-#[derive(Debug, Clone, Copy)]
-pub struct ReachedAt<'a> {
-    /// `host` or `host:port`, when the request says it.
-    pub host: Option<&'a str>,
-    /// By HTTPS.
-    pub tls: bool,
-}
 
 /// Makes a token for a new rack.
 pub async fn create(
@@ -42,41 +26,6 @@ pub async fn create(
     check_name(Controller::Rack, &new.name)?;
     let made = make(app, actor, (Controller::Rack, &new.name), new.expires_seconds, reached).await?;
     Ok(RackToken { token: made.0, expires_at: made.1 })
-}
-
-/// Makes a token with which a box becomes a rack or a region of this name.
-pub(super) async fn make(
-    app: &App,
-    actor: &Actor,
-    (controller, name): (Controller, &str),
-    seconds: Option<u32>,
-    reached: ReachedAt<'_>,
-) -> Result<(Secret<String>, Timestamp)> {
-    let reached_at = named(reached.host)?;
-    let seconds = seconds.unwrap_or(DEFAULT_SECONDS);
-    if !SECONDS.contains(&seconds) {
-        return Err(Error::invalid("expires_seconds", "a token lasts 60 seconds to 7 days (604800)"));
-    }
-    let ca_sha256 = authority(app)?.fingerprint().map_err(Error::internal)?;
-    let secret = Secret::new(token::random());
-    let mut tx = app.begin().await?;
-    let expires_at = db::rack_token::insert(&mut tx, &stored(&secret), (controller, name), seconds).await?;
-    let regions = streams(&mut tx, reached_at).await?;
-    let verb = match controller {
-        Controller::Rack => "enrol",
-        Controller::Region => "join",
-    };
-    let message = format!("{} made a token to {verb} the {controller} {name}", actor.name);
-    let kind = match controller {
-        Controller::Rack => "rack.token",
-        Controller::Region => "region.token",
-    };
-    audit(&mut tx, actor, Change { kind, message, ..Change::default() }).await?;
-    tx.commit().await?;
-    let scheme = if reached.tls { "https" } else { "http" };
-    let api = vec![format!("{scheme}://{reached_at}")];
-    let content = TokenContent { name: name.to_owned(), api, regions, ca_sha256, secret };
-    Ok((content.encode(controller), expires_at))
 }
 
 /// Certifies a new rack's key. The proof alone says who asks; its secret is used up.
@@ -112,74 +61,4 @@ pub async fn enroll(
     db::event::append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(RackCertificate { certificate_pem, ca_pem: ca.certificate_pem().to_owned(), regions })
-}
-
-pub(super) fn authority(app: &App) -> Result<&Ca> {
-    app.ca.as_deref().ok_or_else(|| Error::conflict("this region has no certificate authority; ask another"))
-}
-
-fn named(reached_at: Option<&str>) -> Result<&str> {
-    reached_at.ok_or_else(|| Error::invalid("Host", "the request does not say in `Host` whom it is for"))
-}
-
-/// Whether a rack or region can have this name.
-pub(super) fn check_name(controller: Controller, name: &str) -> Result<()> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    let taken = match controller {
-        Controller::Rack => ["tokens", "enroll"],
-        Controller::Region => ["tokens", "join"],
-    };
-    if (1..=64).contains(&name.len()) && name.bytes().all(fits) && !taken.contains(&name) {
-        return Ok(());
-    }
-    let message = format!(
-        "a {controller}'s name has 1 to 64 letters, digits, dots, hyphens or underscores, and is neither `{}` nor `{}`",
-        taken[0], taken[1]
-    );
-    Err(Error::invalid("name", message))
-}
-
-/// Where racks reach the regions' stream services. An address that means the region's own box is replaced by the one
-/// under which that box was reached.
-async fn streams(conn: &mut PgConnection, reached_at: &str) -> Result<Vec<String>> {
-    let host = split(reached_at).0;
-    let mut streams: Vec<String> = Vec::new();
-    for stream in db::region::streams(conn).await? {
-        let stream = match split(&stream) {
-            (own, Some(port)) if is_loopback(own) => format!("{host}:{port}"),
-            _ => stream,
-        };
-        if !streams.contains(&stream) {
-            streams.push(stream);
-        }
-    }
-    Ok(streams)
-}
-
-/// `host:port`, `[address]:port` or a host alone.
-pub(super) fn split(address: &str) -> (&str, Option<u16>) {
-    match address.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-        _ => (address, None),
-    }
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_and_ports_are_told_apart() {
-        assert_eq!(split("10.0.0.1:5240"), ("10.0.0.1", Some(5240)));
-        assert_eq!(split("region"), ("region", None));
-        assert_eq!(split("[fd00::1]:5240"), ("[fd00::1]", Some(5240)));
-        assert_eq!(split("[fd00::1]"), ("[fd00::1]", None));
-        assert!(is_loopback("127.0.0.1") && is_loopback("[::1]") && is_loopback("localhost"));
-        assert!(!is_loopback("10.0.0.1") && !is_loopback("region"));
-    }
 }

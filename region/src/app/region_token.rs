@@ -3,22 +3,21 @@
 //! What holds: a secret is good for one answer, for the region it was made for, until it expires. A request that is
 //! refused for any other reason does not use it up. [`crate::model::region_token`] says why plain HTTP will do.
 
-use super::rack_token::{ReachedAt, authority, check_name, is_loopback, make, split};
+use super::controller_token::{ReachedAt, authority, check_name, is_loopback, make, split};
 use super::{App, Error, Result};
 use crate::auth::Actor;
 use crate::db;
 use crate::model::Role;
-use crate::model::rack_token::Controller;
+use crate::model::controller_token::Controller;
 use crate::model::region_token::{
     Exchange, NewRegionToken, RegionRequest, RegionSecrets, RegionToken, RegionWelcome, side_by_side,
+    wrong_clock,
 };
 use rackwright_common::Secret;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::net::IpAddr;
 
-/// By so many seconds a new region's clock may differ from the database's.
-const CLOCK_SECONDS: i64 = 60;
 const NOT_GOOD: &str = "this region token was used, has expired or is not known here; \
                         make a new one with `rackwright region token NAME`";
 
@@ -69,6 +68,7 @@ pub async fn join(app: &App, asked: &RegionRequest, from: Option<IpAddr>) -> Res
         ca_pem: ca.certificate_pem().to_owned(),
         ca_key_pem: ca.key_pem().clone(),
         database_url: invitation.database_url.clone(),
+        database_ca: database_ca(invitation).await?,
         region: invitation.region.clone(),
         settings: invitation.settings.clone(),
     };
@@ -91,6 +91,12 @@ pub async fn join(app: &App, asked: &RegionRequest, from: Option<IpAddr>) -> Res
     db::event::append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(welcome)
+}
+
+/// What the file holds that the database's URL names: the new box does not have it.
+async fn database_ca(invitation: &Invitation) -> Result<Option<String>> {
+    let Some(file) = db::root_certificate(invitation.database_url.expose()) else { return Ok(None) };
+    tokio::fs::read_to_string(&file).await.map(Some).map_err(Error::internal)
 }
 
 fn invitation(app: &App) -> Result<&Invitation> {
@@ -139,18 +145,9 @@ fn check_version(theirs: &str) -> Result<()> {
 
 async fn check_clock(conn: &mut PgConnection, theirs: i64) -> Result<()> {
     let now = db::region::clock(conn).await?.unix_timestamp();
-    let off = theirs.saturating_sub(now);
-    if off.abs() <= CLOCK_SECONDS {
-        return Ok(());
-    }
-    let side = if off < 0 { "behind" } else { "ahead of" };
-    let shown = match off.abs() {
-        seconds @ ..=119 => format!("{seconds} seconds"),
-        seconds @ ..=7199 => format!("{} minutes", seconds / 60),
-        seconds => format!("{} hours", seconds / 3600),
-    };
+    let Some(how) = wrong_clock(theirs, now) else { return Ok(()) };
     Err(Error::conflict(format!(
-        "the new box's clock is {shown} {side} the database's: set the one that is wrong (`chronyc makestep`, or \
+        "the new box's clock is {how} the database's: set the one that is wrong (`chronyc makestep`, or \
          `timedatectl set-time`) and join again (the token is still good)"
     )))
 }

@@ -2,12 +2,12 @@
 
 use super::{App, Error, Result, audit};
 use crate::app::Change;
-use crate::auth::{Actor, password, token};
+use crate::auth::{Actor, limit, password, token};
 use crate::db;
 use crate::model::user::{Login, Session};
 use rackwright_common::Secret;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// What a caller shows of themselves.
@@ -53,20 +53,25 @@ pub async fn authenticate(app: &App, credential: &Credential, from: Option<IpAdd
 
 /// Begins a session; the cookie's value and what to show of it.
 pub async fn login(app: &App, login: &Login, from: Option<IpAddr>) -> Result<(Secret<String>, Session)> {
-    if let Some(retry_after) = app.logins.check(&login.name, from, Instant::now()) {
+    let counted = limit::counted(&login.name, from);
+    // Not a change that the caller asked for: it counts whether or not the request is carried out.
+    let mut tx = app.pool().begin().await.map_err(db::DbError::from)?;
+    let most = (limit::PER_NAME, limit::PER_ADDRESS);
+    if let Some(seconds) = db::login_try::take(&mut tx, &counted, most).await? {
+        let retry_after = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         return Err(Error::RateLimited { retry_after });
     }
+    tx.commit().await.map_err(db::DbError::from)?;
     let found = db::user::find(&mut *app.read().await?, &login.name).await?;
     let stored = found.as_ref().and_then(|row| row.password_hash.clone());
     let fits = password::verify(login.password.clone(), stored).await;
     let Some(row) = found.filter(|row| fits && !row.user.disabled) else {
-        app.logins.failed(&login.name, from, Instant::now());
         tracing::warn!(from = from.map(tracing::field::display), "a login failed");
         return Err(Error::Unauthenticated("name or password is wrong"));
     };
-    app.logins.succeeded(&login.name, from);
     let (cookie, csrf) = (Secret::new(token::random()), token::random());
     let mut tx = app.begin().await?;
+    db::login_try::forget(&mut tx, &counted).await?;
     let expires_at = db::session::insert(&mut tx, &token::hash(cookie.expose()), row.user.id, &csrf).await?;
     let actor = Actor { user_id: row.user.id, name: row.user.name.clone(), role: row.user.role, from };
     let message = format!("{} logged in", actor.name);

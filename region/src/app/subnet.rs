@@ -1,9 +1,11 @@
 //! Subnets, their ranges and reservations.
 
+use super::controller::HEARD_SECONDS;
 use super::network::refuse_in_use;
 use super::{App, Change, Describe, Error, Result, audit, json};
 use crate::auth::Actor;
 use crate::db;
+use crate::db::lease_state::{self, Changes};
 use crate::model::network::{
     IpRange, NewIpRange, NewReservation, NewSubnet, RangeKind, Reservation, Subnet, Utilisation,
 };
@@ -104,7 +106,10 @@ fn checked(new: &NewSubnet) -> Result<NewSubnet> {
 pub async fn delete(app: &App, actor: &Actor, id: i64, force: bool) -> Result<()> {
     actor.require(Role::Administrator)?;
     let mut tx = app.begin().await?;
+    // Before any row: a block may be granted or given back at this moment.
+    Changes::lock(&mut tx).await?;
     let before = db::subnet::get(&mut tx, id).await.or_not_found("subnet", id)?;
+    check_racks_know(&mut tx, id).await?;
     let mut users = db::in_use::of_subnet(&mut tx, id).await?;
     users.retain(|user| !force || user.starts_with("machine "));
     refuse_in_use("subnet", &users)?;
@@ -119,6 +124,26 @@ pub async fn delete(app: &App, actor: &Actor, id: i64, force: bool) -> Result<()
     };
     audit(&mut tx, actor, change).await?;
     Ok(tx.commit().await?)
+}
+
+/// A rack that nobody hears goes on giving addresses from its blocks; were they forgotten, others could get the same ones.
+async fn check_racks_know(conn: &mut PgConnection, subnet: i64) -> Result<()> {
+    let holders = db::lease_block::holders(conn, subnet).await?;
+    let now = lease_state::now(conn).await?;
+    let silent: Vec<_> = lease_state::racks(conn, now)
+        .await?
+        .into_iter()
+        .filter(|rack| holders.contains(&rack.id))
+        .filter(|rack| rack.seen.max(rack.heard).is_none_or(|at| now >= at + HEARD_SECONDS))
+        .map(|rack| rack.name)
+        .collect();
+    let Some(name) = silent.first() else { return Ok(()) };
+    Err(Error::conflict(format!(
+        "no region hears the rack {}, which may still give addresses of this subnet. Remove the subnet when the rack is back; \
+         or, if its box is off for good, say so with `rackwright rack fence {name}` and wait until its addresses are free \
+         (`rackwright status` says when)",
+        silent.join(", ")
+    )))
 }
 
 /// Ranges; of one subnet when given.

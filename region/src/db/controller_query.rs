@@ -35,6 +35,7 @@ pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
             regions: r.regions,
             blocks: r.blocks,
             block_addresses: r.block_addresses,
+            blocks_free_at: None,
             fenced_at: r.fenced_at.map(Into::into),
             created_at: r.created_at.into(),
         })

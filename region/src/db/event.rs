@@ -41,6 +41,18 @@ pub async fn is_told(
     .await?)
 }
 
+/// Whether an event of this kind with this data was appended within the last ten minutes, and not thousands ago.
+pub async fn is_told_lately(conn: &mut PgConnection, kind: &str, data: &Value) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM event WHERE id > (SELECT coalesce(max(id), 0) - 5000 FROM event)
+                  AND kind = $1 AND data = $2 AND at > now() - interval '10 minutes') AS "told!""#,
+        kind,
+        data,
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Appends an event.
 pub async fn append(conn: &mut PgConnection, event: &NewEvent<'_>) -> Result<(), DbError> {
     sqlx::query!(

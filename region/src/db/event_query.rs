@@ -40,7 +40,8 @@ fn levels(least: Option<Level>) -> Option<Vec<String>> {
     least.map(|least| all.into_iter().filter(|l| *l >= least).map(|l| l.as_str().to_owned()).collect())
 }
 
-/// Events: with `after` the oldest first, so that a reader goes forward without a gap; otherwise the newest first.
+/// Events between `after` and `before`: with `after` the oldest first, otherwise the newest first. A transaction that is not
+/// over yet may have taken a number below one that is shown; who may not miss any goes by [`numbers`].
 pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Event>, DbError> {
     let limit = query.limit.unwrap_or(100).clamp(1, MAX_LIMIT);
     let machine = query.machine.as_ref().map(|m| m.as_str());
@@ -51,12 +52,15 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 Row,
                 "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
                  WHERE id > $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
-                   AND ($4::text[] IS NULL OR level = ANY($4)) ORDER BY id LIMIT $5",
+                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6) AND id < $7
+                 ORDER BY id LIMIT $5",
                 after,
                 machine,
                 query.operation,
                 levels.as_deref(),
-                limit
+                limit,
+                query.actor,
+                query.before.unwrap_or(i64::MAX)
             )
             .fetch_all(conn)
             .await?
@@ -66,18 +70,52 @@ pub async fn list(conn: &mut PgConnection, query: &EventQuery) -> Result<Vec<Eve
                 Row,
                 "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
                  WHERE id < $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
-                   AND ($4::text[] IS NULL OR level = ANY($4)) ORDER BY id DESC LIMIT $5",
+                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6) ORDER BY id DESC LIMIT $5",
                 query.before.unwrap_or(i64::MAX),
                 machine,
                 query.operation,
                 levels.as_deref(),
-                limit
+                limit,
+                query.actor
             )
             .fetch_all(conn)
             .await?
         }
     };
     Ok(rows.into_iter().map(Event::from).collect())
+}
+
+/// The numbers of the events after this one, in order, as far as they can be seen; and the time.
+pub async fn numbers(
+    conn: &mut PgConnection,
+    after: i64,
+    limit: i64,
+) -> Result<(Vec<i64>, time::OffsetDateTime), DbError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(array_agg(e.id ORDER BY e.id), '{}') AS "ids!", clock_timestamp() AS "now!"
+           FROM (SELECT id FROM event WHERE id > $1 ORDER BY id LIMIT $2) e"#,
+        after,
+        limit
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((row.ids, row.now))
+}
+
+/// Whether a transaction that began before `seen` may still commit an event. A standby does not know and says so until it
+/// is one no more.
+pub async fn has_older_writers(conn: &mut PgConnection, seen: time::OffsetDateTime) -> Result<bool, DbError> {
+    // Whoever appends has this lock from before it takes a number until its transaction is over.
+    Ok(sqlx::query_scalar!(
+        r#"SELECT pg_is_in_recovery() OR EXISTS (
+               SELECT 1 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+               WHERE l.locktype = 'relation' AND l.relation = 'event'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                 AND coalesce(a.xact_start <= $1, TRUE)) AS "older!""#,
+        seen
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// The number of the newest event; 0 when there is none.

@@ -52,3 +52,25 @@ pub async fn delete(conn: &mut PgConnection, kind: GroupKind, name: &str) -> Res
     };
     Ok(statement.execute(conn).await?.rows_affected() == 1)
 }
+
+/// Every tag that a machine has, by name, with the number of its machines.
+pub async fn tags(conn: &mut PgConnection) -> Result<Vec<Group>, DbError> {
+    Ok(sqlx::query_as!(
+        Group,
+        r#"SELECT tag AS "name!", '' AS "description!", count(*) AS "machines!"
+           FROM machine, unnest(tags) AS tag GROUP BY tag ORDER BY tag COLLATE "C""#
+    )
+    .fetch_all(conn)
+    .await?)
+}
+
+/// Takes a tag away from all machines; how many had it.
+pub async fn delete_tag(conn: &mut PgConnection, name: &str) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "UPDATE machine SET tags = array_remove(tags, $1), version = version + 1, updated_at = now() WHERE tags @> ARRAY[$1]",
+        name
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,7 +1,7 @@
 //! Images and their files, for people; what the life cycle needs of them is in `world`.
 
 use super::DbError;
-use crate::model::image::{Image, ImageFile, ImagePurpose, NewImage};
+use crate::model::image::{Image, ImageFile, ImagePurpose, ImageUse, NewImage};
 use rackwright_common::snapshot::BlobRef;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -148,6 +148,28 @@ pub async fn installing(conn: &mut PgConnection, id: i64) -> Result<Vec<String>,
     )
     .fetch_all(conn)
     .await?)
+}
+
+/// Machines that have this image, by name, at most `limit` of them; and how many have it.
+pub async fn uses(conn: &mut PgConnection, id: i64, limit: i64) -> Result<(Vec<ImageUse>, i64), DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, hostname, status, count(*) OVER () AS "total!" FROM machine WHERE image_id = $1
+           ORDER BY hostname COLLATE "C" LIMIT $2"#,
+        id,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let total = rows.first().map_or(0, |r| r.total);
+    let mut uses = Vec::with_capacity(rows.len());
+    for row in rows {
+        uses.push(ImageUse {
+            machine: row.id.parse().map_err(|_| DbError::Corrupt { what: "machine id" })?,
+            hostname: row.hostname,
+            status: row.status.parse().map_err(|_| DbError::Corrupt { what: "status" })?,
+        });
+    }
+    Ok((uses, total))
 }
 
 /// Removes a version.

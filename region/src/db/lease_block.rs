@@ -84,6 +84,13 @@ pub async fn leaving(conn: &mut PgConnection, racks: &[i64]) -> Result<Vec<Block
     rows.into_iter().map(Block::try_from).collect()
 }
 
+/// The racks that have blocks of a subnet, called back or not.
+pub async fn holders(conn: &mut PgConnection, subnet: i64) -> Result<Vec<i64>, DbError> {
+    Ok(sqlx::query_scalar!("SELECT DISTINCT rack_id FROM lease_block WHERE subnet_id = $1", subnet)
+        .fetch_all(conn)
+        .await?)
+}
+
 /// The block that an address lies in.
 pub async fn find(conn: &mut PgConnection, address: Ipv4Addr) -> Result<Option<Block>, DbError> {
     let row = sqlx::query_as!(

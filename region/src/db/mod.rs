@@ -5,6 +5,7 @@ pub mod address_probe;
 pub mod agent_boot;
 pub mod bmc;
 pub mod boot_trace;
+pub mod bulk;
 pub mod connector;
 pub mod console;
 pub mod controller_query;
@@ -24,6 +25,7 @@ pub mod lease;
 pub mod lease_address;
 pub mod lease_block;
 pub mod lease_state;
+pub mod login_try;
 pub mod machine;
 pub mod machine_edit;
 pub mod machine_filter;
@@ -58,7 +60,7 @@ pub mod wakeups;
 pub mod work_item;
 pub mod world;
 
-pub use connector::{Database, Patience};
+pub use connector::{Database, Patience, root_certificate, with_root_certificate};
 pub use error::DbError;
 pub use transaction::Transaction;
 

@@ -32,7 +32,8 @@ pub async fn hello(conn: &mut PgConnection, name: &str, hello: &RackHello) -> Re
         serde_json::to_value(&hello.addresses).map_err(|_| DbError::Corrupt { what: "rack address" })?;
     Ok(sqlx::query_scalar!(
         "INSERT INTO rack (name, version, addresses, running, last_seen_at) VALUES ($1, $2, $3, $4, now())
-         ON CONFLICT (name) DO UPDATE SET version = $2, addresses = $3, running = $4, last_seen_at = now(), fenced_at = NULL
+         ON CONFLICT (name) DO UPDATE SET version = $2, addresses = $3, running = $4, last_seen_at = now(), fenced_at = NULL,
+                error = NULL
          RETURNING id",
         name,
         hello.version,
@@ -41,6 +42,19 @@ pub async fn hello(conn: &mut PgConnection, name: &str, hello: &RackHello) -> Re
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// It said hello and is not talked to, for this reason.
+pub async fn refused(
+    conn: &mut PgConnection,
+    name: &str,
+    version: &str,
+    reason: &str,
+) -> Result<(), DbError> {
+    sqlx::query!("UPDATE rack SET version = $2, error = $3 WHERE name = $1", name, version, reason)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// A heartbeat.

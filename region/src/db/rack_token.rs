@@ -3,7 +3,7 @@
 
 use super::DbError;
 use crate::model::Timestamp;
-use crate::model::rack_token::Controller;
+use crate::model::controller_token::Controller;
 use sqlx::PgConnection;
 
 /// Stores a secret for the rack or region of this name; until when it is good. Expired ones of everybody are removed.

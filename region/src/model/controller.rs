@@ -37,6 +37,10 @@ pub struct Rack {
     /// How many addresses those are.
     #[serde(default)]
     pub block_addresses: i64,
+    /// Of a rack that is not heard and has blocks: from then on others may have its addresses, if it stays away. Earlier
+    /// after a fence.
+    #[serde(default)]
+    pub blocks_free_at: Option<Timestamp>,
     /// When a person said that its box is off.
     #[serde(default)]
     pub fenced_at: Option<Timestamp>,

@@ -87,6 +87,9 @@ pub struct EventQuery {
     /// Of this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<i64>,
+    /// By this user, rack or part of Rackwright.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// At least this level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]

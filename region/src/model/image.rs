@@ -1,6 +1,7 @@
 //! Images: what is deployed, and what Rackwright itself boots.
 
 use super::Timestamp;
+use rackwright_common::{MachineId, Status};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -116,6 +117,18 @@ pub struct NewImage {
 
 fn x86_64() -> String {
     "x86_64".into()
+}
+
+/// A machine that runs an image, or is being installed with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImageUse {
+    /// Which.
+    pub machine: MachineId,
+    /// Its name.
+    pub hostname: String,
+    /// Where it is in its life.
+    #[schema(value_type = String)]
+    pub status: Status,
 }
 
 /// How much of a file has arrived.

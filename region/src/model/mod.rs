@@ -3,8 +3,10 @@
 
 pub mod action;
 pub mod bmc;
+pub mod bulk;
 pub mod console;
 pub mod controller;
+pub mod controller_token;
 pub mod device;
 pub mod dhcp_seen;
 pub mod event;

@@ -10,7 +10,7 @@
 //! keeps the box from joining.
 
 use super::Timestamp;
-use super::rack_token::{mac, stored};
+use super::controller_token::{mac, stored};
 use crate::secrets::MasterKey;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -82,6 +82,9 @@ pub struct RegionSecrets {
     /// The database, as the answering region reaches it.
     #[serde(with = "exposed")]
     pub database_url: Secret<String>,
+    /// The authority of the database's servers, PEM, where the URL names a file of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_ca: Option<String>,
     /// Name of the answering region.
     pub region: String,
     /// Settings of `region.toml` that all regions of a site have in common.
@@ -192,6 +195,21 @@ pub fn side_by_side(one: &str, other: &str) -> bool {
     }
 }
 
+/// By so many seconds a controller's clock may differ from the database's.
+const CLOCK_SECONDS: i64 = 60;
+
+/// How a clock differs, if by too much: `7 minutes behind`.
+pub fn wrong_clock(theirs: i64, ours: i64) -> Option<String> {
+    let off = theirs.saturating_sub(ours);
+    let side = if off < 0 { "behind" } else { "ahead of" };
+    match off.saturating_abs() {
+        ..=CLOCK_SECONDS => None,
+        seconds @ ..=119 => Some(format!("{seconds} seconds {side}")),
+        seconds @ ..=7199 => Some(format!("{} minutes {side}", seconds / 60)),
+        seconds => Some(format!("{} hours {side}", seconds / 3600)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +220,7 @@ mod tests {
             ca_pem: "CERTIFICATE".into(),
             ca_key_pem: Secret::new("KEY".into()),
             database_url: Secret::new("postgres://x:geheim@10.0.0.9/rackwright".into()),
+            database_ca: Some("CERTIFICATE".into()),
             region: "a".into(),
             settings: serde_json::Map::new(),
         }
@@ -217,6 +236,15 @@ mod tests {
         };
         request.proof = request.prove(secret);
         request
+    }
+
+    #[test]
+    fn a_clock_is_wrong_by_more_than_a_minute() {
+        assert_eq!(wrong_clock(1000, 1060), None);
+        assert_eq!(wrong_clock(1000, 1061).unwrap(), "61 seconds behind");
+        assert_eq!(wrong_clock(1000, 1420).unwrap(), "7 minutes behind");
+        assert_eq!(wrong_clock(9_000, 0).unwrap(), "2 hours ahead of");
+        assert!(wrong_clock(i64::MIN, i64::MAX).is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Nothing here runs by a timer: whoever is left reports every second, and before most answers everything that is due is
 //! done. A report that says nothing new, to which nothing new can be said, costs two statements and no lock.
 
-use super::restored;
+use super::{complaint, restored};
 use crate::db::DbError;
 use crate::db::event::{self, NewEvent};
 use crate::db::lease_address::{self, AddressRow};
@@ -108,7 +108,11 @@ pub async fn exchange_at(
         return Ok(None);
     }
     if before.memory.is_some() && !memory_is_known && is_live(rules, &before, now) {
-        tracing::warn!(rack.name = before.name, "two boxes speak as this rack: stop one of them");
+        let message = format!(
+            "two boxes speak as the rack {}: stop one of them, and enrol it under a name of its own",
+            before.name
+        );
+        complaint::tell(conn, &before.name, "rack.two-boxes", &message).await?;
         return Ok(None);
     }
     let missing =

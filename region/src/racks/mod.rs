@@ -1,5 +1,6 @@
 //! The region's side of the racks: streams, snapshots, tasks, journals, consoles.
 
+pub mod complaint;
 pub mod console;
 pub mod journal;
 pub mod leases;

@@ -2,7 +2,7 @@
 
 use super::journal::{self, Source};
 use super::service::RackService;
-use super::{console, leases, snapshot, tasks};
+use super::{complaint, console, leases, snapshot, tasks};
 use crate::db::lease_state::Changes;
 use crate::db::wakeups::Wakeup;
 use crate::db::{DbError, address_probe, rack, rack_task, region};
@@ -38,6 +38,9 @@ pub enum SessionError {
     /// The rack does not read.
     #[error("the rack does not take messages any more")]
     Gone,
+    /// It is too old or too new for us.
+    #[error("{0}")]
+    Version(String),
     /// This region may not act.
     #[error("this region is drained, or away from its database; the rack goes to the others")]
     Leaving,
@@ -98,6 +101,12 @@ impl Session {
 
     async fn welcome(&mut self, hello: &RackHello) -> Result<Source, SessionError> {
         let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        if let Some(message) = complaint::of_version(&self.name, &hello.version) {
+            complaint::tell(&mut conn, &self.name, "rack.version", &message).await?;
+            rack::refused(&mut conn, &self.name, &hello.version, &message).await?;
+            return Err(SessionError::Version(message));
+        }
+        complaint::look_at_clock(&mut conn, &self.name, hello).await?;
         let mut tx = conn.begin().await.map_err(DbError::from)?;
         // Blocks may be granted below, and that lock comes before a rack's row.
         Changes::lock(&mut tx).await?;

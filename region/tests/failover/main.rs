@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Request};
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use axum::{Extension, Router};
+use rackwright_link::Ca;
 use rackwright_region::api::{self, bridge::bridge};
 use rackwright_region::app::{App, Error};
 use rackwright_region::auth::token;
@@ -269,4 +270,40 @@ async fn a_key_tells_whether_a_change_that_was_lost_at_its_commit_was_carried_ou
     let reply = site.send_keyed("POST", "/api/v1/fabrics", Some(body), Some("k1")).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     assert_eq!(site.fabrics().await.0, ["test-b"]);
+}
+
+#[tokio::test]
+async fn connections_are_encrypted_and_each_server_is_checked() {
+    let ca = Ca::create().unwrap();
+    let shown = ca.issue_member("db", &["127.0.0.1".to_owned()]).unwrap();
+    let servers =
+        Servers::start_with(Some((shown.certificate_pem.as_str(), shown.key_pem.expose().as_str()))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = |servers: &Servers, authority: &str| {
+        let file = folder.path().join(format!("{}.pem", authority.len()));
+        std::fs::write(&file, authority).unwrap();
+        db::with_root_certificate(&format!("{}?sslmode=verify-full", servers.url()), &file)
+    };
+    let patience = Patience { writes: Duration::from_secs(2), ..Patience::default() };
+    let database = Database::open(&url(&servers, &shown.ca_pem), 5, patience).await.unwrap();
+    let version: String = sqlx::query_scalar("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(version, "TLSv1.3");
+    drop(database);
+
+    // Of another authority; and with one that would be good, but for somebody else.
+    let other = Ca::create().unwrap();
+    let refused = Database::open(&url(&servers, other.certificate_pem()), 5, patience).await;
+    assert!(refused.is_err(), "a server of another authority was believed");
+    let shown = ca.issue_member("db", &["10.9.9.9".to_owned()]).unwrap();
+    let elsewhere =
+        Servers::start_with(Some((shown.certificate_pem.as_str(), shown.key_pem.expose().as_str()))).await;
+    let refused = Database::open(&url(&elsewhere, &shown.ca_pem), 5, patience).await;
+    assert!(refused.is_err(), "a server with somebody else's certificate was believed");
+    // And one that speaks in the clear.
+    let plain = Servers::start().await;
+    let refused = Database::open(&url(&plain, &shown.ca_pem), 5, patience).await;
+    assert!(refused.is_err(), "a connection in the clear was used");
 }

@@ -1,5 +1,6 @@
 //! A primary and a streaming standby of PostgreSQL, each behind a relay that can break its network.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,14 +38,17 @@ pub struct Server {
 /// Initialises, starts, clones, starts the clone, then waits for its input to end. `$1` folder, `$2` programs, `$3`, `$4` ports.
 const SCRIPT: &str = r#"
     set -e
-    run=
+    run= ssl=
+    if [ -f "$1/key.pem" ]; then
+        ssl="-c ssl=on -c ssl_cert_file=$1/certificate.pem -c ssl_key_file=$1/key.pem"
+    fi
     if [ "$(id -u)" = 0 ]; then
-        chown nobody "$1"
+        chown -R nobody "$1"
         run="setpriv --reuid=nobody --regid=nogroup --clear-groups"
     fi
     start() {
         $run "$2/postgres" -D "$1/$3" -p "$4" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$1" \
-            -c fsync=off -c cluster_name="$3" >>"$1/log" 2>&1 &
+            -c fsync=off -c cluster_name="$3" $ssl >>"$1/log" 2>&1 &
     }
     ready() { until "$1/pg_isready" -q -h 127.0.0.1 -p "$2"; do sleep 0.05; done; }
     cd "$1"
@@ -67,13 +71,25 @@ const SCRIPT: &str = r#"
 
 impl Servers {
     /// Makes both; what is acknowledged is on both.
-    #[allow(clippy::zombie_processes, reason = "the shell outlives the test: it waits for its end")]
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same with certificate and key, PEM.
+    #[allow(clippy::zombie_processes, reason = "the shell outlives the test: it waits for its end")]
+    pub async fn start_with(tls: Option<(&str, &str)>) -> Self {
         let versions = std::fs::read_dir("/usr/lib/postgresql").expect("install the package postgresql");
         let mut bins: Vec<PathBuf> = versions.map(|v| v.unwrap().path().join("bin")).collect();
         bins.sort();
         let bin = bins.pop().expect("install the package postgresql");
         let folder = tempfile::Builder::new().prefix("rwpg").tempdir().unwrap().keep();
+        if let Some((certificate, key)) = tls {
+            std::fs::write(folder.join("certificate.pem"), certificate).unwrap();
+            let mut private = std::fs::File::options();
+            private.write(true).create_new(true).mode(0o600);
+            let mut file = private.open(folder.join("key.pem")).unwrap();
+            std::io::Write::write_all(&mut file, key.as_bytes()).unwrap();
+        }
         let ports = [free_port(), free_port()];
         let mut shell = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])

@@ -88,6 +88,7 @@ impl Racks {
             generation: 0,
             addresses: Vec::new(),
             instance: uuid::Uuid::nil(),
+            clock: None,
         };
         let second = db::rack::hello(&mut conn, "rack-2", &hello).await.unwrap();
         let crossings = Arc::new(Crossings::new());

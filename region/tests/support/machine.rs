@@ -70,6 +70,7 @@ impl World {
             )
             .unwrap(),
             instance: Uuid::new_v4(),
+            clock: None,
         };
         let rack = db::rack::hello(&mut conn, "rack-1", &hello).await.unwrap();
         rackwright_region::network::adopt(

@@ -162,6 +162,11 @@ impl Lab {
         ns::batch(&self.namespace("site"), &[format!("link set {end} {state}")])
     }
 
+    /// Copies what tells the lab's story to `.lab/failed-<prefix>/`: consoles, programs on hosts, chassis, BMCs.
+    pub fn keep_logs(&self) -> Result<()> {
+        keep_logs(&self.state)
+    }
+
     fn build(&self) -> Result<()> {
         self.state.make()?;
         self.state.write_plan(&self.plan)?;

@@ -142,7 +142,10 @@ impl LabPlan {
         hosts.extend((1..=racks).map(|n| {
             let boot = (BOOT_VLAN, format!("10.77.0.{n}/24"));
             let bmc = (BMC_VLAN, format!("10.78.0.{n}/24"));
-            Host::on(&format!("rack-{n}"), &[office(20 + n), boot, bmc])
+            let mut rack = Host::on(&format!("rack-{n}"), &[office(20 + n), boot, bmc]);
+            // Machines' firmware waits for a router otherwise.
+            rack.nics[1].addresses.push(format!("fd77::{n}/64"));
+            rack
         }));
         let vlans = [BOOT_VLAN, BMC_VLAN, OFFICE_VLAN].map(str::to_owned).to_vec();
         Self { vlans, hosts, machines }

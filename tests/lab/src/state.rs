@@ -86,8 +86,14 @@ impl State {
         Ok(())
     }
 
-    /// Removes the folders.
+    /// Removes the folders, and what is mounted below the data of hosts.
     pub fn remove(&self) -> Result<()> {
+        let mounts = fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts")?;
+        let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for place in places.filter(|place| Path::new(place).starts_with(self.data())) {
+            // Lazily: a namespace that is on its way out may still hold it.
+            crate::ns::run(std::process::Command::new("umount").args(["-l", place]))?;
+        }
         for folder in [self.sockets(), self.data(), self.folder.clone()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -8,8 +8,8 @@ mod client;
 mod measure;
 pub mod peer;
 pub mod report;
-mod site;
-mod statements;
+pub(crate) mod site;
+pub(crate) mod statements;
 
 pub use site::seed_at_rest;
 

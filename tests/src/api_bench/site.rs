@@ -24,6 +24,10 @@ pub struct Site {
     pub address: SocketAddr,
     /// The administrator's API token.
     pub token: String,
+    /// The administrator's password.
+    pub password: String,
+    /// The use cases.
+    pub app: App,
     pool: PgPool,
     server: JoinHandle<std::io::Result<()>>,
     admin_url: String,
@@ -46,12 +50,24 @@ impl Site {
         seed(&mut *pool.acquire().await?, machines).await.context("seeding")?;
         let token = std::fs::read_to_string(&token_file)?.trim().to_owned();
         let store = Store::open(folder.path()).await?;
-        let router = api::router(App::new(pool.clone(), MasterKey::from_bytes([7; 32]), store));
+        let password = std::fs::read_to_string(folder.path().join("admin.password"))?.trim().to_owned();
+        let app = App::new(pool.clone(), MasterKey::from_bytes([7; 32]), store);
+        let router = api::router(app.clone());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async { axum::serve(listener, service).await });
-        Ok(Self { address, token, pool, server, admin_url: url.to_owned(), database, _folder: folder })
+        Ok(Self {
+            address,
+            token,
+            password,
+            app,
+            pool,
+            server,
+            admin_url: url.to_owned(),
+            database,
+            _folder: folder,
+        })
     }
 
     /// Ends the server and drops the database.

@@ -12,6 +12,7 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> S
     let machine = params.get("machine").map(|id| machine_id(id.trim())).transpose()?;
     let query = EventQuery {
         machine,
+        actor: params.get("actor").map(|name| name.trim().to_owned()),
         level: Some(params.get("level").map_or(Level::Info, |level| Level::parse(&level))),
         before: params.parsed("before"),
         limit: Some(100),

@@ -1,22 +1,19 @@
 //! One action on the machines that were chosen in the list. The first post shows what would happen; the second, with
-//! `confirmed`, does it, machine by machine, and shows what was refused and why. Machines do not wait for one another:
-//! a refusal ends nothing.
+//! `confirmed`, asks for it, and leads to the page that shows how far it is and what was refused and why. Machines do not wait for
+//! one another: a refusal ends nothing.
 
 use super::machine_action::erase_mode;
-use super::{Shown, now};
-use crate::error::{PageError, log, sentence};
+use super::{Shown, go, now, number};
+use crate::error::PageError;
 use crate::filter;
-use crate::view::bulk::{Choices, Item, PreviewPage, ResultPage, Verb};
+use crate::view::bulk::{Choices, PreviewPage, ResultPage, Verb};
 use crate::visitor::{Fields, Posted, Visitor};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use rackwright_common::bmc::BmcAction;
-use rackwright_region::app::{App, Error, group, image, machine, machine_action as action};
+use rackwright_region::app::{App, Error, bulk, group, image, machine};
 use rackwright_region::auth::Actor;
-use rackwright_region::model::action::{
-    CommissionRequest, DeployRequest, PowerRequest, ReasonRequest, ReleaseRequest, TestRequest,
-};
-use rackwright_region::model::machine::{MachinePatch, MachineQuery, MachineSummary};
+use rackwright_region::model::bulk::{BulkParameters, NewBulk};
+use rackwright_region::model::machine::{MachineQuery, MachineSummary};
 use rackwright_region::model::network::GroupKind;
 use rackwright_region::model::page::MAX_LIMIT;
 use std::collections::BTreeSet;
@@ -32,7 +29,7 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Shown<Response> {
         return Err(Error::invalid("machine", "choose one machine at least").into());
     }
     if fields.text("confirmed") == "yes" {
-        Ok(done(&app, visitor, verb, &machines, &fields).await?.into_response())
+        begin(&app, &visitor.actor, verb, &machines, &fields).await
     } else {
         Ok(preview(&app, visitor, verb, &machines, &fields).await?.into_response())
     }
@@ -78,85 +75,31 @@ async fn preview(
     Ok(PreviewPage::new(visitor.layout("Machines"), actor, verb, machines, &choices, back))
 }
 
-async fn done(
-    app: &App,
-    visitor: Visitor,
-    verb: Verb,
-    machines: &[MachineSummary],
-    fields: &Fields,
-) -> Result<ResultPage, PageError> {
-    let (mut taken, mut refused) = (Vec::new(), Vec::new());
-    for m in machines {
-        match carry_out(app, &visitor.actor, verb, m, fields).await {
-            Ok(()) => taken.push(("machine".to_owned(), m.id.to_string())),
-            Err(error) => {
-                log(&error);
-                refused.push((Item::new(m), sentence(&error.to_string())));
-            }
-        }
-    }
-    // As they are now; those that were removed are there no more.
-    let taken: Fields = taken.into_iter().collect();
-    let shown = chosen(app, &visitor.actor, &taken).await?;
-    Ok(ResultPage::new(visitor.layout("Machines"), verb, &shown, refused, now()))
-}
-
-async fn carry_out(
+/// Asks for it. The action goes on by itself, also when the session ends.
+async fn begin(
     app: &App,
     actor: &Actor,
     verb: Verb,
-    m: &MachineSummary,
+    machines: &[MachineSummary],
     fields: &Fields,
-) -> Result<(), Error> {
-    let id = &m.id;
-    let reason = || ReasonRequest { message: fields.text("message").trim().to_owned() };
-    let power = |action| PowerRequest { action };
-    match verb {
-        Verb::Deploy => {
-            let request = DeployRequest {
-                image: fields.filled("image"),
-                layout: None,
-                user_data: None,
-                ssh_keys: Vec::new(),
-            };
-            action::deploy(app, actor, id, request).await.map(drop)
-        }
-        Verb::Commission => {
-            let tests = fields.ticked("no_tests").then(Vec::new);
-            let request = CommissionRequest { tests, ..CommissionRequest::default() };
-            action::commission(app, actor, id, request).await.map(drop)
-        }
-        Verb::Test => action::test(app, actor, id, TestRequest::default()).await.map(drop),
-        Verb::Release => {
-            let request = ReleaseRequest { erase: erase_mode(fields)? };
-            action::release(app, actor, id, request).await.map(drop)
-        }
-        Verb::Allocate => action::allocate(app, actor, id).await.map(drop),
-        Verb::Abort => action::abort(app, actor, id).await.map(drop),
-        Verb::PowerOn => action::power(app, actor, id, power(BmcAction::On)).await.map(drop),
-        Verb::PowerOff => action::power(app, actor, id, power(BmcAction::Off)).await.map(drop),
-        Verb::Lock => action::set_locked(app, actor, id, true).await.map(drop),
-        Verb::Unlock => action::set_locked(app, actor, id, false).await.map(drop),
-        Verb::MarkBroken => action::mark_broken(app, actor, id, reason()).await.map(drop),
-        Verb::MarkFixed => action::mark_fixed(app, actor, id, reason()).await.map(drop),
-        Verb::Override => action::override_failed_tests(app, actor, id, reason()).await.map(drop),
-        Verb::Delete => machine::delete(app, actor, id, false).await,
-        Verb::AddTag | Verb::RemoveTag | Verb::SetPool | Verb::SetZone => {
-            let patch = patch(verb, m, fields);
-            machine::update(app, actor, id, Some(m.version), &patch).await.map(drop)
-        }
-    }
+) -> Result<Response, PageError> {
+    let value = ["tag", "pool", "zone"].into_iter().find_map(|name| fields.filled(name));
+    let parameters = BulkParameters {
+        image: fields.filled("image"),
+        erase: erase_mode(fields)?,
+        no_tests: fields.ticked("no_tests"),
+        message: fields.text("message").trim().to_owned(),
+        value: value.unwrap_or_default().trim().to_owned(),
+    };
+    let machines = machines.iter().map(|m| m.id.clone()).collect();
+    let made = bulk::create(app, actor, &NewBulk { verb: verb.action(), machines, parameters }).await?;
+    Ok(go(&format!("/bulk/{}", made.id)))
 }
 
-/// What changes on a machine.
-fn patch(verb: Verb, m: &MachineSummary, fields: &Fields) -> MachinePatch {
-    let tag = fields.text("tag").trim().to_owned();
-    let mut tags = m.tags.clone();
-    match verb {
-        Verb::AddTag => tags.push(tag),
-        Verb::RemoveTag => tags.retain(|t| *t != tag),
-        Verb::SetPool => return MachinePatch { pool: fields.filled("pool"), ..MachinePatch::default() },
-        _ => return MachinePatch { zone: fields.filled("zone"), ..MachinePatch::default() },
-    }
-    MachinePatch { tags: Some(tags), ..MachinePatch::default() }
+/// How far an action is.
+pub async fn show(State(app): State<App>, Path(id): Path<String>, visitor: Visitor) -> Shown<ResultPage> {
+    let id = number("action", &id)?;
+    let found = bulk::get(&app, &visitor.actor, id).await?;
+    let machines = bulk::machines(&app, &visitor.actor, id).await?;
+    Ok(ResultPage::new(visitor.layout("Machines"), &found, &machines, now()))
 }

@@ -5,6 +5,7 @@ pub mod console;
 pub mod controller;
 pub mod dashboard;
 pub mod event;
+pub mod group;
 pub mod image;
 pub mod machine;
 pub mod machine_action;
@@ -12,10 +13,12 @@ pub mod machine_bulk;
 pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
+pub mod network_edit;
 pub mod operation;
 pub mod script;
 pub mod session;
 pub mod setting;
+pub mod start;
 pub mod user;
 
 use crate::error::{no_such_action, no_such_page};
@@ -62,6 +65,7 @@ fn pages() -> Router<App> {
         .route("/theme", post(session::set_theme))
         .route("/machines", get(machine_list::show))
         .route("/machines/bulk", post(machine_bulk::act))
+        .route("/bulk/{id}", get(machine_bulk::show))
         .route("/machines/table", get(machine_list::table))
         .route("/machines/chips", get(machine_list::chips))
         .route("/machines/{id}", get(machine::show))
@@ -84,8 +88,17 @@ fn pages() -> Router<App> {
         .route("/operations/{id}/log", get(operation::log))
         .route("/events", get(event::list))
         .route("/images", get(image::list))
+        .route("/images/new", get(image::fresh))
+        .route("/images/{reference}", get(image::show))
+        .route("/images/{reference}/delete", post(image::delete))
         .route("/controllers", get(controller::list))
         .route("/networks", get(network::list))
+        .route("/networks/{noun}/{id}", get(network_edit::show).post(network_edit::save))
+        .route("/networks/{noun}/{id}/{verb}", post(network_edit::act))
+        .route("/groups", get(group::list))
+        .route("/groups/{noun}/{name}", get(group::show).post(group::save))
+        .route("/groups/{noun}/{name}/delete", post(group::delete))
+        .route("/start", get(start::show))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/tokens", post(account::create_token))

@@ -2,6 +2,7 @@
 
 use super::form::{Field, Form};
 use super::{Layout, Pill, Tone};
+use crate::command;
 use crate::format::Moment;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -124,7 +125,8 @@ fn token_form(csrf: &str) -> Form {
         Field::text("name", "What it is for", "").hint("such as the program that will use it").required(),
         Field::choice("days", "It works for", days, "90"),
     ];
-    let mut form = Form::new("token", "/account/tokens", csrf, fields);
+    let mut form =
+        Form::new("token", "/account/tokens", csrf, fields).command(command::TOKEN_CREATE, Vec::new());
     form.submit = "Make a token".into();
     form
 }

@@ -3,6 +3,7 @@
 //! The buttons follow the life cycle's own function, so they never offer what it would refuse. The forms are always
 //! on the page, whatever the status, so that one that is being filled in does not vanish under the hands.
 
+use crate::command::{self, Values};
 use askama::Template;
 use rackwright_common::Status;
 use rackwright_common::lifecycle::{Event, next};
@@ -147,6 +148,23 @@ pub struct Forms {
     pub refused: Option<Refusal>,
 }
 
+impl Values for Forms {
+    fn now(&self, field: &str) -> String {
+        match field {
+            "machine" => self.hostname.clone(),
+            "scripts" => {
+                let chosen = self.tests.iter().filter(|t| t.default).map(|t| t.name.as_str());
+                chosen.collect::<Vec<_>>().join(" ")
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn was(&self, _field: &str) -> String {
+        String::new()
+    }
+}
+
 impl Forms {
     /// For a machine. Images other than operating systems are left out.
     pub fn new(
@@ -183,6 +201,16 @@ impl Forms {
             typed,
             refused,
         }
+    }
+
+    /// The command that an untouched form means.
+    pub fn line(&self, pattern: &str) -> String {
+        command::line(pattern, self)
+    }
+
+    /// What `app.js` needs to keep it up to date.
+    pub fn known_json(&self) -> String {
+        serde_json::json!({ "machine": self.hostname }).to_string()
     }
 
     /// The form whose request was refused is opened again.

@@ -1,5 +1,6 @@
 //! What is under way on a machine, or was last: the operation with its work, its timeline and its log.
 
+use super::cause::{Cause, likeliest};
 use super::timeline::Timeline;
 use super::{Pill, Tone};
 use crate::format::{self, Moment};
@@ -34,6 +35,8 @@ pub struct Activity {
     pub message: String,
     /// Why it failed.
     pub error: String,
+    /// What is likely wrong, and what to do.
+    pub cause: Option<Cause>,
     /// How far, 0 to 100.
     pub percent: Option<f32>,
     /// Who asked.
@@ -121,6 +124,7 @@ impl Activity {
             attempt: if op.attempt > 0 { format!("try {}", op.attempt + 1) } else { String::new() },
             message: op.message.clone(),
             error: format::capital(op.error.as_deref().unwrap_or_default()),
+            cause: likeliest(detail, events, now),
             percent: op.percent.filter(|_| running),
             requested_by: op.requested_by.clone(),
             created: Moment::new(op.created_at, now),

@@ -1,4 +1,4 @@
-//! One action on many machines: first what would happen and what would be refused and why, then what happened.
+//! One action on many machines: first what would happen and what would be refused and why, then how far it is.
 //!
 //! What would be refused follows the life cycle's own function, as the buttons of one machine do. The use cases decide
 //! when it is carried out: what changed in between is refused then.
@@ -6,12 +6,15 @@
 use super::form::{Field, Form};
 use super::machine_list::Row;
 use super::{Layout, Pill};
+use crate::error::sentence;
+use crate::format::Moment;
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_common::Status;
 use rackwright_common::lifecycle::{Event, next};
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
+use rackwright_region::model::bulk::{Bulk, BulkVerb};
 use rackwright_region::model::image::{Image, ImagePurpose};
 use rackwright_region::model::machine::MachineSummary;
 use time::OffsetDateTime;
@@ -108,6 +111,30 @@ impl Verb {
             .filter(|(_, _, _, least, _)| role >= *least)
             .map(|(_, name, label, ..)| (*name, *label))
             .collect()
+    }
+
+    /// As the API has it.
+    pub fn action(self) -> BulkVerb {
+        match self {
+            Self::Deploy => BulkVerb::Deploy,
+            Self::Commission => BulkVerb::Commission,
+            Self::Test => BulkVerb::Test,
+            Self::Release => BulkVerb::Release,
+            Self::Allocate => BulkVerb::Allocate,
+            Self::Abort => BulkVerb::Abort,
+            Self::PowerOn => BulkVerb::PowerOn,
+            Self::PowerOff => BulkVerb::PowerOff,
+            Self::Lock => BulkVerb::Lock,
+            Self::Unlock => BulkVerb::Unlock,
+            Self::MarkBroken => BulkVerb::MarkBroken,
+            Self::MarkFixed => BulkVerb::MarkFixed,
+            Self::Override => BulkVerb::Override,
+            Self::AddTag => BulkVerb::AddTag,
+            Self::RemoveTag => BulkVerb::RemoveTag,
+            Self::SetPool => BulkVerb::SetPool,
+            Self::SetZone => BulkVerb::SetZone,
+            Self::Delete => BulkVerb::Delete,
+        }
     }
 
     /// What a machine's status has to allow; none where the status does not matter.
@@ -299,31 +326,57 @@ fn systems(images: &[Image]) -> Vec<(String, String)> {
     names
 }
 
-/// What happened.
+/// How far it is, and what was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Template, WebTemplate)]
 #[template(path = "bulk_result.html")]
 pub struct ResultPage {
     /// Around it.
     pub layout: Layout,
+    /// Number.
+    pub id: i64,
     /// The action, for people.
     pub label: &'static str,
-    /// Machines it was done with, or is being done with; live.
+    /// Who asked for it, and when.
+    pub asked: (String, Moment),
+    /// There are machines that nobody has looked at.
+    pub running: bool,
+    /// Machines, those with which it was done, those that refused.
+    pub counts: (i64, i64, i64),
+    /// Those with which it was done, or is being done, the first of them; live.
     pub done: Vec<Row>,
-    /// Machines that refused, and why.
-    pub refused: Vec<(Item, String)>,
+    /// Machines that refused: identifier, name, why.
+    pub refused: Vec<(String, String, String)>,
 }
 
 impl ResultPage {
-    /// Of the machines as they are now, and the refusals.
-    pub fn new(
-        layout: Layout,
-        verb: Verb,
-        done: &[MachineSummary],
-        refused: Vec<(Item, String)>,
-        now: OffsetDateTime,
-    ) -> Self {
-        let done = done.iter().map(|m| Row::new(m, false, now)).collect();
-        Self { layout, label: verb.label(), done, refused }
+    /// Of an action and the machines as they are now.
+    pub fn new(layout: Layout, bulk: &Bulk, done: &[MachineSummary], now: OffsetDateTime) -> Self {
+        let refused = bulk.refusals.iter();
+        let refused = refused.map(|r| (r.machine.to_string(), r.hostname.clone(), sentence(&r.message)));
+        let label = VERBS
+            .iter()
+            .find(|(verb, ..)| verb.action() == bulk.verb)
+            .map_or("Action", |(_, _, label, ..)| label);
+        Self {
+            layout,
+            id: bulk.id,
+            label,
+            asked: (bulk.requested_by.clone(), Moment::new(bulk.created_at, now)),
+            running: bulk.finished_at.is_none(),
+            counts: (bulk.total, bulk.done, bulk.refused),
+            done: done.iter().map(|m| Row::new(m, false, now)).collect(),
+            refused: refused.collect(),
+        }
+    }
+
+    /// Machines that somebody has looked at.
+    pub fn looked_at(&self) -> i64 {
+        self.counts.1 + self.counts.2
+    }
+
+    /// Machines with which it was done and that are not shown.
+    pub fn more(&self) -> i64 {
+        self.counts.1.saturating_sub(i64::try_from(self.done.len()).unwrap_or(i64::MAX)).max(0)
     }
 }
 
@@ -344,9 +397,12 @@ impl ResultPage {
     /// Every field filled with markup.
     pub fn sample() -> Self {
         use super::sample::{MARKUP, hostile};
-        let m = hostile().summary;
-        let refused = vec![(Item::new(&m), MARKUP.to_owned())];
-        Self::new(Layout::sample("Machines"), Verb::Lock, &[m], refused, super::sample_now())
+        let bulk = serde_json::json!({
+            "id": 3, "verb": "lock", "requested_by": MARKUP, "created_at": "2026-11-22T06:29:00Z", "total": 3, "done": 1, "refused": 1,
+            "refusals": [{ "machine": "k3x9ab", "hostname": MARKUP, "message": MARKUP }],
+        });
+        let bulk: Bulk = serde_json::from_value(bulk).expect("a sample fits its model");
+        Self::new(Layout::sample("Machines"), &bulk, &[hostile().summary], super::sample_now())
     }
 }
 

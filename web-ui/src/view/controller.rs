@@ -24,6 +24,10 @@ pub struct RackRow {
     pub regions: Vec<String>,
     /// Dynamic addresses that are granted to it.
     pub granted: String,
+    /// Of one that is not heard: from when on others may have those.
+    pub free_at: Option<Moment>,
+    /// A person said that its box is off.
+    pub fenced: bool,
     /// Addresses: interface, network.
     pub addresses: Vec<(String, String)>,
     /// Software version.
@@ -127,6 +131,8 @@ impl ControllersPage {
                     blocks => format!("{blocks} blocks"),
                 }
             ),
+            free_at: r.blocks_free_at.map(|at| Moment::new(at, now)),
+            fenced: r.fenced_at.is_some(),
             addresses: r.addresses.iter().map(|a| (a.interface.clone(), a.network.to_string())).collect(),
             version: r.version.clone(),
             seen: r.last_seen_at.map(|at| Moment::new(at, now)),
@@ -197,6 +203,15 @@ mod tests {
         assert_eq!(page.racks[0].generations, "41 of 42");
         assert_eq!(page.racks[1].snapshot, Pill::new(Tone::Bad, "Refused"));
         assert_eq!(page.racks[1].state, Pill::new(Tone::Bad, "Not heard"));
+    }
+
+    #[test]
+    fn of_a_rack_that_is_gone_it_says_when_others_may_have_its_addresses_and_the_way_out() {
+        let page = ControllersPage::sample();
+        assert!(page.racks[0].free_at.is_none());
+        let html = page.render().expect("the template takes its sample");
+        assert_eq!(html.matches("rackwright rack fence").count(), 1);
+        assert!(html.contains("2026-11-23T10:00:00Z"), "{html}");
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub struct Sources<'a> {
 pub struct Dashboard {
     /// Around it.
     pub layout: Layout,
+    /// Nothing is deployed yet: the first steps are worth a look.
+    pub first_steps: bool,
     /// Machines by status, all of them first.
     pub counts: Vec<Count>,
     /// What needs a person.
@@ -110,6 +112,7 @@ impl Dashboard {
         let shown = i64::try_from(s.failed.items.len()).unwrap_or(i64::MAX);
         Self {
             layout,
+            first_steps: s.status.machines.get(Status::Deployed.as_str()).is_none_or(|n| *n == 0),
             counts: counts(s.status),
             troubles,
             more: s.failed.total.saturating_sub(shown).max(0),

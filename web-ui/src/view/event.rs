@@ -74,6 +74,8 @@ pub struct EventsPage {
     pub rows: Vec<Row>,
     /// Only those of this machine.
     pub machine: String,
+    /// Only those by this user.
+    pub actor: String,
     /// Least level: value, label, chosen.
     pub levels: [(&'static str, &'static str, bool); 4],
     /// The same page again.
@@ -87,7 +89,9 @@ impl EventsPage {
     pub fn new(layout: Layout, events: &[Event], query: &EventQuery, now: OffsetDateTime) -> Self {
         let level = query.level.unwrap_or_default();
         let machine = query.machine.as_ref().map(ToString::to_string).unwrap_or_default();
-        let here = format!("/events?machine={machine}&level={level}");
+        let actor = query.actor.clone().unwrap_or_default();
+        let by = super::group::encoded(&actor);
+        let here = format!("/events?machine={machine}&actor={by}&level={level}");
         let full = events.len() >= usize::try_from(query.limit.unwrap_or(100)).unwrap_or(usize::MAX);
         let older = events.last().filter(|_| full).map(|e| format!("{here}&before={}", e.id));
         let live = if query.before.is_some() { String::new() } else { here };
@@ -96,6 +100,7 @@ impl EventsPage {
             layout,
             rows: events.iter().map(|e| Row::new(e, now)).collect(),
             machine,
+            actor,
             levels: [
                 choice(Level::Debug, "Everything"),
                 choice(Level::Info, "Info and above"),

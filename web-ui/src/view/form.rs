@@ -3,6 +3,7 @@
 //! A field has the name that the API has for it, so that a refusal finds its field. Beside each value stands what it
 //! was when the form was made: if somebody else has changed it since, the form comes back with both.
 
+use crate::command::{self, Values};
 use crate::error::sentence;
 use crate::visitor::Fields;
 use askama::Template;
@@ -182,9 +183,26 @@ pub struct Form {
     pub danger: bool,
     /// What was wrong with the whole.
     pub problem: String,
+    /// The pattern of the command that does the same; empty when there is none.
+    pub command: &'static str,
+    /// What the command names besides the fields.
+    pub known: Vec<(&'static str, String)>,
 }
 
 impl HtmlSafe for Form {}
+
+impl Values for Form {
+    fn now(&self, field: &str) -> String {
+        let typed = self.fields.iter().find(|f| f.name == field && f.kind != Kind::Password);
+        let known = || self.known.iter().find(|(name, _)| *name == field).map(|(_, value)| value.clone());
+        typed.map(|f| f.value.clone()).or_else(known).unwrap_or_default()
+    }
+
+    fn was(&self, field: &str) -> String {
+        let made = self.fields.iter().find(|f| f.name == field);
+        made.map(|f| f.was.clone()).unwrap_or_default()
+    }
+}
 
 impl Form {
     /// With these fields.
@@ -201,7 +219,44 @@ impl Form {
             submit: "Save".into(),
             danger: false,
             problem: String::new(),
+            command: "",
+            known: Vec::new(),
         }
+    }
+
+    /// With the command that does the same.
+    #[must_use]
+    pub fn command(self, pattern: &'static str, known: Vec<(&'static str, String)>) -> Self {
+        Self { command: pattern, known, ..self }
+    }
+
+    /// With a title and the text of its button.
+    #[must_use]
+    pub fn titled(self, title: impl Into<String>, submit: impl Into<String>) -> Self {
+        Self { title: title.into(), submit: submit.into(), ..self }
+    }
+
+    /// With a sentence before the fields.
+    #[must_use]
+    pub fn intro(self, intro: impl Into<String>) -> Self {
+        Self { intro: intro.into(), ..self }
+    }
+
+    /// It destroys something.
+    #[must_use]
+    pub fn danger(self) -> Self {
+        Self { danger: true, ..self }
+    }
+
+    /// The command as it is now.
+    pub fn line(&self) -> String {
+        command::line(self.command, self)
+    }
+
+    /// What `app.js` needs to know to keep the command up to date.
+    pub fn known_json(&self) -> String {
+        let known = self.known.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+        serde_json::Value::Object(known.collect()).to_string()
     }
 
     /// With what was typed, and what was wrong: at the field at fault, where it has one.

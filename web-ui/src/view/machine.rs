@@ -93,6 +93,14 @@ impl Head {
     }
 }
 
+impl Head {
+    /// The command that a button without form means.
+    pub fn line(&self, verb: &str) -> String {
+        let known = crate::command::AT_ONCE.iter().find(|(name, _)| *name == verb);
+        known.map_or_else(String::new, |(_, words)| format!("{words} {}", self.hostname))
+    }
+}
+
 /// What it boots when it asks, in words.
 fn boot(decision: &str) -> &str {
     match decision {

@@ -89,7 +89,9 @@ fn machine_form(m: &Machine, csrf: &str, pools: &[Group], zones: &[Group]) -> Fo
         )
         .hint("all there is when empty; flat and lvm only"),
     ];
-    let mut form = Form::new("edit", format!("/machines/{}/edit", s.id), csrf, fields);
+    let known = vec![("machine", s.hostname.to_string())];
+    let form = Form::new("edit", format!("/machines/{}/edit", s.id), csrf, fields);
+    let mut form = form.command(crate::command::MACHINE_SET, known);
     form.title = "Machine".into();
     form.hidden = version(m);
     form

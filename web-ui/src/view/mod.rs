@@ -5,12 +5,15 @@ pub mod account;
 pub mod action;
 pub mod activity;
 pub mod bulk;
+pub mod cause;
 pub mod comparison;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod editor;
 pub mod event;
 pub mod form;
+pub mod group;
 pub mod hardware;
 pub mod image;
 pub mod login;
@@ -18,6 +21,7 @@ pub mod machine;
 pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
+pub mod network_edit;
 pub mod operation;
 pub mod problem;
 #[cfg(test)]
@@ -25,6 +29,7 @@ pub mod sample;
 pub mod script;
 pub mod script_run;
 pub mod setting;
+pub mod start;
 pub mod timeline;
 pub mod user;
 
@@ -137,7 +142,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 10] = [
+const NAV: [(&str, &str, Role); 11] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
@@ -145,6 +150,7 @@ const NAV: [(&str, &str, Role); 10] = [
     ("Images", "/images", Role::Viewer),
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
+    ("Groups", "/groups", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
     ("Users", "/users", Role::Administrator),
     ("Settings", "/settings", Role::Viewer),
@@ -244,6 +250,11 @@ mod tests {
             ("operations", operation::OperationsPage::sample().to_string()),
             ("operation", operation::OperationPage::sample().to_string()),
             ("events", event::EventsPage::sample().to_string()),
+            ("editor", editor::EditorPage::sample().to_string()),
+            ("groups", group::GroupsPage::sample().to_string()),
+            ("image", image::ImagePage::sample().to_string()),
+            ("subnet", network_edit::SubnetPage::sample().to_string()),
+            ("start", start::StartPage::sample().to_string()),
             ("images", image::ImagesPage::sample().to_string()),
             ("controllers", controller::ControllersPage::sample().to_string()),
             ("networks", network::NetworksPage::sample().to_string()),

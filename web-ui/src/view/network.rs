@@ -1,15 +1,46 @@
-//! Subnets with their ranges, and leases.
+//! Fabrics, VLANs, subnets with their ranges, and leases. Changing them is in `network_edit`.
 
 use super::Layout;
-use crate::format::{self, Moment};
+use crate::format::Moment;
 use askama::Template;
 use askama_web::WebTemplate;
+use rackwright_region::model::Role;
 use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
 use time::OffsetDateTime;
+
+/// A VLAN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VlanRow {
+    /// Number of its row.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// `untagged`, or its number.
+    pub number: String,
+    /// MTU, bytes.
+    pub mtu: i32,
+    /// Racks serve DHCP here.
+    pub dhcp: bool,
+    /// Subnets: number and network.
+    pub subnets: Vec<(i64, String)>,
+}
+
+/// A fabric with its VLANs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FabricRow {
+    /// Number.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// VLANs, by number.
+    pub vlans: Vec<VlanRow>,
+}
 
 /// A subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubnetRow {
+    /// Number.
+    pub id: i64,
     /// Network.
     pub cidr: String,
     /// Name, where it is not the network itself.
@@ -22,8 +53,6 @@ pub struct SubnetRow {
     pub gateway: String,
     /// Name servers.
     pub dns: String,
-    /// How long leases last.
-    pub lease: String,
     /// Ranges: kind, addresses, comment.
     pub ranges: Vec<(&'static str, String, String)>,
     /// Addresses used, of how many.
@@ -72,6 +101,10 @@ pub struct Sources {
 pub struct NetworksPage {
     /// Around it.
     pub layout: Layout,
+    /// May change it.
+    pub administrator: bool,
+    /// Fabrics with their VLANs.
+    pub fabrics: Vec<FabricRow>,
     /// Subnets.
     pub subnets: Vec<SubnetRow>,
     /// Reservations: address, MAC, name.
@@ -83,45 +116,79 @@ pub struct NetworksPage {
 impl NetworksPage {
     /// Of the whole network.
     pub fn new(layout: Layout, sources: &Sources, now: OffsetDateTime) -> Self {
-        let lease = |l: &Lease| LeaseRow {
+        let reservation = |r: &Reservation| {
+            (r.address.to_string(), r.mac.to_string(), r.hostname.clone().unwrap_or_default())
+        };
+        Self {
+            administrator: layout.role >= Role::Administrator,
+            layout,
+            fabrics: sources.fabrics.iter().map(|f| fabric(f, sources)).collect(),
+            subnets: sources.subnets.iter().map(|(s, u)| subnet(s, u, sources)).collect(),
+            reservations: sources.reservations.iter().map(reservation).collect(),
+            leases: sources.leases.iter().map(|l| LeaseRow::new(l, now)).collect(),
+        }
+    }
+}
+
+impl LeaseRow {
+    /// Of a lease.
+    pub fn new(l: &Lease, now: OffsetDateTime) -> Self {
+        Self {
             address: l.address.to_string(),
             mac: l.mac.to_string(),
             hostname: l.hostname.clone().unwrap_or_default(),
             machine: l.machine.as_ref().map(ToString::to_string).unwrap_or_default(),
             rack: l.rack.clone(),
             expires: Moment::new(l.expires_at, now),
-        };
-        let reservation = |r: &Reservation| {
-            (r.address.to_string(), r.mac.to_string(), r.hostname.clone().unwrap_or_default())
-        };
-        Self {
-            layout,
-            subnets: sources.subnets.iter().map(|(s, u)| subnet(s, u, sources)).collect(),
-            reservations: sources.reservations.iter().map(reservation).collect(),
-            leases: sources.leases.iter().map(lease).collect(),
         }
     }
 }
 
+/// Fabric and VLAN in words.
+pub fn place(vlan: Option<&Vlan>, sources: &Sources) -> String {
+    let fabric = vlan.and_then(|v| sources.fabrics.iter().find(|f| f.id == v.fabric));
+    vlan.map_or_else(String::new, |v| {
+        format!("{}, {} ({})", fabric.map_or("?", |f| &f.name), vlan_number(v), v.name)
+    })
+}
+
+fn vlan_number(v: &Vlan) -> String {
+    if v.vid == 0 { "untagged".to_owned() } else { format!("VLAN {}", v.vid) }
+}
+
+fn fabric(f: &Fabric, sources: &Sources) -> FabricRow {
+    let subnets = |vlan: i64| {
+        let within = sources.subnets.iter().filter(move |(s, _)| s.vlan == vlan);
+        within.map(|(s, _)| (s.id, s.cidr.to_string())).collect()
+    };
+    let mut vlans: Vec<&Vlan> = sources.vlans.iter().filter(|v| v.fabric == f.id).collect();
+    vlans.sort_by_key(|v| v.vid);
+    let row = |v: &Vlan| VlanRow {
+        id: v.id,
+        name: v.name.clone(),
+        number: vlan_number(v),
+        mtu: v.mtu,
+        dhcp: v.dhcp,
+        subnets: subnets(v.id),
+    };
+    FabricRow { id: f.id, name: f.name.clone(), vlans: vlans.into_iter().map(row).collect() }
+}
+
 fn subnet(s: &Subnet, u: &Utilisation, sources: &Sources) -> SubnetRow {
     let vlan = sources.vlans.iter().find(|v| v.id == s.vlan);
-    let fabric = vlan.and_then(|v| sources.fabrics.iter().find(|f| f.id == v.fabric));
-    let place = vlan.map_or_else(String::new, |v| {
-        let number = if v.vid == 0 { "untagged".to_owned() } else { format!("VLAN {}", v.vid) };
-        format!("{}, {number} ({})", fabric.map_or("?", |f| &f.name), v.name)
-    });
+    let place = place(vlan, sources);
     let range = |r: &IpRange| (r.kind.as_str(), format!("{} – {}", r.first, r.last), r.comment.clone());
     let used = u.machines.saturating_add(u.reservations).saturating_add(u.leased);
     let all = u.addresses.max(1);
     let cidr = s.cidr.to_string();
     SubnetRow {
+        id: s.id,
         name: if s.name == cidr { String::new() } else { s.name.clone() },
         cidr,
         vlan: place,
         dhcp: vlan.is_some_and(|v| v.dhcp),
         gateway: s.gateway.map(|g| g.to_string()).unwrap_or_default(),
         dns: s.dns_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        lease: format::duration(f64::from(s.lease_seconds)),
         ranges: sources.ranges.iter().filter(|r| r.subnet == s.id).map(range).collect(),
         used: format!("{used} of {}", u.addresses),
         percent: u64::try_from(u128::from(used) * 100 / u128::from(all)).unwrap_or(100),
@@ -146,6 +213,5 @@ mod tests {
         let row = &page.subnets[0];
         assert_eq!((row.cidr.as_str(), row.percent, row.used.as_str()), ("10.77.0.0/24", 20, "51 of 254"));
         assert_eq!(row.ranges[0].1, "10.77.0.100 – 10.77.0.199");
-        assert_eq!(row.lease, "10 min 00 s");
     }
 }

@@ -312,6 +312,7 @@ pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
     let mut gone = rack.clone();
     gone["connected"] = false.into();
     gone["error"] = MARKUP.into();
+    gone["blocks_free_at"] = "2026-11-23T10:00:00Z".into();
     (vec![of(region)], vec![of(rack), of(gone)])
 }
 

@@ -2,6 +2,7 @@
 
 use super::form::{Field, Form};
 use super::{Layout, Pill, Tone};
+use crate::command;
 use crate::format::{Moment, capital};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -71,7 +72,8 @@ impl UsersPage {
             Field::password("password", "Password")
                 .hint("12 characters at least; empty for one who has tokens only"),
         ];
-        let mut form = Form::new("user", "/users", &layout.csrf, fields);
+        let mut form =
+            Form::new("user", "/users", &layout.csrf, fields).command(command::USER_CREATE, Vec::new());
         (form.title, form.submit) = ("New user".into(), "Make the user".into());
         Self { rows: users.iter().map(|u| Row::new(u, now)).collect(), form, layout }
     }
@@ -108,7 +110,8 @@ impl UserPage {
             role_field(user.role),
             Field::check("disabled", "Disabled: may not log in, and their tokens do not work", user.disabled),
         ];
-        let mut form = Form::new("user", here.as_str(), csrf, fields);
+        let known = || vec![("user", user.name.clone())];
+        let mut form = Form::new("user", here.as_str(), csrf, fields).command(command::USER_SET, known());
         form.title = "Access".into();
         let fields = vec![
             Field::password("password", "New password").hint("12 characters at least").required(),
@@ -117,7 +120,8 @@ impl UserPage {
         let mut password_form = Form::new("password", format!("{here}/password"), csrf, fields);
         (password_form.title, password_form.submit) = ("Password".into(), "Change the password".into());
         password_form.intro = "It ends their sessions; their tokens go on working.".into();
-        let mut delete_form = Form::new("delete", format!("{here}/delete"), csrf, Vec::new());
+        let delete_form = Form::new("delete", format!("{here}/delete"), csrf, Vec::new());
+        let mut delete_form = delete_form.command(command::USER_DELETE, known());
         delete_form.title = "Remove".into();
         delete_form.intro = "Their machines stay, without owner. Their tokens and keys go with them.".into();
         (delete_form.submit, delete_form.danger) = (format!("Remove {}", user.name), true);

@@ -31,7 +31,8 @@ pub struct Site {
     pub pool: PgPool,
     cancel: CancellationToken,
     _database: postgres::Database,
-    _folder: tempfile::TempDir,
+    /// Of its image store.
+    pub folder: tempfile::TempDir,
 }
 
 impl Site {
@@ -57,12 +58,13 @@ impl Site {
         let (wakeups, cancel) = (Wakeups::default(), CancellationToken::new());
         tokio::spawn(wakeups.clone().run(pool.clone(), cancel.clone()));
         let app = App::new(pool.clone(), MasterKey::from_bytes([7; 32]), store).with_wakeups(wakeups);
+        tokio::spawn(rackwright_region::app::bulk::run(app.clone(), cancel.clone()));
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = rackwright_web_ui::site(app);
         let pages = router.clone().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, pages).await });
-        let site = Self { url, router, pool, cancel, _database: database, _folder: folder };
+        let site = Self { url, router, pool, cancel, _database: database, folder };
         site.run(include_str!("seed.sql")).await;
         site
     }

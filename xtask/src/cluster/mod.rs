@@ -4,23 +4,29 @@
 //! rack is another one. All is made by the commands that an operator types. What holds: a fault of a box is a fault of
 //! everything in its namespace; power loss is the cable first, so that no kernel says goodbye.
 
+mod boxes;
+mod machines;
 mod plan;
+mod power;
+mod racks;
 
+pub use machines::images;
 pub use plan::{Size, VIRTUAL, plan};
 
 use crate::http::Client;
 use anyhow::{Context, Result, bail, ensure};
-use plan::{VIRTUAL_NET, address, node, rack};
+use plan::{VIRTUAL_NET, address, node};
 use rackwright_lab::process::{self, ProcessId, SIGKILL};
 use rackwright_lab::{Lab, ns, poll};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The host from which people ask.
-pub const CLIENT: &str = "people";
+/// The host from which people ask, and log in to machines.
+pub const CLIENT: &str = "ctl";
 
 /// One for all nodes and labs, which have no way to PyPI: it takes half a minute to fetch.
 const PATRONI: &str = "/var/lib/rackwright-lab/patroni";
@@ -29,6 +35,10 @@ const PATRONI: &str = "/var/lib/rackwright-lab/patroni";
 pub struct Cluster<'a> {
     lab: &'a Lab,
     program: PathBuf,
+    /// Which regions' and racks' processes run another program, by their names.
+    others: BTreeMap<String, PathBuf>,
+    /// Told to regions' and racks' processes: a clock that can be set, for example.
+    environment: Vec<(String, String)>,
     size: Size,
 }
 
@@ -49,22 +59,59 @@ pub struct Member {
 impl<'a> Cluster<'a> {
     /// Sets up and starts everything in a lab of [`plan`].
     pub fn start(lab: &'a Lab, program: &Path, size: Size) -> Result<Self> {
-        let cluster = Self { lab, program: program.to_owned(), size };
+        Self::new(lab, program, size).launch()
+    }
+
+    /// The same, not started yet.
+    pub fn new(lab: &'a Lab, program: &Path, size: Size) -> Self {
+        Self { lab, program: program.to_owned(), others: BTreeMap::new(), environment: Vec::new(), size }
+    }
+
+    /// A region's or rack's process runs another program.
+    pub fn with_other(mut self, process: String, program: &Path) -> Self {
+        self.others.insert(process, program.to_owned());
+        self
+    }
+
+    /// Tells something to the regions' and racks' processes; `{host}` stands for their host.
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets up and starts everything.
+    pub fn launch(self) -> Result<Self> {
+        let (lab, size) = (self.lab, self.size);
+        let cluster = self;
+        fs::write(program_file(lab), cluster.program.to_str().context("the program's path")?)?;
         fetch_patroni()?;
         cluster.set_up_nodes()?;
         for at in 0..size.nodes {
             cluster.start_node(at)?;
         }
-        cluster.until_healthy(Duration::from_secs(120))?;
+        cluster.until_healthy(Duration::from_secs(240))?;
         for at in 0..size.regions {
             cluster.set_up_region(at)?;
             cluster.start_region(at)?;
             cluster.until_ready(at)?;
         }
         for at in 0..size.racks {
+            cluster.enroll_rack(at)?;
             cluster.start_rack(at)?;
         }
+        cluster.until_racks_serve(Duration::from_secs(60))?;
         Ok(cluster)
+    }
+
+    /// The cluster that runs in this lab, started by another process.
+    pub fn open(lab: &'a Lab) -> Result<Self> {
+        let program = fs::read_to_string(program_file(lab)).context("the lab is no site of several boxes")?;
+        let has = |name: String| lab.plan().hosts.iter().any(|host| host.name == name);
+        let racks = (0..).take_while(|at| has(plan::rack(*at))).count();
+        let nodes = (0..).take_while(|at| has(node(*at))).count();
+        let regions = (0..nodes).take_while(|at| lab.process_record(&region(*at)).exists()).count();
+        let size = Size { nodes, regions, racks, machines: lab.plan().machines.len() };
+        Ok(Self::new(lab, Path::new(&program), size))
     }
 
     /// Number of nodes.
@@ -84,6 +131,18 @@ impl<'a> Cluster<'a> {
 
     fn rackwright(&self, host: &str, arguments: &[&str]) -> Command {
         let mut command = self.lab.exec(host, &self.program.to_string_lossy());
+        command.args(arguments);
+        command
+    }
+
+    /// The daemon of a region or a rack.
+    fn daemon(&self, host: &str, process: &str, arguments: &[&str]) -> Command {
+        let program = self.others.get(process).unwrap_or(&self.program);
+        // For this program alone, not for those that start it.
+        let mut command = self.lab.exec(host, "env");
+        let told = self.environment.iter();
+        command.args(told.map(|(name, value)| format!("{name}={}", value.replace("{host}", host))));
+        command.arg(program);
         command.args(arguments);
         command
     }
@@ -144,7 +203,7 @@ impl<'a> Cluster<'a> {
         }
         let url = ns::run_for_text(&mut self.ha(at, "url"))?;
         let text = format!(
-            "name = \"{}\"\ndata = \"{}\"\ndatabase_url = \"{}\"\nstream_address = \"{stream}\"\n",
+            "name = \"{}\"\ndata = \"{}\"\ndatabase_url = \"{}\"\nstream_address = \"{stream}\"\nserve_new_networks = true\n",
             region(at),
             data.display(),
             url.trim(),
@@ -161,9 +220,14 @@ impl<'a> Cluster<'a> {
     /// Starts a region.
     pub fn start_region(&self, at: usize) -> Result<ProcessId> {
         let config = self.folder(&node(at)).join("region.toml");
-        let mut command = self.rackwright(&node(at), &["region", "--config"]);
+        let mut command = self.daemon(&node(at), &region(at), &["region", "--config"]);
         command.arg(config);
         self.lab.spawn(&region(at), &command)
+    }
+
+    /// A process by its name, which is that of the rack or the node, or `region-` and that of the node.
+    pub fn process(&self, name: &str) -> Result<ProcessId> {
+        self.lab.process(name).with_context(|| format!("{name} does not run"))
     }
 
     /// The region's process.
@@ -184,19 +248,6 @@ impl<'a> Cluster<'a> {
             ensure!(said.trim() == "ready", "{said:?}");
             Ok(Some(Ok(())))
         })?
-    }
-
-    fn start_rack(&self, at: usize) -> Result<()> {
-        let (host, folder) = (rack(at), self.folder(&rack(at)));
-        fs::create_dir_all(&folder)?;
-        let token_file = self.token_file();
-        let mut token = self.rackwright(CLIENT, &["rack", "token", &host, "--url"]);
-        let token = ns::run_for_text(token.arg(self.first_url()).arg("--token-file").arg(token_file))?;
-        let mut enroll =
-            self.rackwright(&host, &["rack", "enroll", token.trim(), "--interface", "eth1", "--data"]);
-        ns::run(enroll.arg(folder.join("data")).arg("--config").arg(folder.join("rack.toml")))?;
-        let mut run = self.rackwright(&host, &["rack", "--config"]);
-        self.lab.spawn(&host, run.arg(folder.join("rack.toml"))).map(drop)
     }
 
     /// Where the administrator's token is.
@@ -275,23 +326,6 @@ impl<'a> Cluster<'a> {
         })
     }
 
-    /// Plugs or unplugs a node's cable.
-    pub fn set_link(&self, at: usize, up: bool) -> Result<()> {
-        self.lab.set_host_link(&node(at), "eth0", up)
-    }
-
-    /// Kills every process of a node at once; with `power`, its cable first.
-    pub fn kill(&self, at: usize, power: bool) -> Result<()> {
-        if power {
-            self.set_link(at, false)?;
-        }
-        let namespace = self.lab.namespace(&node(at));
-        for process in ns::pids(&namespace)? {
-            process.signal(SIGKILL);
-        }
-        Ok(())
-    }
-
     /// Kills the database server of a node, and nothing else.
     pub fn kill_database(&self, at: usize) -> Result<()> {
         let file = self.folder(&node(at)).join("data/postgres/postmaster.pid");
@@ -301,25 +335,11 @@ impl<'a> Cluster<'a> {
         ensure!(server.signal(SIGKILL), "the database server could not be killed");
         Ok(())
     }
+}
 
-    /// Starts a node again that was killed: cable, database, region.
-    pub fn revive(&self, at: usize) -> Result<()> {
-        let namespace = self.lab.namespace(&node(at));
-        poll::until(Duration::from_secs(10), &format!("{namespace} empty"), || {
-            let left = ns::pids(&namespace)?;
-            ensure!(left.is_empty(), "{left:?}");
-            Ok(Some(()))
-        })?;
-        // A namespace keeps what a real box would have lost.
-        let lines = [format!("address del {VIRTUAL_NET} dev eth0")];
-        drop(ns::batch(&namespace, &lines));
-        self.set_link(at, true)?;
-        self.start_node(at)?;
-        if at < self.size.regions {
-            self.start_region(at)?;
-        }
-        Ok(())
-    }
+/// Which program the boxes of a site run.
+fn program_file(lab: &Lab) -> PathBuf {
+    lab.state().folder().join("program")
 }
 
 fn fetch_patroni() -> Result<()> {
@@ -334,6 +354,6 @@ fn fetch_patroni() -> Result<()> {
 }
 
 /// Name of a region's process.
-fn region(at: usize) -> String {
+pub fn region(at: usize) -> String {
     format!("region-{}", node(at))
 }

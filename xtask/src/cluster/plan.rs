@@ -55,15 +55,22 @@ pub fn plan(size: Size) -> Result<LabPlan> {
     for at in 0..racks {
         let nics = vec![
             nic("eth0", "site", format!("10.90.0.{}/24", 31 + at)),
-            nic("eth1", "boot", format!("10.77.0.{}/24", 1 + at)),
+            HostNic {
+                name: "eth1".to_owned(),
+                vlan: "boot".to_owned(),
+                // Machines' firmware waits for a router without the second.
+                addresses: vec![format!("10.77.0.{}/24", 1 + at), format!("fd77::{}/64", 1 + at)],
+            },
             nic("eth2", "bmc", format!("10.78.0.{}/24", 1 + at)),
         ];
         hosts.push(Host { name: rack(at), nics });
     }
-    hosts.push(Host {
-        name: super::CLIENT.to_owned(),
-        nics: vec![nic("eth0", "site", "10.90.0.100/24".to_owned())],
-    });
+    let nics = vec![
+        nic("eth0", "site", "10.90.0.100/24".to_owned()),
+        nic("eth1", "bmc", "10.78.0.100/24".to_owned()),
+        nic("eth2", "boot", "10.77.0.100/24".to_owned()),
+    ];
+    hosts.push(Host { name: super::CLIENT.to_owned(), nics });
     let machine = |at: usize| Machine::bios(&format!("bios-{}", at + 1)).with_ipmi_sim(101 + at as u8);
     Ok(LabPlan {
         vlans: ["site", "boot", "bmc"].map(str::to_owned).into(),

@@ -9,6 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What the demo's machines boot and install.
+pub const NAMES: [&str; 3] = ["ephemeral", "bootloaders", "debian-12"];
+
 /// Builds what is missing; yields the folders, in the order in which they are to be loaded. The cloud kernel
 /// is enough for the lab's machines and smaller than the generic one.
 pub fn build(programs: &Programs, interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
@@ -16,15 +19,15 @@ pub fn build(programs: &Programs, interrupt: &Interrupt) -> Result<Vec<PathBuf>>
     fs::create_dir_all(&cache)?;
     let agent = programs.agent.to_string_lossy();
     let parts: [(&str, &[&str]); 3] = [
-        ("ephemeral", &["build-ephemeral", "--kernel", "cloud", "--agent", &agent]),
-        ("bootloaders", &["build", "bootloaders"]),
-        ("debian-12", &["build", "debian-12", "--kernel", "cloud"]),
+        (NAMES[0], &["build-ephemeral", "--kernel", "cloud", "--agent", &agent]),
+        (NAMES[1], &["build", "bootloaders"]),
+        (NAMES[2], &["build", "debian-12", "--kernel", "cloud"]),
     ];
     let mut built = Vec::new();
     for (name, arguments) in parts {
         let folder = cache.join(name);
         // The environment holds the agent: a newer agent makes it stale.
-        let stale = name == "ephemeral" && is_newer(&programs.agent, &folder);
+        let stale = name == NAMES[0] && is_newer(&programs.agent, &folder);
         build_one(programs, arguments, &folder, stale, interrupt)?;
         built.push(folder);
     }

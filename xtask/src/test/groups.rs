@@ -149,7 +149,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "e2e",
         what: "from power-on to deployed, and what goes wrong on the way",
-        needs: setup::TEST,
+        needs: setup::END_TO_END,
         prepare: &[Prepare::Product, Prepare::Agent, Prepare::Lab],
         steps: &[
             // The whole path on BIOS and UEFI, as a newcomer sees it; it also builds the images for the others.
@@ -157,8 +157,16 @@ pub const GROUPS: &[Group] = &[
             Step::EndToEnd { name: "controller" },
             Step::EndToEnd { name: "two_racks" },
             Step::EndToEnd { name: "several_regions" },
+            Step::EndToEnd { name: "ha_drill" },
+            Step::Xtask { name: "previous", arguments: &["previous"], when: "xtask/src/previous.rs" },
+            Step::Xtask {
+                name: "chaos",
+                arguments: &["chaos", "--seed", "1,2,3", "--rounds", "2"],
+                when: "xtask/src/chaos",
+            },
             // Of the programs that were built for these tests.
             Step::Xtask { name: "package", arguments: &["package", "--debug"], when: "packaging" },
+            Step::EndToEnd { name: "rack_dies" },
             Step::EndToEnd { name: "deploys" },
         ],
         limit: Duration::from_secs(40 * MINUTE),

@@ -41,12 +41,22 @@ fn the_ephemeral_environment_is_tried_on_every_rack() {
             "#!ipxe
 echo Rackwright: node-1 (abc234)
 set arguments initrd=initrd BOOTIF=01-52-54-00-ab-cd-01 rackwright.racks=10.0.0.1:5248,10.0.0.2:5248 rackwright.token=t0ken rackwright.machine=abc234 console=ttyS0
-:rack0
+:try0
 imgfree ||
-kernel http://10.0.0.1:5248/blob/{k} ${{arguments}} || goto rack1
-initrd --name initrd http://10.0.0.1:5248/blob/{i} || goto rack1
-boot || goto rack1
-:rack1
+kernel --timeout 8000 http://10.0.0.1:5248/blob/{k} ${{arguments}} || goto try1
+initrd --timeout 8000 --name initrd http://10.0.0.1:5248/blob/{i} || goto try1
+boot || goto try1
+:try1
+imgfree ||
+kernel --timeout 8000 http://10.0.0.2:5248/blob/{k} ${{arguments}} || goto try2
+initrd --timeout 8000 --name initrd http://10.0.0.2:5248/blob/{i} || goto try2
+boot || goto try2
+:try2
+imgfree ||
+kernel http://10.0.0.1:5248/blob/{k} ${{arguments}} || goto try3
+initrd --name initrd http://10.0.0.1:5248/blob/{i} || goto try3
+boot || goto try3
+:try3
 imgfree ||
 kernel http://10.0.0.2:5248/blob/{k} ${{arguments}} || goto failed
 initrd --name initrd http://10.0.0.2:5248/blob/{i} || goto failed
@@ -120,5 +130,5 @@ fn a_stranger_is_enlisted_or_sent_to_its_disk() {
     let enlisted = ipxe_script(&world, &asker());
     assert_eq!(enlisted.detail, "ephemeral environment, to enlist");
     assert!(!enlisted.text.contains("rackwright.machine"));
-    assert!(enlisted.text.contains(":rack0\n") && enlisted.text.contains("rackwright.racks=10.0.0.1:5248 "));
+    assert!(enlisted.text.contains(":try0\n") && enlisted.text.contains("rackwright.racks=10.0.0.1:5248 "));
 }

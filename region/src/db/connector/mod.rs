@@ -6,12 +6,17 @@
 //! [`Patience::writes`] for the next primary. Meanwhile, what allows it ([`super::standby`]) is read from the standby
 //! that has replayed most.
 //!
-//! Left out: TLS to the database, and reading from standbys while there is a primary.
+//! TLS is as the URL asks for it (`sslmode`, `sslrootcert`). With several hosts and `verify-full` it is the relay that speaks
+//! it ([`secure`]): only there is it known which host has to be checked.
+//!
+//! Left out: reading from standbys while there is a primary.
 
 mod hosts;
 mod probe;
 mod relay;
 mod route;
+mod secure;
+mod sockets;
 
 use super::standby;
 use super::transaction::Transaction;
@@ -21,11 +26,12 @@ use futures_util::future::join_all;
 use hosts::Host;
 use relay::{Pick, Relay};
 use route::{Route, Seen, choose};
+use secure::Tls;
+pub use secure::{root_certificate, with_root_certificate};
+use sockets::Sockets;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,13 +87,19 @@ impl Database {
             let options = prepared(PgConnectOptions::from_str(url)?);
             Self::from(pool(connections, patience.one).connect_with(options).await?)
         } else {
-            Self::cluster(hosts, connections, patience).map_err(sqlx::Error::from)?
+            let tls = Tls::asked_for(url)?;
+            Self::cluster(hosts, tls, connections, patience).map_err(sqlx::Error::from)?
         };
         prepare(&database.primary).await?;
         Ok(database)
     }
 
-    fn cluster(hosts: Vec<Host>, connections: u32, patience: Patience) -> std::io::Result<Self> {
+    fn cluster(
+        hosts: Vec<Host>,
+        tls: Option<Tls>,
+        connections: u32,
+        patience: Patience,
+    ) -> std::io::Result<Self> {
         let hosts: Arc<[Host]> = hosts.into();
         let mut tasks = JoinSet::new();
         let (seen, seen_by_all) = watch::channel(vec![Seen::Gone; hosts.len()]);
@@ -99,9 +111,14 @@ impl Database {
         let sockets = Sockets::make()?;
         let mut lead = |name: &str, connections: u32, pick: Pick| -> std::io::Result<PgPool> {
             let folder = sockets.folder(name)?;
-            let relay = Relay { hosts: hosts.clone(), route: route.clone(), pick, wait: patience.writes };
+            let (hosts, route) = (hosts.clone(), route.clone());
+            let mut options = hosts[0].options.clone();
+            if tls.is_some() {
+                options = options.ssl_mode(PgSslMode::Disable);
+            }
+            let relay = Relay { hosts, tls: tls.clone(), route, pick, wait: patience.writes };
             tasks.spawn(relay.run(UnixListener::bind(folder.join(".s.PGSQL.5432"))?));
-            let options = hosts[0].options.clone().socket(&folder).port(5432);
+            let options = options.socket(&folder).port(5432);
             Ok(pool(connections, patience.writes).connect_lazy_with(prepared(options)))
         };
         let primary = lead("primary", connections, |route| route.primary)?;
@@ -225,33 +242,4 @@ async fn follow(hosts: Arc<[Host]>, mut seen: watch::Receiver<Vec<Seen>>, route:
             std::mem::replace(now, next) != next
         });
     }
-}
-
-/// A folder for sockets that nobody else may enter; removed with its value.
-struct Sockets(PathBuf);
-
-impl Sockets {
-    fn make() -> std::io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("rackwright-{:016x}", rand::random::<u64>()));
-        private_folder(&folder)?;
-        Ok(Self(folder))
-    }
-
-    fn folder(&self, name: &str) -> std::io::Result<PathBuf> {
-        let folder = self.0.join(name);
-        private_folder(&folder)?;
-        Ok(folder)
-    }
-}
-
-impl Drop for Sockets {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::debug!(%error, "the folder of sockets is left");
-        }
-    }
-}
-
-fn private_folder(folder: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().mode(0o700).create(folder)
 }

@@ -6,6 +6,7 @@
 
 use super::hosts::Host;
 use super::route::Route;
+use super::secure::Tls;
 use socket2::{SockRef, TcpKeepalive};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 /// For making a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -23,6 +26,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(100);
 const BUFFER: usize = 64 << 10;
 
+/// The far end: plain, or secured by us.
+type Server = Either<TcpStream, TlsStream<TcpStream>>;
+
 /// Which host of a route a listener leads to.
 pub(super) type Pick = fn(&Route) -> Option<usize>;
 
@@ -30,6 +36,8 @@ pub(super) type Pick = fn(&Route) -> Option<usize>;
 #[derive(Clone)]
 pub(super) struct Relay {
     pub hosts: Arc<[Host]>,
+    /// How connections are secured, where it is not the client's matter.
+    pub tls: Option<Tls>,
     pub route: watch::Receiver<Route>,
     pub pick: Pick,
     pub wait: Duration,
@@ -66,18 +74,27 @@ impl Relay {
     }
 
     /// A connection to the right server, as soon as there is one.
-    async fn connect(&mut self) -> Option<(usize, TcpStream)> {
+    async fn connect(&mut self) -> Option<(usize, Server)> {
         let deadline = Instant::now() + self.wait;
         let pick = self.pick;
         loop {
             let found = timeout_at(deadline, self.route.wait_for(|route| pick(route).is_some())).await;
             let at = found.ok()?.ok().and_then(|route| pick(&route))?;
             let host = self.hosts.get(at)?;
-            match timeout(CONNECT, TcpStream::connect((host.name.as_str(), host.port))).await {
-                Ok(Ok(server)) if watch_over(&server).is_ok() => return Some((at, server)),
+            match timeout(CONNECT, self.open(host)).await {
+                Ok(Ok(server)) => return Some((at, server)),
                 _ if Instant::now() >= deadline => return None,
                 _ => sleep(AGAIN).await,
             }
+        }
+    }
+
+    async fn open(&self, host: &Host) -> std::io::Result<Server> {
+        let server = TcpStream::connect((host.name.as_str(), host.port)).await?;
+        watch_over(&server)?;
+        match &self.tls {
+            Some(tls) => tls.secure(&host.name, server).await.map(Either::Right),
+            None => Ok(Either::Left(server)),
         }
     }
 }

@@ -145,6 +145,15 @@ pub fn longest_gap(samples: &[Sample], from: Instant) -> f64 {
     longest.as_secs_f64()
 }
 
+/// The longest time without a success between `from` and `until`, seconds.
+pub fn longest_stall(samples: &[Sample], from: Instant, until: Instant) -> f64 {
+    let ends = samples.iter().filter(|sample| sample.ok).map(|sample| sample.ended);
+    let mut ends: Vec<_> = ends.filter(|end| *end > from && *end < until).collect();
+    ends.extend([from, until]);
+    ends.sort();
+    ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).fold(0.0, f64::max)
+}
+
 /// Whether there were only successes in the last while before `now`, and enough of them.
 pub fn is_well(samples: &[Sample], now: Instant, during: Duration) -> bool {
     let Some(since) = now.checked_sub(during) else { return false };
@@ -165,19 +174,27 @@ pub fn lost(samples: &[Sample], there: &Value) -> Result<usize> {
 pub struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU32>,
+    refused: Arc<AtomicU32>,
 }
 
 impl Load {
     /// With this many threads.
     pub fn start(namespace: &str, api: &Client, threads: usize) -> Self {
-        let load = Self { stop: Arc::default(), answered: Arc::default() };
+        let load = Self { stop: Arc::default(), answered: Arc::default(), refused: Arc::default() };
         for _ in 0..threads {
-            let (stop, answered) = (load.stop.clone(), load.answered.clone());
+            let (stop, answered, refused) = (load.stop.clone(), load.answered.clone(), load.refused.clone());
             let (namespace, api) = (namespace.to_owned(), api.clone().with_patience(READ_PATIENCE));
             thread::spawn(move || {
                 while forward::enter(&namespace).is_ok() && !stop.load(Ordering::SeqCst) {
-                    if api.request("GET", "/api/v1/machines", None).is_ok() {
-                        answered.fetch_add(1, Ordering::Relaxed);
+                    match api.request("GET", "/api/v1/machines", None) {
+                        Ok(answer) if answer.status == 200 => {
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        other => {
+                            if refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                                eprintln!("  load: the first that failed: {other:?}");
+                            }
+                        }
                     }
                 }
             });
@@ -185,9 +202,17 @@ impl Load {
         load
     }
 
-    /// Requests that were answered.
-    pub fn answered(&self) -> u32 {
-        self.answered.load(Ordering::Relaxed)
+    /// Requests that were answered with success, and those that were not.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.answered.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// Says how much it was.
+    pub fn tell(&self) {
+        let (answered, refused) = self.counts();
+        if answered + refused > 0 {
+            eprintln!("  load: {answered} further requests answered meanwhile, {refused} not");
+        }
     }
 }
 
@@ -219,6 +244,15 @@ mod tests {
         ];
         let gap = longest_gap(&samples, start + Duration::from_millis(1100));
         assert!((gap - 2.0).abs() < 1e-6, "{gap}");
+    }
+
+    #[test]
+    fn a_stall_that_has_not_ended_counts_as_well() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let samples = [sample(start, 0, 500, true, None), sample(start, 2000, 100, false, None)];
+        assert!((longest_stall(&samples, at(0), at(4000)) - 3.5).abs() < 1e-6);
+        assert!((longest_stall(&[], at(0), at(4000)) - 4.0).abs() < 1e-6);
     }
 
     #[test]

@@ -1,0 +1,270 @@
+//! "Show as command": the line of the command line that does what a form does.
+//!
+//! A pattern is the line with places for the form's fields: `{name}` is a field's value, quoted for the shell. What stands in
+//! `[…]` is left out when a field in it is empty; in `[~…]` also when it is as it was when the form was made; in `[*…]` it stands
+//! once for each word of its field. `{?name}` is nothing, and empty unless the box is ticked; `{name=value}` is nothing, and empty
+//! unless the field has that value. `app.js` does the same while somebody types; a test in Chromium compares the two. A test of the
+//! command line parses every line of [`examples`], so a pattern cannot name what is not there.
+
+/// What a pattern is filled with.
+pub trait Values {
+    /// The value of a field now.
+    fn now(&self, field: &str) -> String;
+    /// The value that it had when the form was made.
+    fn was(&self, field: &str) -> String;
+}
+
+/// Makes a fabric.
+pub const FABRIC_CREATE: &str = "rackwright fabric create {name}";
+/// Renames a fabric.
+pub const FABRIC_SET: &str = "rackwright fabric set {id} {name}";
+/// Removes a fabric.
+pub const FABRIC_DELETE: &str = "rackwright fabric delete {id}";
+/// Makes a VLAN.
+pub const VLAN_CREATE: &str =
+    "rackwright vlan create --fabric {fabric} --vid {vid} --name {name} --mtu {mtu}[ --dhcp{?dhcp}]";
+/// Changes a VLAN.
+pub const VLAN_SET: &str =
+    "rackwright vlan set {id}[~ --name {name}][~ --mtu {mtu}][~ --dhcp true{?dhcp}][~ --dhcp false{dhcp=}]";
+/// Removes a VLAN.
+pub const VLAN_DELETE: &str = "rackwright vlan delete {id}";
+/// Makes a subnet.
+pub const SUBNET_CREATE: &str = "rackwright subnet create {cidr} --vlan {vlan}[ --name {name}][ --gateway {gateway}][* --dns-server {dns_servers}][ --domain {domain}][~ --lease-seconds {lease_seconds}]";
+/// Changes a subnet.
+pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --vlan {vlan}][~ --name {name}][~ --gateway {gateway}][* --dns-server {dns_servers}][~ --domain {domain}][~ --lease-seconds {lease_seconds}]";
+/// Removes a subnet.
+pub const SUBNET_DELETE: &str = "rackwright subnet delete {id}";
+/// Makes a range.
+pub const RANGE_CREATE: &str = "rackwright ip-range create --subnet {subnet} {first} {last}[ --reserved{kind=reserved}][ --comment {comment}]";
+/// Makes a reservation.
+pub const RESERVATION_CREATE: &str = "rackwright reservation create {mac} {address}[ --hostname {hostname}]";
+/// Makes a pool, or changes what is said of it.
+pub const POOL_SET: &str = "rackwright pool create {name}[ --description {description}]";
+/// Removes a pool.
+pub const POOL_DELETE: &str = "rackwright pool delete {name}";
+/// Makes a zone, or changes what is said of it.
+pub const ZONE_SET: &str = "rackwright zone create {name}[ --description {description}]";
+/// Removes a zone.
+pub const ZONE_DELETE: &str = "rackwright zone delete {name}";
+/// Takes a tag away from all machines.
+pub const TAG_DELETE: &str = "rackwright tag delete {name}";
+/// Removes an image.
+pub const IMAGE_DELETE: &str = "rackwright image delete {reference}";
+/// Makes a token.
+pub const TOKEN_CREATE: &str = "rackwright token create {name}[ --days {days}]";
+/// Makes a user.
+pub const USER_CREATE: &str = "rackwright user create {name} --role {role}";
+/// Changes a user.
+pub const USER_SET: &str = "rackwright user set {user}[~ --role {role}][~ --disabled true{?disabled}][~ --disabled false{disabled=}]";
+/// Removes a user.
+pub const USER_DELETE: &str = "rackwright user delete {user}";
+/// Deploys a machine.
+pub const DEPLOY: &str = "rackwright machine deploy {machine}[ --image {image}][ --layout {layout}]";
+/// Commissions a machine.
+pub const COMMISSION: &str = "rackwright machine commission {machine}[ --no-tests{tests=none}]";
+/// Tests a machine.
+pub const TEST: &str = "rackwright machine test {machine}[* --script {scripts}]";
+/// Releases a machine.
+pub const RELEASE: &str = "rackwright machine release {machine}[ --erase {erase}]";
+/// Boots a machine for rescue.
+pub const RESCUE: &str = "rackwright machine rescue {machine}";
+/// Marks a machine broken.
+pub const MARK_BROKEN: &str = "rackwright machine mark-broken {machine}[ --message {message}]";
+/// Takes a machine in spite of failed tests.
+pub const OVERRIDE: &str = "rackwright machine override-failed-tests {machine}[ --message {message}]";
+/// Begins with the words of an action that has no form.
+pub const AT_ONCE: [(&str, &str); 6] = [
+    ("abort", "rackwright machine abort"),
+    ("allocate", "rackwright machine allocate"),
+    ("exit-rescue", "rackwright machine exit-rescue"),
+    ("lock", "rackwright machine lock"),
+    ("mark-fixed", "rackwright machine mark-fixed"),
+    ("unlock", "rackwright machine unlock"),
+];
+/// Changes a machine.
+pub const MACHINE_SET: &str = "rackwright machine set {machine}[~ --hostname {hostname}][~ --description {description}][~ --pool {pool}][~ --zone {zone}]";
+
+/// All patterns.
+pub const ALL: &[&str] = &[
+    FABRIC_CREATE,
+    FABRIC_SET,
+    FABRIC_DELETE,
+    VLAN_CREATE,
+    VLAN_SET,
+    VLAN_DELETE,
+    SUBNET_CREATE,
+    SUBNET_SET,
+    SUBNET_DELETE,
+    RANGE_CREATE,
+    RESERVATION_CREATE,
+    POOL_SET,
+    POOL_DELETE,
+    ZONE_SET,
+    ZONE_DELETE,
+    TAG_DELETE,
+    IMAGE_DELETE,
+    TOKEN_CREATE,
+    USER_CREATE,
+    USER_SET,
+    USER_DELETE,
+    DEPLOY,
+    COMMISSION,
+    TEST,
+    RELEASE,
+    RESCUE,
+    MARK_BROKEN,
+    OVERRIDE,
+    MACHINE_SET,
+];
+
+/// The line that a pattern means.
+pub fn line(pattern: &str, values: &impl Values) -> String {
+    let (mut out, mut rest) = (String::new(), pattern);
+    while let Some((before, group)) = rest.split_once('[') {
+        out += &fill(before, values, None).0;
+        let (group, after) = group.split_once(']').unwrap_or((group, ""));
+        out += &optional(group, values);
+        rest = after;
+    }
+    out + &fill(rest, values, None).0
+}
+
+fn optional(group: &str, values: &impl Values) -> String {
+    if let Some(each) = group.strip_prefix('*') {
+        let field = fields(each).next().unwrap_or_default();
+        let all = values.now(field);
+        let words = all.split([' ', ',', '\n', '\t']).filter(|w| !w.is_empty());
+        return words.map(|word| fill(each, values, Some(word)).0).collect();
+    }
+    let (changed, group) = match group.strip_prefix('~') {
+        Some(rest) => (true, rest),
+        None => (false, group),
+    };
+    let same = fields(group).all(|f| values.now(f) == values.was(f));
+    let (text, empty) = fill(group, values, None);
+    if empty || (changed && same) { String::new() } else { text }
+}
+
+/// Names of the fields in a piece of a pattern.
+fn fields(text: &str) -> impl Iterator<Item = &str> {
+    let places = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    places.map(|(place, _)| place.trim_start_matches('?').split('=').next().unwrap_or_default())
+}
+
+/// A piece with its values, and whether one of them is empty.
+fn fill(text: &str, values: &impl Values, word: Option<&str>) -> (String, bool) {
+    let (mut out, mut rest, mut empty) = (String::new(), text, false);
+    while let Some((before, place)) = rest.split_once('{') {
+        out += before;
+        let (place, after) = place.split_once('}').unwrap_or((place, ""));
+        if let Some(name) = place.strip_prefix('?') {
+            empty |= values.now(name) != "on";
+        } else if let Some((name, wanted)) = place.split_once('=') {
+            empty |= values.now(name) != wanted;
+        } else {
+            let value = word.map_or_else(|| values.now(place), str::to_owned);
+            empty |= value.trim().is_empty();
+            out += &quoted(value.trim());
+        }
+        rest = after;
+    }
+    (out + rest, empty)
+}
+
+/// A word for the shell; what is empty stands there by its name, so that the line can be read before it is filled in.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:/@,+%".contains(c);
+    if value.is_empty() {
+        "…".into()
+    } else if value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
+    }
+}
+
+/// Every pattern with something in every field, for a test that the command line takes it.
+pub fn examples() -> Vec<String> {
+    struct Sample;
+    impl Values for Sample {
+        fn now(&self, field: &str) -> String {
+            match field {
+                "cidr" => "10.1.0.0/24",
+                "gateway" | "address" | "first" => "10.1.0.1",
+                "last" => "10.1.0.9",
+                "dns_servers" => "10.1.0.2, 10.1.0.3",
+                "mac" => "52:54:00:00:00:01",
+                "fabric" | "vlan" | "subnet" | "id" => "1",
+                "vid" => "20",
+                "mtu" => "9000",
+                "lease_seconds" => "900",
+                "days" => "90",
+                "dhcp" | "disabled" => "on",
+                "role" => "operator",
+                "kind" => "reserved",
+                "layout" => "flat",
+                "tests" => "none",
+                "erase" => "quick",
+                "description" | "comment" | "message" => "it's the one by the door",
+                _ => "abc-1",
+            }
+            .into()
+        }
+
+        fn was(&self, _field: &str) -> String {
+            String::new()
+        }
+    }
+    let at_once = AT_ONCE.iter().map(|(_, words)| format!("{words} abc-1"));
+    ALL.iter().map(|pattern| line(pattern, &Sample)).chain(at_once).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Form<'a>(&'a [(&'a str, &'a str, &'a str)]);
+
+    impl Values for Form<'_> {
+        fn now(&self, field: &str) -> String {
+            self.0.iter().find(|(f, ..)| *f == field).map_or("", |(_, now, _)| now).into()
+        }
+        fn was(&self, field: &str) -> String {
+            self.0.iter().find(|(f, ..)| *f == field).map_or("", |(.., was)| was).into()
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_out_and_the_rest_is_quoted() {
+        let form = Form(&[
+            ("cidr", "10.0.0.0/24", ""),
+            ("vlan", "3", ""),
+            ("name", "Bob's net", ""),
+            ("dns_servers", "10.0.0.2, 10.0.0.3", ""),
+            ("lease_seconds", "600", "600"),
+        ]);
+        assert_eq!(
+            line(SUBNET_CREATE, &form),
+            r"rackwright subnet create 10.0.0.0/24 --vlan 3 --name 'Bob'\''s net' --dns-server 10.0.0.2 --dns-server 10.0.0.3"
+        );
+    }
+
+    #[test]
+    fn only_what_was_changed_is_set() {
+        let form = Form(&[("id", "4", "4"), ("name", "a", "a"), ("mtu", "9000", "1500"), ("dhcp", "", "on")]);
+        assert_eq!(line(VLAN_SET, &form), "rackwright vlan set 4 --mtu 9000 --dhcp false");
+        let form = Form(&[("id", "4", "4"), ("dhcp", "on", "")]);
+        assert_eq!(line(VLAN_SET, &form), "rackwright vlan set 4 --dhcp true");
+        let form = Form(&[("id", "4", "4"), ("dhcp", "on", "on")]);
+        assert_eq!(line(VLAN_SET, &form), "rackwright vlan set 4");
+    }
+
+    #[test]
+    fn a_field_that_is_not_filled_yet_stands_as_dots() {
+        assert_eq!(line(FABRIC_CREATE, &Form(&[])), "rackwright fabric create …");
+        assert_eq!(
+            line(RANGE_CREATE, &Form(&[("kind", "reserved", "dynamic"), ("subnet", "1", "1")])),
+            "rackwright ip-range create --subnet 1 … … --reserved"
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! What administrators make and change on the pages, in Chromium: networks, groups, images; that every form shows the
+//! command that does the same; and that no page has a serious fault of accessibility. Needs the packages chromium,
+//! postgresql, npm and zstd.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+#[expect(dead_code, reason = "pictures and keys are for the other test of pages")]
+#[path = "support/browser.rs"]
+mod browser;
+
+use browser::Browser;
+use serde_json::Value;
+use std::process::Command;
+use support::{PASSWORD, Site};
+use tokio::runtime::Handle;
+
+/// Every page that an administrator has.
+const PAGES: [&str; 30] = [
+    "/",
+    "/start",
+    "/machines",
+    "/machines/m7d2qz",
+    "/machines/d8e2f5",
+    "/machines/p5t8rw/edit",
+    "/operations",
+    "/operations/112",
+    "/events",
+    "/events?actor=ann&level=debug",
+    "/images",
+    "/images/new",
+    "/images/debian-12@3",
+    "/controllers",
+    "/networks",
+    "/networks/fabrics/new",
+    "/networks/vlans/new",
+    "/networks/subnets/new",
+    "/networks/fabrics/1",
+    "/networks/vlans/1",
+    "/networks/subnets/1",
+    "/groups",
+    "/groups/pool/new",
+    "/groups/pool/research",
+    "/scripts",
+    "/scripts/disk-quick",
+    "/users",
+    "/users/ben",
+    "/account",
+    "/settings",
+];
+
+async fn with_browser(session: impl FnOnce(&Site, &mut Browser) + Send + 'static) {
+    let site = Site::start("127.0.0.1:0").await;
+    let done = tokio::task::spawn_blocking(move || session(&site, &mut Browser::start()));
+    done.await.unwrap();
+}
+
+fn fill(browser: &mut Browser, form: &str, fields: &[(&str, &str)]) {
+    for (name, value) in fields {
+        browser.value(&format!(
+            "(() => {{ const f = document.querySelector('#{form} [name=\"{name}\"]'); f.value = {value:?}; f.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
+        ));
+    }
+}
+
+fn submit(browser: &mut Browser, form: &str) {
+    browser.leave_by(&format!("document.querySelector('#{form}').requestSubmit()"));
+}
+
+/// The accessibility checker, axe-core, as one script. npm brings it the first time.
+fn axe() -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/axe");
+    let file = format!("{folder}/node_modules/axe-core/axe.min.js");
+    if !std::path::Path::new(&file).exists() {
+        let npm = Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder])
+            .status();
+        assert!(npm.expect("is the package npm installed?").success(), "npm could not fetch axe-core");
+    }
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// Looks for faults of accessibility; `only` limits it to some rules.
+fn faults(browser: &mut Browser, axe: &str, only: &str) -> Vec<String> {
+    browser.value(&format!("{axe}; true"));
+    let options = if only.is_empty() {
+        "{}".into()
+    } else {
+        format!("{{ runOnly: {{ type: 'rule', values: [{only:?}] }} }}")
+    };
+    let found = browser.value(&format!("axe.run(document, {options}).then(r => ({{ bad: r.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')), passes: r.passes.length }}))"));
+    assert!(found["passes"].as_u64().unwrap() > 0, "axe looked at nothing: {found}");
+    found["bad"].as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_has_a_serious_fault_of_accessibility() {
+    with_browser(|site, browser| {
+        let axe = axe();
+        Handle::current().block_on(site.add_fleet());
+        browser.log_in(&site.url, "admin", PASSWORD);
+        let mut bad = Vec::new();
+        for (scheme, width, height, only) in
+            [("light", 1360, 850, ""), ("dark", 390, 800, ""), ("dark", 1360, 850, "color-contrast")]
+        {
+            browser.prefer(scheme);
+            browser.screen(width, height);
+            for page in PAGES {
+                browser.open(&format!("{}{page}", site.url));
+                let wide = browser.value("document.documentElement.scrollWidth - innerWidth");
+                assert_eq!(wide, 0, "{page} is wider than a screen of {width} pixels");
+                let found = faults(browser, &axe, only);
+                bad.extend(found.into_iter().map(|fault| format!("{page} {scheme} {width}: {fault}")));
+            }
+        }
+        assert!(bad.is_empty(), "{bad:#?}");
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_shows_its_command_as_the_region_wrote_it() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "admin", PASSWORD);
+        let mut seen = 0;
+        for page in PAGES {
+            browser.open(&format!("{}{page}", site.url));
+            let pairs = browser.value(
+                "[...document.querySelectorAll('[data-command]')].map(c => { const was = c.textContent; showCommand(c); return [was, c.textContent]; })",
+            );
+            for pair in pairs.as_array().unwrap() {
+                assert_eq!(pair[0], pair[1], "{page}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "only {seen} forms show a command");
+        // … and it follows what is typed.
+        browser.open(&format!("{}/networks/subnets/new", site.url));
+        fill(browser, "edit", &[("cidr", "10.9.0.0/24"), ("name", "Bob's {net}"), ("dns_servers", "10.9.0.2, 10.9.0.3")]);
+        let line = browser.value("document.querySelector('#edit [data-command]').textContent");
+        assert_eq!(
+            line,
+            r"rackwright subnet create 10.9.0.0/24 --vlan 1 --name 'Bob'\''s {net}' --dns-server 10.9.0.2 --dns-server 10.9.0.3"
+        );
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_is_made_from_nothing_and_removed_again() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "admin", PASSWORD);
+        let at = |path: &str| format!("{}{path}", site.url);
+        browser.open(&at("/networks/fabrics/new"));
+        fill(browser, "edit", &[("name", "second hall")]);
+        submit(browser, "edit");
+        browser.open(&at("/networks/vlans/new"));
+        let fabric = browser.value("[...document.querySelector('[name=fabric]').options].find(o => o.text === 'second hall').value");
+        fill(browser, "edit", &[("fabric", fabric.as_str().unwrap()), ("vid", "4095"), ("name", "hall2")]);
+        browser.value("document.querySelector('[name=dhcp]').click()");
+        submit(browser, "edit");
+        // The database's own limit, at its field; what was typed is still there.
+        assert!(browser.text("#edit-vid-problem").contains("4094"), "{}", browser.text("#edit-vid-problem"));
+        assert_eq!(browser.value("document.querySelector('[name=dhcp]').checked"), true);
+        browser.complaints.clear();
+        fill(browser, "edit", &[("vid", "20")]);
+        submit(browser, "edit");
+        assert!(browser.text("main").contains("VLAN 20"));
+        browser.open(&at("/networks/subnets/new"));
+        let vlan = browser.value("[...document.querySelector('[name=vlan]').options].find(o => o.text.includes('hall2')).value");
+        fill(browser, "edit", &[("cidr", "10.99.0.1/24"), ("vlan", vlan.as_str().unwrap())]);
+        submit(browser, "edit");
+        assert!(browser.text("#edit-cidr-problem").contains("host bits"), "{}", browser.text("main"));
+        browser.complaints.clear();
+        fill(browser, "edit", &[("cidr", "10.99.0.0/24"), ("gateway", "10.99.0.1"), ("dns_servers", "10.99.0.2 10.99.0.3")]);
+        submit(browser, "edit");
+        assert_eq!(browser.text("h1"), "10.99.0.0/24");
+        fill(browser, "range", &[("first", "10.99.0.1"), ("last", "10.99.0.50")]);
+        submit(browser, "range");
+        assert!(browser.text("#range-first-problem").contains("gateway"), "{}", browser.text("#range"));
+        browser.complaints.clear();
+        fill(browser, "range", &[("first", "10.99.0.100"), ("last", "10.99.0.149")]);
+        submit(browser, "range");
+        assert!(browser.text("main").contains("10.99.0.100 – 10.99.0.149"));
+        browser.value("document.querySelector('#reservation').closest('details').open = true");
+        fill(browser, "reservation", &[("mac", "52:54:00:aa:bb:cc"), ("address", "10.99.0.9"), ("hostname", "pdu-1")]);
+        submit(browser, "reservation");
+        assert!(browser.text("main").contains("pdu-1"));
+        // A lease holds a range until it is said twice.
+        Handle::current().block_on(site.run(
+            "INSERT INTO lease (address, mac, rack_id, seq, expires_at) VALUES ('10.99.0.101', '52:54:00:99:00:09', (SELECT min(id) FROM rack), 9, now() + interval '1 hour');
+             INSERT INTO lease_state (address, subnet_id, client, expires_at, state, change) VALUES ('10.99.0.101', (SELECT id FROM subnet WHERE cidr = '10.99.0.0/24'), '\\x01', now() + interval '1 hour', 'held', 1)",
+        ));
+        browser.leave_by("document.querySelector('form[action*=\"/ranges/\"]').requestSubmit()");
+        assert!(browser.text(".notice.bad").contains("leased"), "{}", browser.text("main"));
+        browser.complaints.clear();
+        browser.leave_by("document.querySelector('.notice.bad form').requestSubmit()");
+        assert!(!browser.text("main").contains("10.99.0.149"));
+        submit(browser, "delete");
+        assert_eq!(browser.value("location.pathname"), "/networks");
+        assert!(!browser.text("main").contains("10.99.0.0/24"));
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_is_made_described_and_removed_and_a_tag_taken_from_all() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "admin", PASSWORD);
+        let at = |path: &str| format!("{}{path}", site.url);
+        browser.open(&at("/groups/pool/new"));
+        fill(browser, "edit", &[("name", "research")]);
+        submit(browser, "edit");
+        assert!(browser.text("#edit-name-problem").contains("already"));
+        browser.complaints.clear();
+        fill(browser, "edit", &[("name", "spare"), ("description", "for whoever asks")]);
+        submit(browser, "edit");
+        assert!(browser.text("main").contains("for whoever asks"));
+        browser.open(&at("/groups/pool/default"));
+        submit(browser, "delete");
+        assert!(browser.text("#delete").contains("it stays"), "{}", browser.text("#delete"));
+        browser.complaints.clear();
+        browser.open(&at("/groups/pool/spare"));
+        submit(browser, "delete");
+        assert!(!browser.text("main").contains("spare"));
+        Handle::current().block_on(site.run("UPDATE machine SET tags = tags || '{odd}'::text[]"));
+        browser.open(&at("/groups/tag/odd"));
+        submit(browser, "delete");
+        browser.open(&at("/machines?q=tag:odd"));
+        assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 0);
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+/// A disk of 3 MB whose middle is empty, sent raw: what is kept is zstd that the foreign program opens.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_uploaded_from_the_browser_and_kept_whole() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "admin", PASSWORD);
+        browser.open(&format!("{}/images/new", site.url));
+        let choose = |bytes: &str| {
+            format!(
+                "(() => {{ {bytes}; const d = new DataTransfer(); d.items.add(new File([b], 'disk.raw')); document.querySelector('[type=file]').files = d.files; }})()"
+            )
+        };
+        browser.value(&choose("const b = new Uint8Array([0x51, 0x46, 0x49, 0xfb, 0, 0])"));
+        browser.value("document.querySelector('#image-name').value = 'from-browser'");
+        browser.value("document.querySelector('[data-upload]').requestSubmit()");
+        browser.wait("document.querySelector('#upload-note').textContent.includes('rackwright image import')");
+        browser.value(&choose(
+            "const b = new Uint8Array(3000000); for (let i = 0; i < b.length; i++) b[i] = i > 900000 && i < 2000000 ? 0 : (i * 7919) >> 3; b[510] = 0x55; b[511] = 0xaa",
+        ));
+        browser.value("window.stillHere = true");
+        browser.value("document.querySelector('[data-upload]').requestSubmit()");
+        browser.wait("document.readyState === 'complete' && !window.stillHere");
+        assert_eq!(browser.text("h1"), "from-browser@1", "{}", browser.text("main"));
+        let sha256 = browser.value("document.querySelector('td code').textContent");
+        let blob = site.folder.path().join("blobs").join(sha256.as_str().unwrap());
+        assert!(std::fs::metadata(&blob).unwrap().len() < 2_100_000, "the empty part takes room");
+        let out = Command::new("zstd").args(["-dc", "--stdout"]).arg(&blob).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let expected = |i: usize| match i {
+            510 => 0x55,
+            511 => 0xaa,
+            i if i > 900_000 && i < 2_000_000 => 0,
+            i => u8::try_from(((i * 7919) >> 3) & 255).unwrap(),
+        };
+        assert_eq!(out.stdout.len(), 3_000_000);
+        assert!(out.stdout.iter().enumerate().all(|(i, b)| *b == expected(i)));
+        let files: Value = Handle::current().block_on(async {
+            sqlx::query_scalar("SELECT jsonb_agg(to_jsonb(f)) FROM image_file f JOIN image i ON i.id = f.image_id WHERE i.name = 'from-browser'")
+                .fetch_one(&site.pool)
+                .await
+                .unwrap()
+        });
+        assert_eq!((&files[0]["name"], &files[0]["uncompressed_size"]), (&"disk".into(), &3_000_000.into()));
+        submit(browser, "delete");
+        assert!(!browser.text("main").contains("from-browser"));
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
