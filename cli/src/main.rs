@@ -135,6 +135,11 @@ enum Command {
     /// Dynamic addresses in use.
     #[command(subcommand, visible_alias = "leases")]
     Lease(network::LeaseCommand),
+    /// Who was heard on the networks of machines.
+    #[command(subcommand, visible_alias = "discoveries")]
+    Discovery(network::DiscoveryCommand),
+    /// Interfaces that are elsewhere than the model says.
+    Wiring(network::WiringCommand),
     /// Print completions for a shell.
     Completions(shell::Completions),
     /// Print the manual page.
@@ -197,6 +202,8 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Device(command) => command.run(console).await,
         Command::StaticRoute(command) => command.run(console).await,
         Command::Space(command) => command.run(console).await,
+        Command::Discovery(command) => command.run(console).await,
+        Command::Wiring(command) => command.run(console).await,
         Command::Up(_)
         | Command::Ha(_)
         | Command::Config(_)

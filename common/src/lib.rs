@@ -9,6 +9,7 @@ pub mod bmc;
 pub mod clock;
 pub mod console;
 pub mod dhcp_option;
+pub mod discovery;
 pub mod id;
 pub mod inventory;
 pub mod lease;

@@ -4,6 +4,7 @@
 //! versions may differ by one.
 
 use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
+use crate::discovery::Sighting;
 use crate::id::{MachineId, OperationId};
 use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
@@ -317,6 +318,8 @@ pub enum Fact {
     },
     /// What would have been answered in shadow mode, beside what the present server did.
     Shadow(ShadowAnswer),
+    /// Somebody was heard on a network of machines.
+    Sighting(Sighting),
     /// A message of cloud-init in an installed system, kept until a region takes it.
     Report(Relay),
     /// From a newer version.

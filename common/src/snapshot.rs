@@ -34,6 +34,9 @@ pub struct Snapshot {
     pub racks: Vec<String>,
     /// Answer router solicitations on served interfaces (saves old iPXE 13 s where no router does).
     pub router_advertisements: bool,
+    /// Networks each of whose addresses the rack may ask who has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scan: Vec<Ipv4Net>,
 }
 
 /// A subnet as DHCP and boot need it.

@@ -100,6 +100,7 @@ variants! {
         Fact::Probed { .. } => "fact probed",
         Fact::DhcpServer { .. } => "fact DHCP server",
         Fact::Shadow(_) => "fact shadow",
+        Fact::Sighting(_) => "fact sighting",
         Fact::Unknown => "unknown",
     }
     outcome, OUTCOME: Result<BmcOutcome, BmcError> {

@@ -8,7 +8,7 @@ use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
 use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::state::{Journal, StateError, World};
-use crate::{addresses, ra};
+use crate::{addresses, discovery, ra};
 use async_trait::async_trait;
 use rackwright_common::Mac;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
@@ -144,6 +144,10 @@ pub async fn run_with(
     parts.spawn(endless(
         "router advertisements",
         ra::run(config.interfaces.clone(), world.clone(), stop.clone()),
+    ));
+    parts.spawn(endless(
+        "discovery",
+        discovery::run(config.interfaces.clone(), world.clone(), journal.clone(), stop.clone()),
     ));
     spawn_boot(&mut parts, &config, &boot, &stop);
     if config.dhcp {

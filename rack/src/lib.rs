@@ -2,7 +2,7 @@
 //! sees through one [`state::Journal`].
 //!
 //! Everything machines need works from the last snapshot, with every region dead: [`dhcp`], [`boot`] (TFTP, HTTP,
-//! boot scripts), [`cache`]. The [`link`] to the regions brings snapshots and tasks, and carries the journal and
+//! boot scripts), [`cache`]. [`discovery`] says who else is there. The [`link`] to the regions brings snapshots and tasks, and carries the journal and
 //! machines' requests away. [`daemon::run`] starts it all.
 
 pub mod addresses;
@@ -13,6 +13,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod dhcp;
+pub mod discovery;
 pub mod link;
 pub mod probe;
 pub mod ra;

@@ -2,6 +2,7 @@
 //! zones; tags.
 
 mod device;
+mod discovery;
 mod fabric;
 mod group;
 mod ip_range;
@@ -14,6 +15,7 @@ mod tag;
 mod vlan;
 
 pub use device::DeviceCommand;
+pub use discovery::{DiscoveryCommand, WiringCommand};
 pub use fabric::FabricCommand;
 pub use group::GroupCommand;
 pub use ip_range::IpRangeCommand;

@@ -220,11 +220,12 @@ impl Journal {
 }
 
 impl Entries {
-    /// Makes room: steps of boots first, as they only tell a story; leases and reports never.
+    /// Makes room: steps of boots and who was heard first, as they only tell a story; leases and reports never.
     fn forget_boots(&mut self) {
         let mut over = self.bytes.saturating_sub(KEEP - KEEP / 8);
         self.kept.retain(|k| {
-            let forget = over > 0 && matches!(k.entry.fact, Fact::Boot { .. } | Fact::Warning { .. });
+            let story = matches!(k.entry.fact, Fact::Boot { .. } | Fact::Warning { .. } | Fact::Sighting(_));
+            let forget = over > 0 && story;
             if forget {
                 over = over.saturating_sub(k.bytes);
                 self.bytes -= k.bytes;

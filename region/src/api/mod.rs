@@ -12,6 +12,7 @@ pub mod bulk;
 pub mod console;
 pub mod controller;
 pub mod device;
+pub mod discovery;
 pub mod event;
 pub mod extract;
 pub mod group;
@@ -164,6 +165,13 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(static_route::delete_static_route))
         .routes(routes!(device::list_devices, device::create_device))
         .routes(routes!(device::show_device, device::update_device, device::delete_device))
+        .routes(routes!(discovery::list_discoveries))
+        .routes(routes!(discovery::discovery_to_machine))
+        .routes(routes!(discovery::discovery_to_reservation))
+        .routes(routes!(discovery::ignore_discovery))
+        .routes(routes!(discovery::list_scanned_subnets))
+        .routes(routes!(discovery::scan_subnet))
+        .routes(routes!(discovery::list_wiring_faults))
 }
 
 fn accounts() -> OpenApiRouter<App> {

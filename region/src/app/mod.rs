@@ -9,6 +9,7 @@ pub mod console;
 pub mod controller;
 pub mod controller_token;
 pub mod device;
+pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod group;

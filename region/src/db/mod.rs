@@ -11,6 +11,7 @@ pub mod console;
 pub mod controller_query;
 pub mod device;
 pub mod dhcp_seen;
+pub mod discovery;
 pub mod error;
 pub mod event;
 pub mod event_query;
@@ -57,6 +58,7 @@ pub mod utilisation;
 pub mod virtual_interface;
 pub mod vlan;
 pub mod wakeups;
+pub mod wiring;
 pub mod work_item;
 pub mod world;
 

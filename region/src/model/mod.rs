@@ -9,6 +9,7 @@ pub mod controller;
 pub mod controller_token;
 pub mod device;
 pub mod dhcp_seen;
+pub mod discovery;
 pub mod event;
 pub mod image;
 pub mod interface;

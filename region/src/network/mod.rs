@@ -1,5 +1,8 @@
 //! Addresses: networks that racks bring along, and the fixed address of each machine.
 
+pub mod vendor;
+pub mod wiring;
+
 use crate::db::lease_block::{self, grant, lock_subnet};
 use crate::db::lease_state::Changes;
 use crate::db::{DbError, address, interface, world};

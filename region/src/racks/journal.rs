@@ -2,7 +2,7 @@
 
 use crate::db::event::{self, NewEvent};
 use crate::db::lease::{self, Lease};
-use crate::db::{DbError, address_probe, dhcp_seen, machine, operation, rack};
+use crate::db::{DbError, address_probe, dhcp_seen, discovery, machine, operation, rack};
 use crate::inband::InBand;
 use crate::network;
 use rackwright_common::link::{BootStage, Fact, JournalEntry, RackAddress};
@@ -112,6 +112,7 @@ async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) ->
             Ok(())
         }
         Fact::Shadow(seen) => dhcp_seen::shadow(conn, &source.name, entry.at, seen).await,
+        Fact::Sighting(seen) => discovery::put(conn, source.id, seen, entry.at).await,
         Fact::Report(_) | Fact::Unknown => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 //! generations follow the order of changes, and equal content never makes a new one.
 
 use crate::db::rack::Rack;
-use crate::db::{DbError, lease_block, rack, setting, world};
+use crate::db::{DbError, discovery, lease_block, rack, setting, world};
 use crate::lifecycle::request::EPHEMERAL_IMAGE;
 use crate::model::setting::Settings;
 use crate::network;
@@ -52,6 +52,7 @@ async fn content(
     let boot = Ephemeral::find(&images, &settings);
     let hosts = world::hosts(conn).await?.into_iter().map(|h| host_view(h, keys, boot.as_ref())).collect();
     let reservations = world::reservations(conn).await?;
+    let scanned = discovery::scanned(conn).await?;
     let in_reach = |r: &&Rack| r.alive || r.id == present.id;
     let addresses = racks.iter().filter(in_reach).flat_map(|r| &r.addresses);
     let reached = addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(&a.network.addr())));
@@ -72,6 +73,11 @@ async fn content(
         pinned: pinned(&images),
         racks: reached.map(|a| format!("{}:{}", a.network.addr(), a.http_port)).collect(),
         router_advertisements: settings.router_advertisements,
+        scan: scanned
+            .into_iter()
+            .filter(|(id, _)| subnets.iter().any(|s| s.id == *id))
+            .map(|(_, net)| net)
+            .collect(),
         subnets: subnets.iter().map(|s| subnet_view(s, &blocks)).collect(),
     })
 }

@@ -24,6 +24,13 @@ pub async fn show(State(app): State<App>, visitor: Visitor) -> Shown<Dashboard> 
         ..EventQuery::default()
     };
     let events = app::event::list(&app, actor, &query).await?;
-    let sources = Sources { status: &status, failed: &failed, running: &running, events: &events.items };
+    let faults = app::discovery::wiring_faults(&app, actor, None).await?;
+    let sources = Sources {
+        status: &status,
+        failed: &failed,
+        running: &running,
+        events: &events.items,
+        faults: &faults.items,
+    };
     Ok(Dashboard::new(visitor.layout("Overview"), actor, &sources, now()))
 }

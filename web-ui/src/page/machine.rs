@@ -5,6 +5,7 @@ use crate::error::PageError;
 use crate::view::action::{Refusal, Typed};
 use crate::view::activity::Activity;
 use crate::view::comparison::Compared;
+use crate::view::discovery::Wiring;
 use crate::view::event::Recent;
 use crate::view::hardware::Hardware;
 use crate::view::machine::{Head, MachinePage, Sources};
@@ -45,6 +46,7 @@ pub async fn page(
     let images = app::image::list(app, actor).await?;
     let scripts = app::script::list(app, actor).await?;
     let settings = app::setting::get(app, actor).await?;
+    let faults = app::discovery::wiring_faults(app, actor, Some(id)).await?;
     let console = super::console::panel(app, actor, machine).await?;
     let sources = Sources {
         machine,
@@ -56,6 +58,7 @@ pub async fn page(
         scripts: &scripts.items,
         default_tests: &settings.default_tests,
         console,
+        wiring: Wiring::new(&faults.items, now()),
     };
     Ok(MachinePage::new(visitor.layout("Machines"), actor, &sources, refused, now()))
 }

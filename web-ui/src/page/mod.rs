@@ -4,6 +4,7 @@ pub mod account;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod discovery;
 pub mod event;
 pub mod group;
 pub mod image;
@@ -99,6 +100,8 @@ fn pages() -> Router<App> {
         .route("/groups/{noun}/{name}", get(group::show).post(group::save))
         .route("/groups/{noun}/{name}/delete", post(group::delete))
         .route("/start", get(start::show))
+        .route("/discoveries", get(discovery::list))
+        .route("/discoveries/{id}/{verb}", post(discovery::act))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/tokens", post(account::create_token))

@@ -2,9 +2,14 @@
 
 use super::{Shown, now};
 use crate::view::network::{NetworksPage, Sources};
+use crate::view::network_map::{Inhabitants, NetworkMap};
 use crate::visitor::Visitor;
 use axum::extract::State;
-use rackwright_region::app::{App, network, subnet};
+use rackwright_region::app::{App, Error, controller, discovery, machine, network, subnet};
+use rackwright_region::auth::Actor;
+use rackwright_region::model::discovery::DiscoveryQuery;
+use rackwright_region::model::machine::MachineQuery;
+use rackwright_region::model::page::MAX_LIMIT;
 
 /// The list.
 pub async fn list(State(app): State<App>, visitor: Visitor) -> Shown<NetworksPage> {
@@ -21,5 +26,19 @@ pub async fn list(State(app): State<App>, visitor: Visitor) -> Shown<NetworksPag
         let used = subnet::utilisation(&app, actor, found.id).await?;
         sources.subnets.push((found, used));
     }
-    Ok(NetworksPage::new(visitor.layout("Networks"), &sources, now()))
+    let mut page = NetworksPage::new(visitor.layout("Networks"), &sources, now());
+    page.pictures = NetworkMap::new(&sources, &inhabitants(&app, actor).await?);
+    Ok(page)
+}
+
+/// Who is on the networks, for the pictures: a thousand of each at most.
+async fn inhabitants(app: &App, actor: &Actor) -> Result<Inhabitants, Error> {
+    let most = Some(MAX_LIMIT);
+    let machines = MachineQuery { limit: most, ..MachineQuery::default() };
+    let unknown = DiscoveryQuery { limit: most, ..DiscoveryQuery::default() };
+    Ok(Inhabitants {
+        racks: controller::racks(app, actor).await?.items,
+        machines: machine::list(app, actor, &machines).await?.items,
+        unknown: discovery::list(app, actor, &unknown).await?.items,
+    })
 }

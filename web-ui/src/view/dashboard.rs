@@ -11,6 +11,7 @@ use rackwright_common::Status;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Page;
 use rackwright_region::model::controller::SiteStatus;
+use rackwright_region::model::discovery::WiringFault;
 use rackwright_region::model::event::Event;
 use rackwright_region::model::machine::MachineSummary;
 use rackwright_region::model::operation::Operation;
@@ -70,6 +71,8 @@ pub struct Sources<'a> {
     pub running: &'a Page<Operation>,
     /// Latest events, newest first.
     pub events: &'a [Event],
+    /// Interfaces that are elsewhere than the model says.
+    pub faults: &'a [WiringFault],
 }
 
 /// The page.
@@ -109,6 +112,7 @@ impl Dashboard {
     pub fn new(layout: Layout, actor: &Actor, s: &Sources<'_>, now: OffsetDateTime) -> Self {
         let mut troubles = controllers_in_trouble(s.status, now);
         troubles.extend(s.failed.items.iter().map(|m| trouble(m, actor, now)));
+        troubles.extend(s.faults.iter().map(|f| miswired(f, now)));
         let shown = i64::try_from(s.failed.items.len()).unwrap_or(i64::MAX);
         Self {
             layout,
@@ -122,6 +126,20 @@ impl Dashboard {
             controllers: controllers(s.status),
             events: s.events.iter().map(|e| EventRow::new(e, now)).collect(),
         }
+    }
+}
+
+/// An interface that is elsewhere than the model says.
+fn miswired(f: &WiringFault, now: OffsetDateTime) -> Trouble {
+    let own = f.machine.as_ref().map(|m| (format!("/machines/{m}"), "The machine"));
+    let (href, way) = own.unwrap_or_else(|| ("/controllers".into(), "Controllers"));
+    Trouble {
+        name: f.name.clone(),
+        state: Pill::new(Tone::Bad, "Wiring"),
+        reason: f.message.clone(),
+        since: Some(Moment::new(f.since, now)),
+        ways: vec![(way.into(), href.clone()), ("Networks".into(), "/networks".into())],
+        href,
     }
 }
 
@@ -218,8 +236,13 @@ impl Dashboard {
         let (detail, events) = sample::hostile_operation();
         let failed = Page { items: vec![sample::hostile().summary], total: 3, next_cursor: None };
         let running = Page { items: vec![detail.operation], total: 1, next_cursor: None };
-        let sources =
-            Sources { status: &sample::site_status(), failed: &failed, running: &running, events: &events };
+        let sources = Sources {
+            status: &sample::site_status(),
+            failed: &failed,
+            running: &running,
+            events: &events,
+            faults: &sample::wiring_faults(),
+        };
         Self::new(Layout::sample("Overview"), &sample::actor(), &sources, super::sample_now())
     }
 }
@@ -248,7 +271,7 @@ mod tests {
     fn a_rack_that_is_gone_and_one_that_refused_need_a_person() {
         let page = Dashboard::sample();
         // One rack is only behind; the other is gone.
-        assert_eq!(page.troubles.len(), 2);
+        assert_eq!(page.troubles.len(), 3);
         assert_eq!(page.troubles[0].state, Pill::new(Tone::Bad, "Not heard"));
         assert_eq!((page.more, page.controllers.len()), (2, 3));
         assert_eq!(page.controllers[1].snapshot, Some(Pill::new(Tone::Warning, "Behind")));

@@ -4,6 +4,7 @@ use super::action::{Button, Forms, Refusal, Typed, buttons};
 use super::activity::Activity;
 use super::comparison::Compared;
 use super::console::ConsolePanel;
+use super::discovery::Wiring;
 use super::event::Recent;
 use super::hardware::Hardware;
 use super::script_run::Results;
@@ -133,6 +134,8 @@ pub struct Sources<'a> {
     pub default_tests: &'a [String],
     /// Its serial console.
     pub console: ConsolePanel,
+    /// Its interfaces that are elsewhere than the model says.
+    pub wiring: Wiring,
 }
 
 /// The page.
@@ -143,6 +146,8 @@ pub struct MachinePage {
     pub layout: Layout,
     /// Name, status and buttons.
     pub head: Head,
+    /// Faults of its wiring.
+    pub wiring: Wiring,
     /// Forms.
     pub forms: Forms,
     /// The latest operation.
@@ -180,6 +185,7 @@ impl MachinePage {
                 .latest
                 .map(|(op, events, log)| Activity::new(op, events, log, now).of_machine()),
             console: sources.console.clone(),
+            wiring: sources.wiring.clone(),
             hardware: Hardware::new(m),
             tests: Results::new(m.summary.id.as_str(), sources.runs, &m.failed_tests, now),
             comparison: Compared::new(m, sources.comparison),
@@ -208,6 +214,7 @@ impl MachinePage {
             scripts: &[sample::script()],
             default_tests: &["disk-quick".into()],
             console: ConsolePanel::sample(),
+            wiring: Wiring::new(&sample::wiring_faults(), super::sample_now()),
         };
         let refusal = Refusal { verb: "deploy".into(), message: "user data: <b>no</b>".into() };
         let typed =

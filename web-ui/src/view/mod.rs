@@ -10,6 +10,7 @@ pub mod comparison;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod discovery;
 pub mod editor;
 pub mod event;
 pub mod form;
@@ -22,6 +23,7 @@ pub mod machine_edit;
 pub mod machine_list;
 pub mod network;
 pub mod network_edit;
+pub mod network_map;
 pub mod operation;
 pub mod problem;
 #[cfg(test)]
@@ -142,7 +144,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 11] = [
+const NAV: [(&str, &str, Role); 12] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
@@ -151,6 +153,7 @@ const NAV: [(&str, &str, Role); 11] = [
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
     ("Groups", "/groups", Role::Viewer),
+    ("Discovery", "/discoveries", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
     ("Users", "/users", Role::Administrator),
     ("Settings", "/settings", Role::Viewer),
@@ -239,6 +242,7 @@ mod tests {
         let pages = [
             ("machine list", machine_list::MachineList::sample().to_string()),
             ("overview", dashboard::Dashboard::sample().to_string()),
+            ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
             ("bulk preview", bulk::PreviewPage::sample().to_string()),
             ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),

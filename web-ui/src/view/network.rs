@@ -1,6 +1,7 @@
 //! Fabrics, VLANs, subnets with their ranges, and leases. Changing them is in `network_edit`.
 
 use super::Layout;
+use super::network_map::{Inhabitants, NetworkMap};
 use crate::format::Moment;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -111,6 +112,8 @@ pub struct NetworksPage {
     pub reservations: Vec<(String, String, String)>,
     /// Leases.
     pub leases: Vec<LeaseRow>,
+    /// Map and strips.
+    pub pictures: NetworkMap,
 }
 
 impl NetworksPage {
@@ -126,6 +129,7 @@ impl NetworksPage {
             subnets: sources.subnets.iter().map(|(s, u)| subnet(s, u, sources)).collect(),
             reservations: sources.reservations.iter().map(reservation).collect(),
             leases: sources.leases.iter().map(|l| LeaseRow::new(l, now)).collect(),
+            pictures: NetworkMap::new(sources, &Inhabitants::default()),
         }
     }
 }

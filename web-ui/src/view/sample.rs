@@ -5,6 +5,7 @@ use super::network::Sources;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
 use rackwright_region::model::controller::{Rack, Region, SiteStatus};
+use rackwright_region::model::discovery::{Discovery, WiringFault};
 use rackwright_region::model::event::Event;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
@@ -355,4 +356,27 @@ pub fn network() -> Sources {
         reservations: vec![reservation],
         leases: vec![lease],
     }
+}
+
+/// A printer that nobody knows, and a machine.
+pub fn discoveries() -> Vec<Discovery> {
+    let one = json!({
+        "id": 1, "mac": "52:54:00:00:00:09", "vendor": MARKUP, "address": "10.77.0.9", "hostname": MARKUP, "rack": MARKUP,
+        "interface": MARKUP, "subnet": 1, "known": "unknown", "first_seen_at": "2026-11-22T06:20:00Z",
+        "last_seen_at": "2026-11-22T06:29:00Z",
+        "lldp": { "chassis": MARKUP, "port": MARKUP, "system": MARKUP, "description": MARKUP, "vlan": 20 },
+    });
+    let mut machine = one.clone();
+    (machine["id"], machine["address"]) = (2.into(), "10.99.0.7".into());
+    (machine["known"], machine["machine"]) = ("machine".into(), "k3x9ab".into());
+    machine["machine_name"] = MARKUP.into();
+    vec![of(one), of(machine)]
+}
+
+/// A cable in the wrong port.
+pub fn wiring_faults() -> Vec<WiringFault> {
+    vec![of(json!({
+        "machine": "k3x9ab", "name": MARKUP, "interface": MARKUP, "switch": MARKUP, "port": MARKUP, "seen_vid": 20,
+        "model_vid": 10, "message": MARKUP, "since": "2026-11-22T06:20:00Z",
+    }))]
 }
