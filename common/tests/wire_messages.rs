@@ -231,11 +231,16 @@ fn message(kind: &str, name: &str) -> Value {
 
 #[test]
 fn a_variant_that_only_a_newer_version_knows_costs_no_more_than_itself() {
-    let mut journal = message("to-region", "journal");
+    let mut found = messages().into_iter().map(|(_, message)| message["to-region"].clone());
+    let boot = |m: &Value| m["type"] == "journal" && m["entries"][2]["fact"]["fact"] == "boot";
+    let mut journal = found.find(boot).expect("a journal with a boot");
     journal["entries"][2]["fact"]["stage"] = "teleported".into();
     let ToRegion::Journal { entries } = serde_json::from_value(journal).expect("a journal") else { panic!() };
     let facts: Vec<&str> = entries.iter().map(|entry| fact(&entry.fact)).collect();
-    assert_eq!(facts, ["fact lease", "fact lease ended", "unknown", "fact warning", "fact report"]);
+    assert_eq!(
+        facts,
+        ["fact lease", "fact lease ended", "unknown", "fact warning", "fact report", "fact sighting"]
+    );
     assert_eq!(entries[2].seq, 3, "it is acknowledged all the same");
 
     let mut task = message("to-rack", "task");

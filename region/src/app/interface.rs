@@ -228,7 +228,7 @@ pub async fn set_gateways(
     for (field, wanted, ipv4) in [("ipv4", chosen.ipv4, true), ("ipv6", chosen.ipv6, false)] {
         let Some(wanted) = wanted else { continue };
         let subnet = db::subnet::get(&mut tx, wanted).await.or_not_found("subnet", wanted)?;
-        if !subnet.gateway.is_some_and(|g| g.is_ipv4() == ipv4) {
+        if subnet.gateway.is_none_or(|g| g.is_ipv4() != ipv4) {
             return Err(Error::invalid(field, format!("{} has no such gateway", subnet.cidr)));
         }
     }

@@ -43,7 +43,7 @@ fn an_architecture_that_may_not_boot_here_gets_an_address_and_no_file() {
     let mut server = with(more, vec![]);
     let reply = sent(server.ask(&ovmf_pxe()));
     assert_eq!(reply.packet.options.text(code::BOOT_FILE), None);
-    assert_eq!(sent(server.ask(&ipxe_bios())).packet.options.text(code::BOOT_FILE).is_some(), true);
+    assert!(sent(server.ask(&ipxe_bios())).packet.options.text(code::BOOT_FILE).is_some());
 }
 
 #[test]
