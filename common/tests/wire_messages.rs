@@ -232,8 +232,8 @@ fn message(kind: &str, name: &str) -> Value {
 #[test]
 fn a_variant_that_only_a_newer_version_knows_costs_no_more_than_itself() {
     let mut found = messages().into_iter().map(|(_, message)| message["to-region"].clone());
-    let boot = |m: &Value| m["type"] == "journal" && m["entries"][2]["fact"]["fact"] == "boot";
-    let mut journal = found.find(boot).expect("a journal with a boot");
+    let with_boot = |m: &Value| m["type"] == "journal" && m["entries"][2]["fact"]["fact"] == "boot";
+    let mut journal = found.find(with_boot).expect("a journal with a boot");
     journal["entries"][2]["fact"]["stage"] = "teleported".into();
     let ToRegion::Journal { entries } = serde_json::from_value(journal).expect("a journal") else { panic!() };
     let facts: Vec<&str> = entries.iter().map(|entry| fact(&entry.fact)).collect();

@@ -195,7 +195,7 @@ impl Link {
     pub fn dhcpcd(&self) -> BTreeMap<String, String> {
         let folder = self.folder.display();
         let mut command = self
-            .client(&format!("dhcpcd -4 -B -1 -A -L -t 15 -c {folder}/script -e RWDHCP_DIR={folder} eth0"));
+            .client(&format!("dhcpcd -4 -B -1 -A -L -t 60 -c {folder}/script -e RWDHCP_DIR={folder} eth0"));
         let output = command.output().unwrap();
         self.take("BOUND").unwrap_or_else(|| panic!("no lease: {}", String::from_utf8_lossy(&output.stderr)))
     }
