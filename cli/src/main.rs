@@ -158,6 +158,9 @@ enum Command {
     /// Who was heard on the networks of machines.
     #[command(subcommand, visible_alias = "discoveries")]
     Discovery(network::DiscoveryCommand),
+    /// Switches that racks read by SNMP.
+    #[command(subcommand, visible_alias = "switches")]
+    Switch(network::SwitchCommand),
     /// Interfaces that are elsewhere than the model says.
     Wiring(network::WiringCommand),
     /// Print completions for a shell.
@@ -229,6 +232,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Secondary(command) => command.run(console).await,
         Command::Name(command) => command.run(console).await,
         Command::Discovery(command) => command.run(console).await,
+        Command::Switch(command) => command.run(console).await,
         Command::Wiring(command) => command.run(console).await,
         Command::Up(_)
         | Command::Ha(_)

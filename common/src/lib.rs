@@ -23,6 +23,7 @@ pub mod script;
 pub mod secret;
 pub mod snapshot;
 pub mod storage;
+pub mod switch;
 
 pub use id::{MachineId, OperationId};
 pub use lifecycle::Status;

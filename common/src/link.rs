@@ -10,6 +10,7 @@ use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
 use crate::newer;
 use crate::snapshot::Snapshot;
+use crate::switch::{SwitchError, SwitchOrder, SwitchReading};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 use time::OffsetDateTime;
@@ -104,6 +105,8 @@ pub enum ToRegion {
     },
     /// A task ended.
     TaskResult(TaskResult),
+    /// A task at a switch ended.
+    SwitchResult(SwitchResult),
     /// A request from an agent or from cloud-init.
     Relay(Relay),
     /// What happened, in order.
@@ -177,6 +180,8 @@ pub struct Task {
 pub enum TaskWork {
     /// A command to a BMC.
     Bmc(BmcOrder),
+    /// Something to be done at a switch. A rack of the version before answers it with [`TaskResult`].
+    Switch(SwitchOrder),
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -192,6 +197,18 @@ pub struct TaskResult {
     /// How it ended.
     #[serde(deserialize_with = "newer::read")]
     pub outcome: Result<BmcOutcome, BmcError>,
+}
+
+/// The end of a task at a switch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwitchResult {
+    /// The row.
+    pub id: i64,
+    /// The claim under which it ran.
+    pub claim: i64,
+    /// How it ended: what the switch says now.
+    #[serde(deserialize_with = "newer::read")]
+    pub outcome: Result<SwitchReading, SwitchError>,
 }
 
 /// An HTTP request of a machine, passed on unread: `/agent/v1/…` and `/MAAS/metadata/…`.

@@ -7,6 +7,7 @@
 use crate::bmc::{BmcError, BmcOutcome};
 use crate::link::{Fact, TaskWork, ToRack, ToRegion};
 use crate::snapshot::BootDecision;
+use crate::switch::{SwitchError, SwitchReading};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
 
@@ -50,6 +51,15 @@ impl FromNewer for TaskWork {
 impl FromNewer for Result<BmcOutcome, BmcError> {
     fn from_newer() -> Self {
         Err(BmcError::Protocol(
+            "the rack is newer than this region and answers what only newer regions understand; upgrade the regions"
+                .into(),
+        ))
+    }
+}
+
+impl FromNewer for Result<SwitchReading, SwitchError> {
+    fn from_newer() -> Self {
+        Err(SwitchError::Protocol(
             "the rack is newer than this region and answers what only newer regions understand; upgrade the regions"
                 .into(),
         ))

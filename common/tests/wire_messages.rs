@@ -5,6 +5,7 @@ use rackwright_common::agent::{Hello, ItemResult, Progress, Work};
 use rackwright_common::bmc::{BmcError, BmcOutcome};
 use rackwright_common::link::{Fact, TaskWork, ToRack, ToRegion};
 use rackwright_common::snapshot::BootDecision;
+use rackwright_common::switch::{SwitchError, SwitchReading};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -85,6 +86,7 @@ variants! {
         ToRegion::Heartbeat { .. } => "rack's heartbeat",
         ToRegion::SnapshotApplied { .. } => "snapshot applied",
         ToRegion::TaskResult(_) => "task result",
+        ToRegion::SwitchResult(_) => "switch result",
         ToRegion::Relay(_) => "relay",
         ToRegion::Journal { .. } => "journal",
         ToRegion::Console { .. } => "console",
@@ -117,6 +119,18 @@ variants! {
         Err(BmcError::Unsupported(_)) => "unsupported",
         Err(BmcError::NeedsHuman(_)) => "needs human",
     }
+    switch_outcome, SWITCH_OUTCOME: Result<SwitchReading, SwitchError> {
+        Ok(_) => "switch read",
+        Err(SwitchError::Unreachable(_)) => "switch unreachable",
+        Err(SwitchError::Login(_)) => "switch login",
+        Err(SwitchError::Refused(_)) => "switch refused",
+        Err(SwitchError::Protocol(_)) => "switch protocol",
+    }
+    task_work, TASK_WORK: TaskWork {
+        TaskWork::Bmc(_) => "BMC order",
+        TaskWork::Switch(_) => "switch order",
+        TaskWork::Unknown => "unknown",
+    }
     boot, BOOT: BootDecision {
         BootDecision::Local => "boot local",
         BootDecision::Ephemeral(_) => "boot ephemeral",
@@ -142,8 +156,12 @@ fn seen_in(version: &str, kind: &str, value: &Value) -> Vec<&'static str> {
         "to-rack" => {
             let (message, lost) = survives::<ToRack>(value);
             seen.push(to_rack(&message));
-            if let ToRack::Snapshot { snapshot, .. } = &message {
-                seen.extend(snapshot.hosts.iter().map(|host| boot(&host.boot)));
+            match &message {
+                ToRack::Snapshot { snapshot, .. } => {
+                    seen.extend(snapshot.hosts.iter().map(|host| boot(&host.boot)));
+                }
+                ToRack::Task(task) => seen.push(task_work(&task.work)),
+                _ => {}
             }
             lost
         }
@@ -153,6 +171,7 @@ fn seen_in(version: &str, kind: &str, value: &Value) -> Vec<&'static str> {
             match &message {
                 ToRegion::Journal { entries } => seen.extend(entries.iter().map(|entry| fact(&entry.fact))),
                 ToRegion::TaskResult(result) => seen.push(outcome(&result.outcome)),
+                ToRegion::SwitchResult(result) => seen.push(switch_outcome(&result.outcome)),
                 _ => {}
             }
             lost
@@ -180,7 +199,7 @@ fn every_message_of_every_version_is_understood_and_every_variant_has_one() {
             seen.extend(seen_in(&version, kind, value));
         }
     }
-    let all: BTreeSet<&str> = [TO_RACK, TO_REGION, FACT, OUTCOME, BOOT, WORK]
+    let all: BTreeSet<&str> = [TO_RACK, TO_REGION, FACT, OUTCOME, SWITCH_OUTCOME, TASK_WORK, BOOT, WORK]
         .concat()
         .into_iter()
         .filter(|v| *v != "unknown")

@@ -2,7 +2,8 @@
 //! sees through one [`state::Journal`].
 //!
 //! Everything machines need works from the last snapshot, with every region dead: [`dhcp`], [`boot`] (TFTP, HTTP,
-//! boot scripts), [`cache`], names ([`dns`]). [`discovery`] says who else is there. The [`link`] to the regions brings
+//! boot scripts), [`cache`], names ([`dns`]). [`discovery`] says who else is there, [`switch`] what is
+//! plugged in where. The [`link`] to the regions brings
 //! snapshots and tasks, and carries the journal and machines' requests away. [`daemon::run`] starts it all.
 
 pub mod addresses;
@@ -20,6 +21,7 @@ pub mod probe;
 pub mod ra;
 pub mod served;
 pub mod state;
+pub mod switch;
 
 pub use config::RackConfig;
 pub use daemon::{RackError, run};

@@ -200,6 +200,7 @@ impl Region {
         parts.spawn(endless("image store", sweep));
         parts.spawn(endless("addresses", crate::network::watch_low(pool.clone(), stop.clone())));
         parts.spawn(endless("wiring", crate::network::wiring::run(pool.clone(), stop.clone())));
+        parts.spawn(endless("switches", crate::racks::switches::run(pool.clone(), stop.clone())));
         parts.spawn(endless("image exchange", self.exchange.clone().run(wakeups, stop.clone())));
         let (service, credentials) = (self.rack_service(), self.credentials.clone());
         let stop_racks = stop.clone();

@@ -78,11 +78,71 @@ async fn whoever_sees_a_pool_only_does_not_learn_of_other_machines() {
     let operation = all["items"][0]["id"].clone();
     site.get(&format!("/operations/{operation}")).await.problem(404, "not-found");
     site.get(&format!("/operations/{operation}/log")).await.problem(404, "not-found");
+    let counted = |page: &Value, name: &str| {
+        let groups = page["items"].as_array().unwrap();
+        groups.iter().find(|g| g["name"] == name).map(|g| g["machines"].clone())
+    };
+    let pools = site.get("/pools").await.expect(200);
+    assert_eq!((counted(&pools, "default"), counted(&pools, "lab")), (Some(0.into()), Some(1.into())));
     site.request(Some(Viewer), "POST", &format!("/machines/{two}/allocate"), &[], None).await.expect(200);
     // A role everywhere would be more than what they see.
     let patch = json!({ "role": "operator" });
     let refused = site.request(Some(Administrator), "PATCH", "/users/viewer", &[], Some(&patch)).await;
     assert!(refused.problem(422, "invalid").contains("viewer everywhere"));
+}
+
+/// Faults of wiring, discoveries, runs of scripts and tags tell of machines, too.
+#[tokio::test]
+async fn what_tells_of_machines_beside_their_own_lists_is_limited_as_they_are() {
+    let site = Site::new().await;
+    let (one, two) = with_pool(&site, json!({ "restricted": true, "pools": { "lab": "user" } })).await;
+    let rack: i64 = sqlx::query_scalar("INSERT INTO rack (name) VALUES ('rack-1') RETURNING id")
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    for (machine, mac) in [(&one, "52:54:00:00:00:01"), (&two, "52:54:00:00:00:02")] {
+        let run = async |sql: &'static str| {
+            sqlx::query(sql).bind(machine).execute(&site.pool).await.unwrap();
+        };
+        run("INSERT INTO wiring_fault (machine_id, interface, switch, port, seen_vid, model_vid, message) VALUES ($1, 'eth0', 's', '1', 5, 6, 'x')").await;
+        run("UPDATE machine SET tags = ARRAY['of-' || hostname] WHERE id = $1").await;
+        run("INSERT INTO operation (kind, machine_id, step, requested_by, deadline) VALUES ('test', $1, 'tests', 'ann', now())").await;
+        run("INSERT INTO work_item (operation_id, ordinal, kind) SELECT id, 1, 'script' FROM operation WHERE machine_id = $1").await;
+        run("INSERT INTO script_run (machine_id, operation_id, script_id, work_item_id, name, script_type, hardware_type, status)
+             SELECT o.machine_id, o.id, s.id, w.id, s.name, 'testing', 'cpu', 'passed'
+             FROM operation o JOIN work_item w ON w.operation_id = o.id, script s WHERE o.machine_id = $1 AND s.name = 'cpu-quick'").await;
+        let heard =
+            "INSERT INTO discovery (rack_id, interface, mac, address) VALUES ($1, 'eth1', $2, '10.0.0.9')";
+        sqlx::query(heard).bind(rack).bind(mac).execute(&site.pool).await.unwrap();
+    }
+    let stranger = "INSERT INTO discovery (rack_id, interface, mac, address) VALUES ($1, 'eth1', '52:54:00:00:00:03', '10.0.0.9')";
+    sqlx::query(stranger).bind(rack).execute(&site.pool).await.unwrap();
+    let told = "INSERT INTO wiring_fault (rack_id, interface, switch, port, seen_vid, model_vid, message) VALUES ($1, 'eth0', 's', '2', 5, 6, 'x')";
+    sqlx::query(told).bind(rack).execute(&site.pool).await.unwrap();
+    let names = |page: &Value, field: &str| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| item[field].as_str().unwrap_or("nobody").to_owned()).collect()
+    };
+    let look = async |role, path: &str| site.request(Some(role), "GET", path, &[], None).await.expect(200);
+    let faults = "/wiring-faults";
+    assert_eq!(names(&look(Operator, faults).await, "name"), ["one", "rack-1", "two"]);
+    assert_eq!(names(&look(Viewer, faults).await, "name"), ["rack-1", "two"]);
+    let of_one = format!("/wiring-faults?machine={one}");
+    assert!(names(&look(Viewer, &of_one).await, "name").is_empty());
+    let all = "/discoveries?all=true";
+    assert_eq!(names(&look(Operator, all).await, "machine_name"), ["nobody", "two", "one"]);
+    let seen = look(Viewer, all).await;
+    assert_eq!(
+        (names(&seen, "machine_name"), &seen["total"]),
+        (vec!["nobody".into(), "two".into()], &2.into())
+    );
+    let hosts = |history: &Value| names(&json!({ "items": history["runs"] }), "hostname");
+    assert_eq!(hosts(&look(Operator, "/scripts/cpu-quick/history").await), ["two", "one"]);
+    assert_eq!(hosts(&look(Viewer, "/scripts/cpu-quick/history").await), ["two"]);
+    assert_eq!(look(Operator, "/script-results").await["items"][0]["passed"], 2);
+    assert_eq!(look(Viewer, "/script-results").await["items"][0]["passed"], 1);
+    assert_eq!(names(&look(Operator, "/tags").await, "name"), ["of-one", "of-two"]);
+    assert_eq!(names(&look(Viewer, "/tags").await, "name"), ["of-two"]);
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
-//! Every operation of the OpenAPI document refuses strangers, and whoever has less than its role. An operation that
-//! is not in the table below fails the test.
+//! Every operation of the OpenAPI document is asked for by everybody: strangers, each role everywhere and in a pool, people who
+//! see one pool only, and tokens of each role. Who may follows from the table of roles below; an operation that is not in it
+//! fails the test.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod support;
 
+use rackwright_region::auth::token;
+use rackwright_region::db;
 use rackwright_region::model::Role::{self, Administrator, Operator, User, Viewer};
 use serde_json::{Value, json};
-use support::Site;
+use support::{Reply, Site};
 
 /// Operation, the least role that may, and a body that would be taken.
 fn table() -> Vec<(&'static str, Role, Value)> {
@@ -44,6 +47,17 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_space", Administrator, json!({ "name": "x" })),
         ("create_static_route", Administrator, route),
         ("create_subnet", Administrator, subnet.clone()),
+        (
+            "create_switch",
+            Administrator,
+            json!({ "name": "x", "address": "10.0.0.3", "access": { "version": "v2c", "community": "x" } }),
+        ),
+        ("delete_switch", Administrator, none.clone()),
+        ("list_switches", Viewer, none.clone()),
+        ("read_switch", Operator, none.clone()),
+        ("set_switch_port_vlan", Operator, json!({ "vid": 10 })),
+        ("show_switch", Viewer, none.clone()),
+        ("update_switch", Administrator, json!({ "name": "x", "address": "10.0.0.3" })),
         ("create_token", Viewer, json!({ "name": "x" })),
         ("create_user", Administrator, json!({ "name": "x", "role": "viewer" })),
         ("create_virtual_interface", Operator, bond.clone()),
@@ -176,11 +190,30 @@ fn table() -> Vec<(&'static str, Role, Value)> {
 /// Operations that need no credentials.
 const PUBLIC: &[&str] = &["enroll_rack", "join_region", "login"];
 
+/// Operations beside those on a machine that a role in its pool, or in some pool, allows.
+const IN_A_POOL: &[&str] = &["create_bulk_action", "create_machine"];
+
+/// Operations that no limited token allows, because with them it could get rid of its limit.
+const WHOLE: &[&str] = &["create_user", "update_user"];
+
+/// Answers that do not end.
+const STREAMS: &[&str] = &["stream_console", "stream_events"];
+
 struct Operation {
     id: String,
     method: String,
     path: String,
 }
+
+impl Operation {
+    fn is_on_a_machine(&self) -> bool {
+        self.path.contains(INSIDE)
+    }
+}
+
+/// A machine in the pool where the subjects have their roles, and one in a pool where they have none.
+const INSIDE: &str = "/machines/aaaaaa";
+const OUTSIDE: &str = "/machines/bbbbbb";
 
 fn operations() -> Vec<Operation> {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json")).unwrap();
@@ -192,10 +225,11 @@ fn operations() -> Vec<Operation> {
             let path = path.trim_start_matches("/api/v1");
             // Places that exist or might; who may not is not told which.
             let mut path = path
-                .replace("/machines/{id}", "/machines/aaaaaa")
+                .replace("/machines/{id}", INSIDE)
                 .replace("{id}", "99")
                 .replace("{interface}", "99")
                 .replace("{run}", "99")
+                .replace("{port}", "99")
                 .replace("{reading}", "sensors")
                 .replace("{name}", "somebody-else")
                 .replace("{image}", "x")
@@ -210,11 +244,116 @@ fn operations() -> Vec<Operation> {
     found
 }
 
+/// Somebody who asks.
+struct Subject {
+    name: String,
+    user: i64,
+    token: String,
+    /// What they may everywhere.
+    role: Role,
+    /// What they may in the pool of the machine inside, when that is more.
+    pool: Role,
+    /// They see that pool only.
+    restricted: bool,
+    /// The most that their token lets them do.
+    scope: Option<Role>,
+}
+
+impl Subject {
+    async fn make(
+        site: &Site,
+        role: Role,
+        pool: Option<Role>,
+        restricted: bool,
+        scope: Option<Role>,
+    ) -> Self {
+        let pool_name = pool.map_or(String::new(), |pool| format!("-{pool}-in-pool"));
+        let scope_name = scope.map_or(String::new(), |scope| format!("-token-{scope}"));
+        let name = format!("{role}{}{pool_name}{scope_name}", if restricted { "-restricted" } else { "" });
+        let mut conn = site.pool.acquire().await.unwrap();
+        let user = db::user::insert(&mut conn, &format!("the-{name}"), role, None).await.unwrap();
+        let mut row = db::user::get(&mut conn, user).await.unwrap();
+        row.user.restricted = restricted;
+        db::user::update(&mut conn, &row).await.unwrap();
+        if let Some(pool) = pool {
+            db::user::set_pools(&mut conn, user, &[("default".to_owned(), pool)].into()).await.unwrap();
+        }
+        let secret = token::new_token();
+        let hash = token::hash(secret.expose());
+        db::token::insert(&mut conn, user, "test", &hash, None, scope).await.unwrap();
+        let least = scope.unwrap_or(Administrator);
+        let pool = pool.map_or(role, |pool| pool.max(role));
+        let token = secret.expose().clone();
+        Self { name, user, token, role: role.min(least), pool: pool.min(least), restricted, scope }
+    }
+
+    async fn all(site: &Site) -> Vec<Self> {
+        let mut all = Vec::new();
+        for role in Role::ALL {
+            all.push(Self::make(site, role, None, false, None).await);
+            all.push(Self::make(site, Viewer, Some(role), true, None).await);
+            all.push(Self::make(site, Administrator, None, false, Some(role)).await);
+        }
+        all.push(Self::make(site, Viewer, Some(Operator), false, None).await);
+        all.push(Self::make(site, Viewer, Some(Operator), false, Some(User)).await);
+        all
+    }
+
+    async fn ask(&self, site: &Site, operation: &Operation, path: &str, body: Option<&Value>) -> Reply {
+        let authorization = format!("Bearer {}", self.token);
+        site.request(None, &operation.method, path, &[("authorization", &authorization)], body).await
+    }
+
+    /// What has to be answered about the machine inside, or about what has no pool: 403, or no refusal.
+    fn inside(&self, operation: &Operation, least: Role) -> Option<u16> {
+        let in_a_pool = operation.is_on_a_machine() || IN_A_POOL.contains(&operation.id.as_str());
+        let may = if in_a_pool { self.pool } else { self.role };
+        let narrow = self.scope.is_some() && WHOLE.contains(&operation.id.as_str());
+        (may < least || narrow).then_some(403)
+    }
+
+    /// The same about the machine outside, which is not there to whoever does not see its pool.
+    fn outside(&self, least: Role) -> Option<u16> {
+        if self.pool < least {
+            Some(403)
+        } else if self.restricted {
+            Some(404)
+        } else {
+            (self.role < least).then_some(403)
+        }
+    }
+}
+
+/// One machine in a pool where the subjects have their roles, and one where they have none; both are the subject's.
+async fn set_machines(site: &Site, owner: i64) {
+    sqlx::query("DELETE FROM machine").execute(&site.pool).await.unwrap();
+    sqlx::query(
+        "INSERT INTO machine (id, hostname, pool, status, owner_id) VALUES ('aaaaaa', 'inside', 'default', 'ready', $1),
+                                                                           ('bbbbbb', 'outside', 'other', 'ready', $1)",
+    )
+    .bind(owner)
+    .execute(&site.pool)
+    .await
+    .unwrap();
+}
+
+/// What is wrong with an answer, if anything. Past the door a request may fail for other reasons.
+fn judge(reply: &Reply, expected: Option<u16>) -> Option<String> {
+    let status = reply.status.as_u16();
+    let right = match expected {
+        Some(expected) => status == expected,
+        None => status != 401 && status != 403 && status < 500,
+    };
+    (!right).then(|| format!("{status} {}", reply.text))
+}
+
 #[tokio::test]
-async fn strangers_and_lesser_roles_are_refused_everywhere() {
+async fn every_operation_is_for_those_who_may_and_for_nobody_else() {
     let site = Site::new().await;
-    let table = table();
+    sqlx::query("INSERT INTO pool (name) VALUES ('other')").execute(&site.pool).await.unwrap();
+    let (subjects, table) = (Subject::all(&site).await, table());
     let mut seen = 0;
+    let mut wrong = Vec::new();
     for operation in operations() {
         let Operation { id, method, path } = &operation;
         if PUBLIC.contains(&id.as_str()) {
@@ -225,31 +364,26 @@ async fn strangers_and_lesser_roles_are_refused_everywhere() {
             .find(|(name, ..)| name == id)
             .unwrap_or_else(|| panic!("{id} has no line in the table of roles"));
         let body = (!body.is_null()).then_some(body);
-        let stranger = site.request(None, method, path, &[], body).await;
-        stranger.problem(401, "unauthenticated");
-        let wrong = [("authorization", "Bearer rwt_wrong")];
-        site.request(None, method, path, &wrong, body).await.problem(401, "unauthenticated");
-        if let Some(lesser) = Role::ALL.into_iter().rfind(|role| role < least) {
-            let text = site.request(Some(lesser), method, path, &[], body).await.problem(403, "forbidden");
-            assert!(text.contains(&format!("needs the role {least}")), "{id}: {text}");
+        site.request(None, method, path, &[], body).await.problem(401, "unauthenticated");
+        let unknown = [("authorization", "Bearer rwt_wrong")];
+        site.request(None, method, path, &unknown, body).await.problem(401, "unauthenticated");
+        for subject in &subjects {
+            let mut places = vec![(path.clone(), subject.inside(&operation, *least))];
+            if operation.is_on_a_machine() {
+                set_machines(&site, subject.user).await;
+                places.push((path.replace(INSIDE, OUTSIDE), subject.outside(*least)));
+            }
+            for (path, expected) in places {
+                if expected.is_none() && STREAMS.contains(&id.as_str()) {
+                    continue;
+                }
+                let reply = subject.ask(&site, &operation, &path, body).await;
+                let fault = judge(&reply, expected);
+                wrong.extend(fault.map(|f| format!("{id} {path} as {}: {f}", subject.name)));
+            }
         }
         seen += 1;
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(seen, table.len(), "the table names an operation that is not in the document");
-}
-
-#[tokio::test]
-async fn whoever_has_the_role_gets_past_the_door() {
-    let site = Site::new().await;
-    for operation in operations() {
-        let Operation { id, method, path } = &operation;
-        // The stream does not end, and a logout ends nothing here.
-        if PUBLIC.contains(&id.as_str()) || id == "stream_events" {
-            continue;
-        }
-        let (_, least, body) = table().into_iter().find(|(name, ..)| name == id).unwrap();
-        let reply = site.request(Some(least), method, path, &[], (!body.is_null()).then_some(&body)).await;
-        let status = reply.status.as_u16();
-        assert!(status != 401 && status != 403 && status < 500, "{id}: {status} {}", reply.text);
-    }
 }

@@ -48,6 +48,12 @@ pub const ZONE_SET: &str = "rackwright zone create {name}[ --description {descri
 pub const ZONE_DELETE: &str = "rackwright zone delete {name}";
 /// Takes a tag away from all machines.
 pub const TAG_DELETE: &str = "rackwright tag delete {name}";
+/// Enters a switch; secrets come from files or the environment.
+pub const SWITCH_CREATE: &str = "rackwright switch create {name} {address}[~ --port {port}][~ --every {poll_seconds}][ --user {username}]";
+/// Changes where a switch is.
+pub const SWITCH_SET: &str = "rackwright switch set {id}[~ --name {name}][~ --address {address}][~ --port {port}][~ --every {poll_seconds}][ --user {username}]";
+/// Removes a switch.
+pub const SWITCH_DELETE: &str = "rackwright switch delete {id}";
 /// Removes an image.
 pub const IMAGE_DELETE: &str = "rackwright image delete {reference}";
 /// Makes a token.
@@ -102,6 +108,9 @@ pub const ALL: &[&str] = &[
     ZONE_SET,
     ZONE_DELETE,
     TAG_DELETE,
+    SWITCH_CREATE,
+    SWITCH_SET,
+    SWITCH_DELETE,
     IMAGE_DELETE,
     TOKEN_CREATE,
     USER_CREATE,
@@ -198,6 +207,8 @@ pub fn examples() -> Vec<String> {
                 "vid" => "20",
                 "mtu" => "9000",
                 "lease_seconds" => "900",
+                "port" => "1161",
+                "poll_seconds" => "120",
                 "days" => "90",
                 "dhcp" | "disabled" => "on",
                 "role" => "operator",

@@ -26,6 +26,7 @@ pub fn describe(error: &Error) -> (StatusCode, &'static str) {
         Error::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
         Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many tries"),
         Error::Bmc(_) => (StatusCode::BAD_GATEWAY, "The BMC did not do it"),
+        Error::Switch(_) => (StatusCode::BAD_GATEWAY, "The switch did not do it"),
         Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not available now"),
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something broke"),
     }

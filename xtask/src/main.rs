@@ -43,7 +43,8 @@ usage: cargo xtask COMMAND
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
   bench [boot|api|memory|ready|takeover]             how fast it is; without a name: which there are
-  chaos --seed S[,S] [--rounds N] [--qemu]  random faults while machines are deployed, and what has to hold
+  chaos --seed S[,S] [--rounds N] [--qemu] [--planted]
+                                            random faults while machines are deployed, and what has to hold
   previous [--commit C]                     the version before beside this one, at work
   package [--debug]                         a Debian package, in target/package
   deny [--own]                              licences, bans and sources, as deny.toml says

@@ -51,6 +51,7 @@ pub const PACKAGES: &[Package] = &[
     ),
     package("bind9-dnsutils", "/usr/bin/dig", Need::Test, "asks our name servers"),
     package("bind9", "/usr/sbin/named", Need::Test, "a secondary of our name servers"),
+    package("snmpd", "/usr/sbin/snmpd", Need::Test, "a switch with SNMPv3"),
     package("knot", "/usr/sbin/knotd", Need::Test, "… and another one"),
     package("chrony", "/usr/sbin/chronyd", Need::Run, "NTP for machines"),
     package("ipxe", "/usr/lib/ipxe/undionly.kpxe", Need::Run, "the boot loader that firmware fetches"),

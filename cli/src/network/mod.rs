@@ -11,6 +11,7 @@ mod reservation;
 mod space;
 mod static_route;
 mod subnet;
+mod switch;
 mod tag;
 mod vlan;
 
@@ -24,5 +25,6 @@ pub use reservation::ReservationCommand;
 pub use space::SpaceCommand;
 pub use static_route::StaticRouteCommand;
 pub use subnet::SubnetCommand;
+pub use switch::SwitchCommand;
 pub use tag::TagCommand;
 pub use vlan::VlanCommand;

@@ -1,7 +1,7 @@
 //! The live streams, and what waits for an answer on them.
 
 use super::tasks::Running;
-use rackwright_common::link::{Relay, RelayReply, TaskResult, ToRegion};
+use rackwright_common::link::{Relay, RelayReply, ToRegion};
 use rackwright_link::LinkSender;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,7 @@ struct Pending {
 }
 
 struct Finished {
-    result: TaskResult,
+    result: ToRegion,
     sent: Option<(StreamId, Instant)>,
 }
 
@@ -178,14 +178,14 @@ impl Hub {
         }
     }
 
-    /// A task ended; a stream will carry its result.
-    pub(super) fn finish(&self, result: TaskResult) {
+    /// A task ended; a stream will carry the message that says how.
+    pub(super) fn finish(&self, result: ToRegion) {
         self.lock().finished.push(Finished { result, sent: None });
         self.changed.send_replace(());
     }
 
     /// Results for this stream to send now. They are kept until there is no doubt that they arrived.
-    pub(super) fn take_results(&self, stream: StreamId) -> Vec<TaskResult> {
+    pub(super) fn take_results(&self, stream: StreamId) -> Vec<ToRegion> {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.finished.retain(|f| f.sent.is_none_or(|(_, at)| now - at < RESULT_DOUBT));

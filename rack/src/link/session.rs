@@ -155,7 +155,7 @@ impl Session<'_> {
     /// Results of tasks, what consoles wrote, and as much of the journal as the region keeps up with.
     async fn send_waiting(&mut self) -> Result<(), SessionError> {
         for result in self.context.hub.take_results(self.id) {
-            self.send(ToRegion::TaskResult(result)).await?;
+            self.send(result).await?;
         }
         if !self.context.hub.carries_journal(self.id) {
             self.sent = 0;

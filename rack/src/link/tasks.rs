@@ -3,9 +3,11 @@
 
 use super::hub::Hub;
 use super::lease::Lease;
+use crate::switch;
 use async_trait::async_trait;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
-use rackwright_common::link::{Task, TaskResult, TaskWork};
+use rackwright_common::link::{SwitchResult, Task, TaskResult, TaskWork, ToRegion};
+use rackwright_common::switch::{SwitchError, SwitchReading};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -15,6 +17,32 @@ use tokio::time::Instant;
 pub trait TaskRunner: Send + Sync + 'static {
     /// Carries out an order.
     async fn perform(&self, order: BmcOrder) -> Result<BmcOutcome, BmcError>;
+}
+
+/// How a task ended.
+enum Ended {
+    Bmc(Result<BmcOutcome, BmcError>),
+    Switch(Result<SwitchReading, SwitchError>),
+}
+
+impl Ended {
+    fn message(self, id: i64, claim: i64) -> ToRegion {
+        match self {
+            Self::Bmc(outcome) => ToRegion::TaskResult(TaskResult { id, claim, outcome }),
+            Self::Switch(outcome) => ToRegion::SwitchResult(SwitchResult { id, claim, outcome }),
+        }
+    }
+}
+
+async fn perform(runner: Arc<dyn TaskRunner>, work: TaskWork) -> Ended {
+    match work {
+        TaskWork::Bmc(order) => Ended::Bmc(runner.perform(order).await),
+        TaskWork::Switch(order) => Ended::Switch(switch::carry_out(&order).await),
+        TaskWork::Unknown => {
+            let why = "this rack runs an older version that does not know such tasks".to_owned();
+            Ended::Bmc(Err(BmcError::Unsupported(why)))
+        }
+    }
 }
 
 /// A task under way.
@@ -45,14 +73,6 @@ impl Running {
 
     /// Begins a task. One that runs already is not begun again; its result will carry the newest claim.
     pub(super) fn begin(&self, task: Task, lease: Lease, runner: &Arc<dyn TaskRunner>, hub: &Hub) {
-        let order = match task.work {
-            TaskWork::Bmc(order) => order,
-            TaskWork::Unknown => {
-                let why = "this rack runs an older version that does not know such tasks".to_owned();
-                let outcome = Err(BmcError::Unsupported(why));
-                return hub.finish(TaskResult { id: task.id, claim: task.claim, outcome });
-            }
-        };
         if let Some(begun) = self.lock().get_mut(&task.id) {
             begun.claim = task.claim.max(begun.claim);
             if let Some(end) = lease.end() {
@@ -63,11 +83,11 @@ impl Running {
         self.lock().insert(task.id, Begun { claim: task.claim, lease: lease.clone() });
         let (running, runner, hub) = (self.clone(), runner.clone(), hub.clone());
         tokio::spawn(async move {
-            let outcome = lease.guard(runner.perform(order)).await;
+            let ended = lease.guard(perform(runner, task.work)).await;
             let begun = running.lock().remove(&task.id);
             let claim = begun.map_or(task.claim, |begun| begun.claim);
-            match outcome {
-                Ok(outcome) => hub.finish(TaskResult { id: task.id, claim, outcome }),
+            match ended {
+                Ok(ended) => hub.finish(ended.message(task.id, claim)),
                 Err(lapsed) => tracing::warn!(task.id, task.claim = claim, %lapsed, "an order is given up"),
             }
         });

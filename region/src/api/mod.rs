@@ -37,6 +37,7 @@ pub mod setting;
 pub mod space;
 pub mod static_route;
 pub mod subnet;
+pub mod switch;
 
 use crate::app::App;
 use axum::Json;
@@ -182,6 +183,13 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(discovery::list_scanned_subnets))
         .routes(routes!(discovery::scan_subnet))
         .routes(routes!(discovery::list_wiring_faults))
+        .routes(routes!(switch::list_switches))
+        .routes(routes!(switch::create_switch))
+        .routes(routes!(switch::show_switch))
+        .routes(routes!(switch::update_switch))
+        .routes(routes!(switch::delete_switch))
+        .routes(routes!(switch::read_switch))
+        .routes(routes!(switch::set_switch_port_vlan))
 }
 
 fn accounts() -> OpenApiRouter<App> {

@@ -22,6 +22,7 @@ fn describe(error: &Error) -> (StatusCode, &'static str, &'static str) {
         }
         Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many tries"),
         Error::Bmc(_) => (StatusCode::BAD_GATEWAY, "bmc", "The BMC did not do it"),
+        Error::Switch(_) => (StatusCode::BAD_GATEWAY, "switch", "The switch did not do it"),
         Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }

@@ -10,7 +10,7 @@ use crate::model::machine::{Machine, NewMachine};
 use crate::model::{Page, Role};
 use rackwright_common::{Hostname, MachineId};
 
-/// Discoveries, newest first.
+/// Discoveries, newest first; of known machines those that the caller sees.
 pub async fn list(app: &App, actor: &Actor, query: &DiscoveryQuery) -> Result<Page<Discovery>> {
     actor.require(Role::Viewer)?;
     let page = query.page();
@@ -20,7 +20,8 @@ pub async fn list(app: &App, actor: &Actor, query: &DiscoveryQuery) -> Result<Pa
         Some(text) => Some(text.parse().map_err(|_| wrong(crate::model::page::InvalidCursor))?),
         None => None,
     };
-    let filter = Filter { id: None, all: query.all, subnet: query.subnet, before };
+    let pools = actor.sight();
+    let filter = Filter { id: None, all: query.all, subnet: query.subnet, before, pools: pools.as_deref() };
     let (rows, total) = db::discovery::list(&mut *app.read().await?, &filter, page.rows() + 1).await?;
     Ok(Page::new(rows, total, page.rows(), |d| d.id.to_string()))
 }
@@ -112,12 +113,13 @@ pub async fn set_active_scan(app: &App, actor: &Actor, subnet: i64, on: bool) ->
     Ok(tx.commit().await?)
 }
 
-/// Interfaces that are elsewhere than the model says; of one machine when given.
+/// Interfaces that are elsewhere than the model says; of one machine when given. Of machines those that the caller sees.
 pub async fn wiring_faults(
     app: &App,
     actor: &Actor,
     machine: Option<&MachineId>,
 ) -> Result<Page<WiringFault>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::wiring::faults(&mut *app.read().await?, machine).await?))
+    let pools = actor.sight();
+    Ok(Page::whole(db::wiring::faults(&mut *app.read().await?, machine, pools.as_deref()).await?))
 }

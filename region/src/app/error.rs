@@ -3,6 +3,7 @@
 use crate::db::DbError;
 use crate::lifecycle::StartError;
 use rackwright_common::bmc::BmcError;
+use rackwright_common::switch::SwitchError;
 use std::time::Duration;
 
 /// Why a request was not carried out. The texts are for the one who asked: what was wrong, where, what to do.
@@ -56,6 +57,9 @@ pub enum Error {
     /// The machine's BMC did not do it.
     #[error("{0}")]
     Bmc(#[from] BmcError),
+    /// The switch did not do it.
+    #[error("{0}")]
+    Switch(#[from] SwitchError),
     /// The database does not answer.
     #[error("{}", outage(.0))]
     Unavailable(#[source] DbError),
@@ -179,6 +183,11 @@ const CONSTRAINTS: &[(&str, &str, bool, &str)] = &[
     ("interface_mac_unique", "macs", true, "another machine has this MAC"),
     ("interface_address_unique", "address", true, "another machine has this address"),
     ("interface_mode_check", "mode", false, "the mode is auto, dhcp or link-up"),
+    ("switch_name_unique", "name", true, "there is already a switch of this name"),
+    ("switch_name_format", "name", false, "a name has 1 to 63 lower-case letters, digits and inner hyphens"),
+    ("switch_address_given", "address", false, "say where its SNMP agent is: a host name or an address"),
+    ("switch_port_range", "port", false, "a port is 1 to 65535"),
+    ("switch_poll_range", "poll_seconds", false, "switches are read every 10 to 86400 seconds"),
     ("bmc_port_check", "port", false, "a port is 1 to 65535"),
 ];
 

@@ -6,10 +6,11 @@ use crate::db;
 use crate::model::network::{Group, GroupKind};
 use crate::model::{Page, Role};
 
-/// All of a kind.
+/// All of a kind; machines that the caller sees are counted.
 pub async fn list(app: &App, actor: &Actor, kind: GroupKind) -> Result<Page<Group>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::group::list(&mut *app.read().await?, kind).await?))
+    let pools = actor.sight();
+    Ok(Page::whole(db::group::list(&mut *app.read().await?, kind, pools.as_deref()).await?))
 }
 
 /// Makes one, or changes its description.
@@ -40,10 +41,11 @@ pub async fn delete(app: &App, actor: &Actor, kind: GroupKind, name: &str) -> Re
     Ok(tx.commit().await?)
 }
 
-/// Every tag that a machine has.
+/// Every tag that a machine has which the caller sees.
 pub async fn tags(app: &App, actor: &Actor) -> Result<Page<Group>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::group::tags(&mut *app.read().await?).await?))
+    let pools = actor.sight();
+    Ok(Page::whole(db::group::tags(&mut *app.read().await?, pools.as_deref()).await?))
 }
 
 /// Takes a tag away from all machines; how many had it.

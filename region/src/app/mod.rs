@@ -36,6 +36,7 @@ pub mod setting;
 pub mod space;
 pub mod static_route;
 pub mod subnet;
+pub mod switch;
 pub mod user;
 
 pub use error::{Describe, Error, Result};

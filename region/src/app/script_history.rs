@@ -11,7 +11,7 @@ const RUNS: i64 = 50;
 /// Runs of the site that are counted.
 const COUNTED: i64 = 2000;
 
-/// Versions and last runs of a script.
+/// Versions of a script, and its last runs on machines that the caller sees.
 pub async fn get(app: &App, actor: &Actor, name: &str) -> Result<ScriptHistory> {
     actor.require(Role::Viewer)?;
     let mut conn = app.read().await?;
@@ -19,11 +19,17 @@ pub async fn get(app: &App, actor: &Actor, name: &str) -> Result<ScriptHistory> 
     if versions.is_empty() {
         return Err(Error::not_found("script", name));
     }
-    Ok(ScriptHistory { versions, runs: db::script_history::runs(&mut conn, name, RUNS).await? })
+    let pools = actor.sight();
+    Ok(ScriptHistory {
+        versions,
+        runs: db::script_history::runs(&mut conn, name, pools.as_deref(), RUNS).await?,
+    })
 }
 
-/// How the scripts did in the site's last runs, by name.
+/// How the scripts did in the site's last runs on machines that the caller sees, by name.
 pub async fn results(app: &App, actor: &Actor) -> Result<Page<ScriptResults>> {
     actor.require(Role::Viewer)?;
-    Ok(Page::whole(db::script_history::results(&mut *app.read().await?, COUNTED).await?))
+    let pools = actor.sight();
+    let mut conn = app.read().await?;
+    Ok(Page::whole(db::script_history::results(&mut conn, pools.as_deref(), COUNTED).await?))
 }

@@ -66,9 +66,14 @@ impl Actor {
         ))
     }
 
+    /// The most that they may do, everywhere or in some pool.
+    pub fn highest(&self) -> Role {
+        self.pools.values().copied().fold(self.role, Role::max)
+    }
+
     /// Refuses whoever has less than `role` everywhere and in every pool.
     pub fn require_somewhere(&self, role: Role) -> Result<(), Error> {
-        let most = self.pools.values().copied().fold(self.role, Role::max);
+        let most = self.highest();
         if most >= role { Ok(()) } else { Err(self.refused(role, most, "")) }
     }
 

@@ -57,7 +57,7 @@ pub async fn put(
 
 /// What is asked for.
 #[derive(Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
     /// One.
     pub id: Option<i64>,
     /// Those too that are known or ignored.
@@ -66,12 +66,14 @@ pub struct Filter {
     pub subnet: Option<i64>,
     /// Older than this one.
     pub before: Option<i64>,
+    /// Not of known machines outside of these pools.
+    pub pools: Option<&'a [String]>,
 }
 
 /// Discoveries, newest first, and how many there are beside `before` and `limit`.
 pub async fn list(
     conn: &mut PgConnection,
-    filter: &Filter,
+    filter: &Filter<'_>,
     limit: i64,
 ) -> Result<(Vec<Discovery>, i64), DbError> {
     let rows = sqlx::query!(
@@ -80,7 +82,7 @@ pub async fn list(
                JOIN rack r ON TRUE CROSS JOIN LATERAL jsonb_array_elements(r.addresses) a
                WHERE d.address = host((a->>'network')::inet)::inet),
            named AS (
-               SELECT d.*, r.name AS rack, i.machine_id, m.hostname AS machine_name, s.id AS subnet_id,
+               SELECT d.*, r.name AS rack, i.machine_id, m.hostname AS machine_name, m.pool AS machine_pool, s.id AS subnet_id,
                       CASE WHEN i.id IS NOT NULL THEN 'machine' WHEN v.device_id IS NOT NULL THEN 'device' WHEN v.id IS NOT NULL THEN 'reservation'
                            WHEN c.mac IS NOT NULL THEN 'controller' WHEN g.mac IS NOT NULL THEN 'ignored' ELSE 'unknown' END AS known
                FROM discovery d JOIN rack r ON r.id = d.rack_id
@@ -89,7 +91,7 @@ pub async fn list(
                LEFT JOIN discovery_ignored g ON g.mac = d.mac LEFT JOIN subnet s ON s.cidr >>= d.address),
            wanted AS (
                SELECT * FROM named WHERE ($1 OR known = 'unknown') AND ($2::bigint IS NULL OR subnet_id = $2)
-               AND ($3::bigint IS NULL OR id = $3))
+               AND ($3::bigint IS NULL OR id = $3) AND ($6::text[] IS NULL OR machine_id IS NULL OR machine_pool = ANY($6)))
            SELECT id AS "id!", mac AS "mac!", host(address) AS address, hostname, lldp, rack AS "rack!", interface AS "interface!",
                   subnet_id AS "subnet?", machine_id AS "machine?", machine_name AS "machine_name?", known AS "known!",
                   first_seen_at AS "first_seen_at!", last_seen_at AS "last_seen_at!", (SELECT count(*) FROM wanted) AS "total!"
@@ -99,6 +101,7 @@ pub async fn list(
         filter.id,
         filter.before,
         limit,
+        filter.pools,
     )
     .fetch_all(conn)
     .await?;

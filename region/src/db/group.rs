@@ -4,20 +4,26 @@ use super::DbError;
 use crate::model::network::{Group, GroupKind};
 use sqlx::PgConnection;
 
-/// All of a kind, by name, with the number of their machines.
-pub async fn list(conn: &mut PgConnection, kind: GroupKind) -> Result<Vec<Group>, DbError> {
+/// All of a kind, by name, with the number of their machines; with `pools` of those in them only.
+pub async fn list(
+    conn: &mut PgConnection,
+    kind: GroupKind,
+    pools: Option<&[String]>,
+) -> Result<Vec<Group>, DbError> {
     let groups = match kind {
         GroupKind::Pool => sqlx::query_as!(
             Group,
-            r#"SELECT g.name, g.description, (SELECT count(*) FROM machine m WHERE m.pool = g.name) AS "machines!"
-               FROM pool g ORDER BY g.name"#
+            r#"SELECT g.name, g.description, (SELECT count(*) FROM machine m WHERE m.pool = g.name AND ($1::text[] IS NULL OR m.pool = ANY($1))) AS "machines!"
+               FROM pool g ORDER BY g.name"#,
+            pools
         )
         .fetch_all(conn)
         .await,
         GroupKind::Zone => sqlx::query_as!(
             Group,
-            r#"SELECT g.name, g.description, (SELECT count(*) FROM machine m WHERE m.zone = g.name) AS "machines!"
-               FROM zone g ORDER BY g.name"#
+            r#"SELECT g.name, g.description, (SELECT count(*) FROM machine m WHERE m.zone = g.name AND ($1::text[] IS NULL OR m.pool = ANY($1))) AS "machines!"
+               FROM zone g ORDER BY g.name"#,
+            pools
         )
         .fetch_all(conn)
         .await,
@@ -53,12 +59,13 @@ pub async fn delete(conn: &mut PgConnection, kind: GroupKind, name: &str) -> Res
     Ok(statement.execute(conn).await?.rows_affected() == 1)
 }
 
-/// Every tag that a machine has, by name, with the number of its machines.
-pub async fn tags(conn: &mut PgConnection) -> Result<Vec<Group>, DbError> {
+/// Every tag that a machine has, by name, with the number of its machines; with `pools` of those in them only.
+pub async fn tags(conn: &mut PgConnection, pools: Option<&[String]>) -> Result<Vec<Group>, DbError> {
     Ok(sqlx::query_as!(
         Group,
         r#"SELECT tag AS "name!", '' AS "description!", count(*) AS "machines!"
-           FROM machine, unnest(tags) AS tag GROUP BY tag ORDER BY tag COLLATE "C""#
+           FROM machine, unnest(tags) AS tag WHERE $1::text[] IS NULL OR pool = ANY($1) GROUP BY tag ORDER BY tag COLLATE "C""#,
+        pools
     )
     .fetch_all(conn)
     .await?)

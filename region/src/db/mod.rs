@@ -57,6 +57,8 @@ pub mod ssh_key;
 pub mod standby;
 pub mod static_route;
 pub mod subnet;
+pub mod switch;
+pub mod switch_task;
 pub mod token;
 pub mod transaction;
 pub mod user;

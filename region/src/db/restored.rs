@@ -68,6 +68,7 @@ pub async fn forget(conn: &mut PgConnection) -> Result<(), DbError> {
     sqlx::query!("DELETE FROM idempotency_key").execute(&mut *conn).await?;
     sqlx::query!("DELETE FROM region").execute(&mut *conn).await?;
     sqlx::query!("DELETE FROM rack_task WHERE status <> 'done'").execute(&mut *conn).await?;
+    sqlx::query!("DELETE FROM switch_task WHERE status <> 'done'").execute(&mut *conn).await?;
     sqlx::query!("UPDATE rack SET content_hash = '', error = NULL, last_seen_at = NULL")
         .execute(conn)
         .await?;

@@ -19,17 +19,23 @@ pub async fn versions(conn: &mut PgConnection, name: &str) -> Result<Vec<ScriptV
         .collect())
 }
 
-/// The last runs of a script on all machines, newest first, without output.
-pub async fn runs(conn: &mut PgConnection, name: &str, limit: i64) -> Result<Vec<SiteRun>, DbError> {
+/// The last runs of a script on all machines, or on those in `pools`, newest first, without output.
+pub async fn runs(
+    conn: &mut PgConnection,
+    name: &str,
+    pools: Option<&[String]>,
+    limit: i64,
+) -> Result<Vec<SiteRun>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT r.id, r.machine_id, m.hostname, r.operation_id, r.name, r.script_type, r.hardware_type, r.target, r.status,
                   r.exit_code, r.results, r.suppressed, coalesce(w.payload -> 'parameters', '{}') AS "parameters!",
                   w.attempt AS boots, w.error, r.started_at, r.ended_at, s.version
            FROM script_run r JOIN machine m ON m.id = r.machine_id JOIN script s ON s.id = r.script_id
                 JOIN work_item w ON w.id = r.work_item_id
-           WHERE r.name = $1 ORDER BY r.id DESC LIMIT $2"#,
+           WHERE r.name = $1 AND ($3::text[] IS NULL OR m.pool = ANY($3)) ORDER BY r.id DESC LIMIT $2"#,
         name,
-        limit
+        limit,
+        pools
     )
     .fetch_all(conn)
     .await?;
@@ -60,14 +66,20 @@ pub async fn runs(conn: &mut PgConnection, name: &str, limit: i64) -> Result<Vec
         .collect()
 }
 
-/// How the scripts did among the last `limit` runs of the site, by name.
-pub async fn results(conn: &mut PgConnection, limit: i64) -> Result<Vec<ScriptResults>, DbError> {
+/// How the scripts did among the last `limit` runs of the site, or of the machines in `pools`, by name.
+pub async fn results(
+    conn: &mut PgConnection,
+    pools: Option<&[String]>,
+    limit: i64,
+) -> Result<Vec<ScriptResults>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT name, count(*) FILTER (WHERE status = 'passed') AS "passed!",
                   count(*) FILTER (WHERE status IN ('failed', 'timed-out')) AS "failed!",
                   count(*) FILTER (WHERE status IN ('degraded', 'skipped', 'aborted')) AS "other!", max(ended_at) AS last_at
-           FROM (SELECT name, status, ended_at FROM script_run ORDER BY id DESC LIMIT $1) latest GROUP BY name ORDER BY name"#,
-        limit
+           FROM (SELECT r.name, r.status, r.ended_at FROM script_run r JOIN machine m ON m.id = r.machine_id
+                 WHERE $2::text[] IS NULL OR m.pool = ANY($2) ORDER BY r.id DESC LIMIT $1) latest GROUP BY name ORDER BY name"#,
+        limit,
+        pools
     )
     .fetch_all(conn)
     .await?;

@@ -7,7 +7,8 @@ use rackwright_common::MachineId;
 use sqlx::PgConnection;
 
 /// The interfaces of machines and racks whose other end has said in which VLAN they are, and that have a tagged VLAN in
-/// the model. Of a rack only what was heard in the last half hour.
+/// the model. Of a rack only what was heard in the last half hour. Of a machine whose switch does not say it by LLDP,
+/// what the switch says by SNMP.
 pub async fn places(conn: &mut PgConnection) -> Result<Vec<Place>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT m.id AS "machine?", NULL::bigint AS rack, m.hostname AS "name!", i.name AS "interface!", i.details->'lldp' AS "lldp!", v.vid AS "vid!"
@@ -20,7 +21,15 @@ pub async fn places(conn: &mut PgConnection) -> Result<Vec<Place>, DbError> {
                  ORDER BY rack_id, interface, last_seen_at DESC) heard
            JOIN rack r ON r.id = heard.rack_id CROSS JOIN LATERAL jsonb_array_elements(r.addresses) a
            JOIN subnet s ON s.cidr >>= (a->>'network')::inet JOIN vlan v ON v.id = s.vlan_id
-           WHERE a->>'interface' = heard.interface"#
+           WHERE a->>'interface' = heard.interface
+           UNION ALL
+           SELECT * FROM (
+               SELECT DISTINCT ON (i.id) m.id, NULL::bigint, m.hostname, i.name,
+                      jsonb_build_object('chassis', w.name, 'system', w.name, 'port', p.port, 'vlan', p.vid), v.vid
+               FROM switch_place p JOIN switch w ON w.id = p.switch_id JOIN interface i ON i.mac = p.mac JOIN machine m ON m.id = i.machine_id
+               JOIN subnet s ON s.id = i.subnet_id JOIN vlan v ON v.id = s.vlan_id
+               WHERE i.details->'lldp'->>'vlan' IS NULL AND w.error IS NULL
+               ORDER BY i.id, w.read_at DESC) by_switch"#
     )
     .fetch_all(conn)
     .await?;
@@ -39,17 +48,20 @@ pub async fn places(conn: &mut PgConnection) -> Result<Vec<Place>, DbError> {
         .collect())
 }
 
-/// Faults, by name; of one machine when given.
+/// Faults, by name; of one machine when given. With `pools` those of racks and of the machines in them only.
 pub async fn faults(
     conn: &mut PgConnection,
     machine: Option<&MachineId>,
+    pools: Option<&[String]>,
 ) -> Result<Vec<WiringFault>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT f.machine_id, r.name AS "rack?", coalesce(m.hostname, r.name) AS "name!", f.interface, f.switch, f.port, f.seen_vid,
                   f.model_vid, f.message, f.since
            FROM wiring_fault f LEFT JOIN machine m ON m.id = f.machine_id LEFT JOIN rack r ON r.id = f.rack_id
-           WHERE $1::text IS NULL OR f.machine_id = $1 ORDER BY 3, f.interface LIMIT 1000"#,
-        machine.map(MachineId::as_str)
+           WHERE ($1::text IS NULL OR f.machine_id = $1) AND ($2::text[] IS NULL OR m.id IS NULL OR m.pool = ANY($2))
+           ORDER BY 3, f.interface LIMIT 1000"#,
+        machine.map(MachineId::as_str),
+        pools
     )
     .fetch_all(conn)
     .await?;

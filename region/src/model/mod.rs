@@ -31,6 +31,7 @@ pub mod setting;
 pub mod space;
 pub mod static_route;
 pub mod subnet;
+pub mod switch;
 pub mod timestamp;
 pub mod user;
 

@@ -79,7 +79,7 @@ pub async fn once(pool: &PgPool) -> Result<(), DbError> {
     if !wiring::lock(&mut tx).await? {
         return Ok(());
     }
-    let before = wiring::faults(&mut tx, None).await?;
+    let before = wiring::faults(&mut tx, None, None).await?;
     let found: Vec<_> =
         wiring::places(&mut tx).await?.into_iter().filter_map(|p| Some((compare(&p)?, p))).collect();
     for (fault, place) in &found {

@@ -8,6 +8,7 @@ pub mod restored;
 pub mod service;
 pub mod session;
 pub mod snapshot;
+pub mod switches;
 pub mod tasks;
 
 pub use service::RackService;

@@ -2,10 +2,10 @@
 
 use super::journal::{self, Source};
 use super::service::RackService;
-use super::{complaint, console, leases, snapshot, tasks};
+use super::{complaint, console, leases, snapshot, switches, tasks};
 use crate::db::lease_state::Changes;
 use crate::db::wakeups::Wakeup;
-use crate::db::{DbError, address_probe, rack, rack_task, region};
+use crate::db::{DbError, address_probe, rack, rack_task, region, switch_task};
 use crate::network;
 use futures_util::StreamExt;
 use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, Relay, ToRack, ToRegion};
@@ -174,9 +174,10 @@ impl Session {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
                 rack::seen(&mut conn, source.id, generation).await?;
                 if !tasks.is_empty() {
-                    let tasks = rack_task::renew(&mut conn, source.id, &tasks).await?;
+                    let mut renewed = rack_task::renew(&mut conn, source.id, &tasks).await?;
+                    renewed.extend(switch_task::renew(&mut conn, source.id, &tasks).await?);
                     drop(conn);
-                    self.send(ToRack::Renewed { beat, tasks }).await?;
+                    self.send(ToRack::Renewed { beat, tasks: renewed }).await?;
                 }
             }
             ToRegion::SnapshotApplied { generation, error } => {
@@ -189,6 +190,10 @@ impl Session {
             ToRegion::TaskResult(result) => {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
                 tasks::finish(&mut conn, &result).await?;
+            }
+            ToRegion::SwitchResult(result) => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                switches::finish(&mut conn, &result).await?;
             }
             ToRegion::Journal { entries } => {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
@@ -256,7 +261,8 @@ impl Session {
     async fn send_tasks(&mut self, id: i64) -> Result<(), SessionError> {
         let asked = std::time::Instant::now();
         let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
-        let claimed = tasks::claim(&mut conn, &self.service.keys, id, Some(self.beat)).await?;
+        let mut claimed = tasks::claim(&mut conn, &self.service.keys, id, Some(self.beat)).await?;
+        claimed.extend(switches::claim(&mut conn, &self.service.keys, id, Some(self.beat)).await?);
         drop(conn);
         for task in claimed {
             // This process was paused since: another rack may have the task by now.

@@ -2,7 +2,7 @@
 
 use crate::db::bmc::Bmc;
 use crate::db::rack_task::{self, ClaimedTask};
-use crate::db::{DbError, bmc, machine, operation};
+use crate::db::{DbError, bmc, machine, operation, switch_task};
 use crate::secrets::MasterKey;
 use rackwright_common::MachineId;
 use rackwright_common::Secret;
@@ -92,6 +92,11 @@ pub async fn finish(conn: &mut PgConnection, result: &TaskResult) -> Result<(), 
     let Some((machine, operation)) =
         rack_task::finish(&mut tx, result.id, result.claim, &result.outcome).await?
     else {
+        // A rack of the version before answers so to a task at a switch, and those share the numbers.
+        if let Err(BmcError::Unsupported(_)) = result.outcome {
+            switch_task::give_back(&mut tx, result.id, result.claim).await?;
+            return Ok(tx.commit().await?);
+        }
         tracing::info!(
             task.id = result.id,
             task.claim = result.claim,

@@ -21,6 +21,7 @@ pub mod script;
 pub mod session;
 pub mod setting;
 pub mod start;
+pub mod switch;
 pub mod user;
 
 use crate::error::{no_such_action, no_such_page};
@@ -103,6 +104,10 @@ fn pages() -> Router<App> {
         .route("/start", get(start::show))
         .route("/discoveries", get(discovery::list))
         .route("/discoveries/{id}/{verb}", post(discovery::act))
+        .route("/switches", get(switch::list))
+        .route("/switches/{id}", get(switch::show).post(switch::save))
+        .route("/switches/{id}/edit", get(switch::edit))
+        .route("/switches/{id}/{verb}", post(switch::act))
         .route("/account", get(account::show))
         .route("/account/password", post(account::change_password))
         .route("/account/tokens", post(account::create_token))

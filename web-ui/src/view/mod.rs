@@ -33,6 +33,7 @@ pub mod script;
 pub mod script_run;
 pub mod setting;
 pub mod start;
+pub mod switch;
 pub mod timeline;
 pub mod user;
 
@@ -145,7 +146,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 13] = [
+const NAV: [(&str, &str, Role); 14] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
@@ -153,6 +154,7 @@ const NAV: [(&str, &str, Role); 13] = [
     ("Images", "/images", Role::Viewer),
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
+    ("Switches", "/switches", Role::Viewer),
     ("Groups", "/groups", Role::Viewer),
     ("Discovery", "/discoveries", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
@@ -245,6 +247,8 @@ mod tests {
             ("machine list", machine_list::MachineList::sample().to_string()),
             ("overview", dashboard::Dashboard::sample().to_string()),
             ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
+            ("switches", switch::SwitchesPage::sample().to_string()),
+            ("switch", switch::SwitchPage::sample().to_string()),
             ("bulk preview", bulk::PreviewPage::sample().to_string()),
             ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),

@@ -13,6 +13,7 @@ use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Sub
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
 use rackwright_region::model::script::{Script, ScriptRun};
 use rackwright_region::model::script_history::{ScriptHistory, SiteRun};
+use rackwright_region::model::switch::SwitchDetail;
 use rackwright_region::model::user::{SessionInfo, SshKey, Token, User};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -379,6 +380,25 @@ pub fn discoveries() -> Vec<Discovery> {
     (machine["known"], machine["machine"]) = ("machine".into(), "k3x9ab".into());
     machine["machine_name"] = MARKUP.into();
     vec![of(one), of(machine)]
+}
+
+/// A switch with an access port and a trunk.
+pub fn switch() -> SwitchDetail {
+    of(json!({
+        "id": 1, "name": MARKUP, "address": MARKUP, "port": 161, "access": MARKUP, "poll_seconds": 60, "system": MARKUP,
+        "description": MARKUP, "port_count": 2, "rack": MARKUP, "error": MARKUP, "read_at": "2026-11-22T06:29:00Z",
+        "created_at": "2026-11-22T06:20:00Z",
+        "vlans": [{ "vid": 10, "name": MARKUP }, { "vid": 20, "name": "" }],
+        "ports": [
+            { "number": 1, "name": MARKUP, "alias": MARKUP, "up": true, "speed_mbps": 10000, "pvid": 10, "untagged": [10],
+              "neighbour": { "chassis": MARKUP, "port": MARKUP, "system": MARKUP },
+              "heard_count": 4, "heard": [
+                { "mac": "52:54:00:00:00:09", "vid": 10, "machine": "k3x9ab", "machine_name": MARKUP, "interface": MARKUP },
+                { "mac": "52:54:00:00:00:0a", "vid": 10 },
+            ] },
+            { "number": 2, "name": "swp2", "up": false, "pvid": 10, "untagged": [10], "tagged": [20], "heard": [], "heard_count": 0 },
+        ],
+    }))
 }
 
 /// A cable in the wrong port.

@@ -79,6 +79,12 @@ impl Browser {
     /// Sends a command and waits for its answer.
     #[track_caller]
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.ask(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a command and gives its result, or the error that Chromium tells.
+    #[track_caller]
+    fn ask(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -94,8 +100,10 @@ impl Browser {
                 panic!("chromium does not answer {method}; is the package chromium installed?");
             };
             if answer["id"] == self.last {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].clone();
+                return match answer.get("error") {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(answer["result"].clone()),
+                };
             }
             self.note(&answer);
         }
@@ -139,9 +147,12 @@ impl Browser {
     pub fn wait(&mut self, expression: &str) {
         let until = Instant::now() + PATIENCE;
         loop {
-            // A page that is just being left has no answer.
             let wanted = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-            let seen = self.call("Runtime.evaluate", wanted)["result"]["value"].clone();
+            // A page that is just being left answers with an error or not with a value.
+            let seen = match self.ask("Runtime.evaluate", wanted) {
+                Ok(answer) => answer["result"]["value"].clone(),
+                Err(error) => error,
+            };
             if seen == true {
                 return;
             }
@@ -165,7 +176,11 @@ impl Browser {
     #[track_caller]
     pub fn leave_by(&mut self, expression: &str) {
         self.value("window.stillHere = true");
-        self.value(&format!("void ({expression})"));
+        let wanted = json!({ "expression": format!("void ({expression})"), "returnByValue": true });
+        // An error tells that the page is left already.
+        if let Ok(answer) = self.ask("Runtime.evaluate", wanted) {
+            assert!(answer.get("exceptionDetails").is_none(), "{expression}: {}", answer["exceptionDetails"]);
+        }
         self.wait("document.readyState === 'complete' && !window.stillHere");
     }
 

@@ -4,13 +4,17 @@
 //! systemd would. Loss is by nftables: kernels without netem have that.
 
 use super::random::Random;
-use crate::cluster::{Cluster, region};
+use crate::cluster::Cluster;
 use anyhow::{Context, Result};
 use rackwright_lab::process::{SIGCONT, SIGKILL, SIGSTOP};
-use rackwright_lab::{Lab, ns};
+use rackwright_lab::{Lab, ns, poll};
 use std::fmt;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
+
+/// Of what can only be done to a database that is well, when another fault is under way.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Which way packets are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,35 +52,90 @@ pub enum Fault {
     Bmc(String, &'static str),
 }
 
+/// What sort of fault: each has to come in the seeds that the tests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub enum Kind {
+    Killed,
+    Frozen,
+    DatabaseKilled,
+    SwitchOver,
+    Power,
+    Cut,
+    In,
+    Out,
+    Loss,
+    FullDisk,
+    Clock,
+    Bmc,
+}
+
+impl Kind {
+    /// All of them. One that is not among them is never made, which the compiler finds.
+    pub const ALL: [Self; 12] = [
+        Self::Killed,
+        Self::Frozen,
+        Self::DatabaseKilled,
+        Self::SwitchOver,
+        Self::Power,
+        Self::Cut,
+        Self::In,
+        Self::Out,
+        Self::Loss,
+        Self::FullDisk,
+        Self::Clock,
+        Self::Bmc,
+    ];
+}
+
+/// What faults are done to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    /// Boxes with a database and a region each.
+    pub nodes: Vec<String>,
+    /// Boxes with a rack each.
+    pub racks: Vec<String>,
+    /// Machines.
+    pub machines: Vec<String>,
+}
+
+impl Targets {
+    /// Those of a site.
+    pub fn of(cluster: &Cluster<'_>, machines: Vec<String>) -> Self {
+        let nodes = (0..cluster.nodes()).map(|at| cluster.node_name(at)).collect();
+        let racks = (0..cluster.racks()).map(|at| cluster.rack_name(at)).collect();
+        Self { nodes, racks, machines }
+    }
+}
+
 /// What BMCs do.
 const LIES: [&str; 5] = ["slow 2000", "vanish 6", "drop 3", "duplicate 3", "stuck-off"];
 /// On a clock.
 const JUMPS: [i32; 4] = [-600, -40, 40, 600];
 
 impl Fault {
-    /// The next one.
-    pub fn draw(random: &mut Random, cluster: &Cluster<'_>, machines: &[String]) -> Self {
-        let node = cluster.node_name(random.below(cluster.nodes()));
-        let rack = cluster.rack_name(random.below(cluster.racks()));
-        let region = region(random.below(cluster.nodes()));
-        let boxes = [node, rack.clone()];
-        let controllers = [region, rack.clone()];
-        let machine = random.one(machines).clone();
-        let host = random.one(&boxes).clone();
-        let way = *random.one(&[Way::In, Way::Out]);
-        match random.below(11) {
-            0 => Self::Killed(random.one(&controllers).clone()),
-            1 => Self::Frozen(random.one(&controllers).clone()),
-            2 => Self::DatabaseKilled,
-            3 => Self::SwitchOver,
-            4 => Self::Power(host),
-            5 => Self::Cut(host),
-            6 => Self::OneWay(host, way),
-            7 => Self::Loss(host, *random.one(&[10, 30])),
-            8 => Self::FullDisk(rack),
-            9 => Self::Clock(random.one(&boxes).clone(), *random.one(&JUMPS)),
-            _ => Self::Bmc(machine, LIES[random.below(LIES.len())]),
-        }
+    /// The next one, and its kind.
+    pub fn draw(random: &mut Random, targets: &Targets) -> (Kind, Self) {
+        let node = random.one(&targets.nodes).clone();
+        let rack = random.one(&targets.racks).clone();
+        let region = format!("region-{}", random.one(&targets.nodes));
+        let host = random.one(&[node, rack.clone()]).clone();
+        let controller = random.one(&[region, rack.clone()]).clone();
+        let kind = *random.one(&Kind::ALL);
+        let fault = match kind {
+            Kind::Killed => Self::Killed(controller),
+            Kind::Frozen => Self::Frozen(controller),
+            Kind::DatabaseKilled => Self::DatabaseKilled,
+            Kind::SwitchOver => Self::SwitchOver,
+            Kind::Power => Self::Power(host),
+            Kind::Cut => Self::Cut(host),
+            Kind::In => Self::OneWay(host, Way::In),
+            Kind::Out => Self::OneWay(host, Way::Out),
+            Kind::Loss => Self::Loss(host, *random.one(&[10, 30])),
+            Kind::FullDisk => Self::FullDisk(rack),
+            Kind::Clock => Self::Clock(host, *random.one(&JUMPS)),
+            Kind::Bmc => Self::Bmc(random.one(&targets.machines).clone(), LIES[random.below(LIES.len())]),
+        };
+        (kind, fault)
     }
 
     /// Whether both are done to one thing, or by the same means.
@@ -97,11 +156,8 @@ impl Fault {
         match self {
             Self::Killed(name) => signal(cluster, name, SIGKILL),
             Self::Frozen(name) => signal(cluster, name, SIGSTOP),
-            Self::DatabaseKilled => cluster.kill_database(cluster.leader()?),
-            Self::SwitchOver => {
-                let leader = cluster.leader()?;
-                cluster.switch_over(leader, (leader + 1) % cluster.nodes())
-            }
+            Self::DatabaseKilled => cluster.kill_database(leader(cluster)?),
+            Self::SwitchOver => switch_over(cluster),
             Self::Power(host) => cluster.kill_host(host, true),
             Self::Cut(host) => cluster.set_cables(host, false),
             Self::OneWay(host, way) => drop_packets(lab, host, *way, ""),
@@ -136,6 +192,24 @@ impl Fault {
             Self::Bmc(machine, _) => lab.bmc(machine)?.set_faults(""),
         }
     }
+}
+
+/// The node whose database takes changes. Another fault may have moved it a moment ago.
+fn leader(cluster: &Cluster<'_>) -> Result<usize> {
+    poll::until(PATIENCE, "a leader of the database", || cluster.leader().map(Some))
+}
+
+/// Moves the leader to the next node that streams; another fault may leave only one of them, and be about to move it.
+fn switch_over(cluster: &Cluster<'_>) -> Result<()> {
+    poll::until(PATIENCE, "the leader of the database to move", || {
+        let leader = cluster.leader()?;
+        let members = cluster.members()?;
+        let streams =
+            |at: &usize| members.iter().any(|m| m.name == cluster.node_name(*at) && m.state == "streaming");
+        let others = (1..cluster.nodes()).map(|next| (leader + next) % cluster.nodes());
+        let to = others.into_iter().find(streams).context("no other node streams")?;
+        cluster.switch_over(leader, to).map(Some)
+    })
 }
 
 /// The box of a process.

@@ -4,10 +4,12 @@
 //! timing adds is not in anybody's hand. Checked: no acknowledged change is lost; nothing is done to a machine's power
 //! that its operation does not tell of; what is installed is what was stored; no address has two holders; each deploy ends
 //! Deployed, or in a failed status that says why and that a release ends; all controllers and the database come back by themselves.
+//! With `--planted` harm is done at the end that each of these checks has to find.
 //! Left out: faults of machines' own networks, and more than two faults at a time.
 
 mod fault;
 mod machine;
+mod planted;
 mod random;
 mod round;
 mod watch;
@@ -23,12 +25,17 @@ use rackwright_lab::{Host, HostNic, Lab, ns};
 use random::Random;
 use round::{Round, Site};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 use watch::Writer;
 
+/// The seeds of the tests: in so many rounds of each, every kind of fault comes.
+pub const SEEDS: &str = "13,30,1717";
+/// See [`SEEDS`].
+pub const ROUNDS: &str = "2";
 const MACHINES: [&str; 2] = ["played-1", "played-2"];
 const SIZE: Size = Size { nodes: 3, regions: 3, racks: 2, machines: 0 };
 /// A rack's disk, which a fault fills, MiB: with room for the images of real machines or not.
@@ -49,14 +56,15 @@ struct Report {
     seconds: f64,
 }
 
-/// `chaos --seed S[,S] [--rounds N] [--qemu] [--program FILE] [--prefix P] [--json]`
+/// `chaos --seed S[,S] [--rounds N] [--planted] [--qemu] [--program FILE] [--prefix P] [--json]`
 pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let seeds = arguments.option("--seed")?.unwrap_or_else(|| "1".to_owned());
     let rounds = arguments.option("--rounds")?.unwrap_or_else(|| "5".to_owned());
     let prefix = arguments.option("--prefix")?.unwrap_or_else(|| "chaos".to_owned());
     let (program, json) = (arguments.option("--program")?, arguments.flag("--json"));
-    let qemu = arguments.flag("--qemu");
+    let (qemu, planted) = (arguments.flag("--qemu"), arguments.flag("--planted"));
     arguments.done()?;
+    ensure!(!(qemu && planted), "--planted: with machines that are played only");
     let seeds: Vec<u64> = seeds
         .split(',')
         .map(|seed| seed.parse().with_context(|| format!("--seed {seed}: a number")))
@@ -104,6 +112,11 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         }
     }
     finish(&lab, &site, &mut report);
+    if planted {
+        let unseen = planted::unseen(&site)?;
+        println!("what was planted was {}", if unseen.is_empty() { "seen" } else { "NOT ALL SEEN" });
+        report.violations.extend(unseen);
+    }
     report.seconds = began.elapsed().as_secs_f64();
     print!("{}", text(&report));
     if json {
@@ -174,9 +187,11 @@ fn text(report: &Report) -> String {
     let deploys: usize = report.rounds.iter().map(|round| round.deploys.len()).sum();
     let deployed =
         report.rounds.iter().flat_map(|round| &round.deploys).filter(|d| d.ended == "deployed").count();
+    let kinds: BTreeSet<_> = report.rounds.iter().flat_map(|round| &round.kinds).collect();
     let mut text = format!(
-        "\n{} rounds in {:.0} s: {deployed} of {deploys} deploys ended Deployed, {} changes acknowledged, {} addresses given, {} late commands refused\n",
+        "\n{} rounds with {} kinds of fault in {:.0} s: {deployed} of {deploys} deploys ended Deployed, {} changes acknowledged, {} addresses given, {} late commands refused\n",
         report.rounds.len(),
+        kinds.len(),
         report.seconds,
         report.acknowledged,
         report.addresses,
@@ -189,4 +204,46 @@ fn text(report: &Report) -> String {
         text.push_str("nothing was violated\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fault::{Kind, Targets};
+    use super::*;
+
+    fn kinds(seed: u64) -> BTreeSet<Kind> {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let targets = Targets {
+            nodes: names(&["one", "two", "three"]),
+            racks: names(&["rack-1", "rack-2"]),
+            machines: names(&MACHINES),
+        };
+        let (mut random, rounds) = (Random::new(seed), ROUNDS.parse().unwrap());
+        (0..rounds).flat_map(|_: usize| round::plan(&mut random, &targets)).map(|one| one.kind).collect()
+    }
+
+    /// Three seeds that draw everything, for whoever added a kind.
+    fn three() -> Option<[u64; 3]> {
+        let most = (Kind::ALL.len().div_ceil(3)).min(4);
+        let rich: Vec<_> =
+            (1..20_000).map(|seed| (seed, kinds(seed))).filter(|(_, kinds)| kinds.len() >= most).collect();
+        for (at, (a, first)) in rich.iter().enumerate() {
+            let others: Vec<_> = rich[at..].iter().filter(|(_, kinds)| kinds.is_disjoint(first)).collect();
+            for (at, (b, second)) in others.iter().enumerate() {
+                let both: BTreeSet<_> = first.union(second).copied().collect();
+                let all = |kinds: &BTreeSet<Kind>| kinds.union(&both).count() == Kind::ALL.len();
+                if let Some((c, _)) = others[at..].iter().find(|(_, kinds)| all(kinds)) {
+                    return Some([*a, *b, *c]);
+                }
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn the_seeds_of_the_tests_draw_every_kind_of_fault() {
+        let drawn: BTreeSet<_> = SEEDS.split(',').flat_map(|seed| kinds(seed.parse().unwrap())).collect();
+        let missing: Vec<_> = Kind::ALL.into_iter().filter(|kind| !drawn.contains(kind)).collect();
+        assert!(missing.is_empty(), "{missing:?} never come; the seeds {:?} would do", three());
+    }
 }

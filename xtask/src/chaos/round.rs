@@ -1,6 +1,6 @@
 //! One round: deploys begin, a fault comes and goes, all of it has to end well, the machines are given back.
 
-use super::fault::Fault;
+use super::fault::{Fault, Kind, Targets};
 use super::machine::Machine;
 use super::random::Random;
 use super::watch::{self, Deploy, wrong_effects};
@@ -34,12 +34,26 @@ pub struct Site<'a> {
 }
 
 /// A fault, and when.
-struct Planned {
+#[derive(Debug)]
+pub struct Planned {
+    /// Which it is.
+    pub kind: Kind,
     fault: Fault,
     /// Seconds after the deploys began.
     wait: u64,
     /// Seconds.
     lasts: u64,
+}
+
+/// What is done in the next round: one fault or two, but not two of one thing, as the second would undo the first.
+pub fn plan(random: &mut Random, targets: &Targets) -> Vec<Planned> {
+    let mut draw = || {
+        let (kind, fault) = Fault::draw(random, targets);
+        Planned { kind, fault, wait: random.below(8) as u64, lasts: 4 + random.below(7) as u64 }
+    };
+    let (first, second) = (draw(), draw());
+    let both = random.below(2) == 0 && !second.fault.is_like(&first.fault);
+    if both { vec![first, second] } else { vec![first] }
 }
 
 impl Planned {
@@ -66,6 +80,8 @@ pub struct Outcome {
 pub struct Round {
     seed: u64,
     number: usize,
+    /// Of its faults.
+    pub kinds: Vec<Kind>,
     /// What was done, when after the deploys began, and for how long.
     faults: Vec<String>,
     /// What the machines made of it.
@@ -87,22 +103,19 @@ impl Site<'_> {
         Ok(())
     }
 
-    fn begin(&self, action: &str, body: &serde_json::Value) -> Result<Vec<i64>> {
+    /// Asks for an action of every machine; the operations.
+    pub fn begin(&self, action: &str, body: &serde_json::Value) -> Result<Vec<i64>> {
         self.machines.iter().map(|machine| life::begin(&self.cluster, &machine.id, action, body)).collect()
     }
 
     /// One round.
     pub fn round(&self, seed: u64, number: usize, random: &mut Random) -> Result<Round> {
-        let names: Vec<_> = self.machines.iter().map(|machine| machine.name.clone()).collect();
-        let mut faults = vec![self.planned(random, &names)];
-        // Two at a time, but not of one kind: the second would undo the first.
-        let second = self.planned(random, &names);
-        if random.below(3) == 0 && !second.fault.is_like(&faults[0].fault) {
-            faults.push(second);
-        }
+        let machines = self.machines.iter().map(|machine| machine.name.clone()).collect();
+        let faults = plan(random, &Targets::of(&self.cluster, machines));
         let mut round = Round {
             seed,
             number,
+            kinds: faults.iter().map(|planned| planned.kind).collect(),
             faults: faults.iter().map(Planned::text).collect(),
             deploys: Vec::new(),
             back: 0.0,
@@ -132,13 +145,8 @@ impl Site<'_> {
         Ok(round)
     }
 
-    fn planned(&self, random: &mut Random, names: &[String]) -> Planned {
-        let fault = Fault::draw(random, &self.cluster, names);
-        Planned { fault, wait: random.below(8) as u64, lasts: 4 + random.below(10) as u64 }
-    }
-
     fn does(&self, planned: &Planned) -> Result<()> {
-        let Planned { fault, wait, lasts } = planned;
+        let Planned { fault, wait, lasts, .. } = planned;
         thread::sleep(Duration::from_secs(*wait));
         fault.begin(self.lab, &self.cluster).with_context(|| fault.to_string())?;
         thread::sleep(Duration::from_secs(*lasts));
@@ -183,7 +191,7 @@ impl Site<'_> {
     }
 
     /// How many further tries with the power the operation's events tell of.
-    fn tries_told(&self, operation: i64) -> Result<usize> {
+    pub fn tries_told(&self, operation: i64) -> Result<usize> {
         let path = format!("/api/v1/events?operation={operation}&limit=1000");
         let told = self.cluster.ask(|api| api.get(&path))?;
         let events = told["items"].as_array().context("a list of events")?;

@@ -305,8 +305,8 @@ impl<'a> Cluster<'a> {
 
     /// Moves the database's leader to another node.
     pub fn switch_over(&self, from: usize, to: usize) -> Result<()> {
-        let (from, to) = (node(from), node(to));
-        ns::run(&mut self.ctl(0, &["switchover", "--leader", &from, "--candidate", &to, "--force"]))
+        let (leader, next) = (node(from), node(to));
+        ns::run(&mut self.ctl(from, &["switchover", "--leader", &leader, "--candidate", &next, "--force"]))
     }
 
     /// The node that has the people's address.

@@ -5,6 +5,7 @@ use super::{Happened, Played, chassis, images};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -161,6 +162,9 @@ impl Session<'_> {
                 Err(_) => thread::sleep(Duration::from_millis(300)),
             }
             thread::sleep(PAUSE);
+        }
+        if self.played.spoil.swap(false, Ordering::SeqCst) {
+            image[size / 2] ^= 1;
         }
         let file = self.played.folder.join("written");
         fs::write(&file, &image)?;

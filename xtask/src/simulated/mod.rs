@@ -70,6 +70,7 @@ pub type Story = Vec<(SystemTime, Happened)>;
 /// A machine that is played.
 pub struct Simulated {
     stop: Arc<AtomicBool>,
+    spoil: Arc<AtomicBool>,
     story: Arc<Mutex<Story>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -83,6 +84,8 @@ struct Played {
     /// Where DHCP's answer is written.
     lease: PathBuf,
     stop: Arc<AtomicBool>,
+    /// The next image is damaged on its way to the disk.
+    spoil: Arc<AtomicBool>,
     story: Arc<Mutex<Story>>,
     /// What an installation left on the disk.
     installed: Option<agent::Credentials>,
@@ -103,12 +106,14 @@ impl Simulated {
             &["link set eth0 down".to_owned(), format!("link set eth0 address {mac} up")],
         )?;
         let (stop, story) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Story>>::default());
+        let spoil = Arc::<AtomicBool>::default();
         let mut played = Played {
             mac,
             uuid: handle.plan().uuid.clone(),
             folder: handle.folder().to_owned(),
             lease: handle.folder().join("lease"),
             stop: stop.clone(),
+            spoil: spoil.clone(),
             story: story.clone(),
             installed: None,
             epochs: std::collections::BTreeMap::new(),
@@ -119,7 +124,12 @@ impl Simulated {
             Ok(()) => played.run(),
             Err(error) => eprintln!("{namespace}: {error:#}"),
         });
-        Ok(Self { stop, story, thread: Some(thread) })
+        Ok(Self { stop, spoil, story, thread: Some(thread) })
+    }
+
+    /// The next image that it writes is damaged on the way to its disk, which the machine itself does not notice.
+    pub fn spoil(&self) {
+        self.spoil.store(true, Ordering::SeqCst);
     }
 
     /// All that happened to it so far.

@@ -1,6 +1,7 @@
 //! The groups of tests, as data. A new package with integration tests is a new word here.
 
 use super::count::Count;
+use crate::chaos;
 use crate::packages::Need;
 use crate::setup;
 use anyhow::Result;
@@ -163,7 +164,7 @@ pub const GROUPS: &[Group] = &[
             Step::Xtask { name: "previous", arguments: &["previous"], when: "xtask/src/previous.rs" },
             Step::Xtask {
                 name: "chaos",
-                arguments: &["chaos", "--seed", "1,2,3", "--rounds", "2"],
+                arguments: &["chaos", "--seed", chaos::SEEDS, "--rounds", chaos::ROUNDS, "--planted"],
                 when: "xtask/src/chaos",
             },
             // Of the programs that were built for these tests.

@@ -113,6 +113,8 @@ fn measure(
             Err(error) => {
                 eprintln!("{:<13} {number}/{runs}  DID NOT COME TO ITS END: {error:#}", row.name);
                 report.fail(row.tells, &error);
+                // Of all that ran until then: what follows may change the picture.
+                site.lab.keep_logs()?;
                 site.put_back();
             }
         }
