@@ -10,7 +10,7 @@ use rackwright_agent::install::{Target, to};
 use rackwright_common::Secret;
 use rackwright_common::agent::{ImageKind, InstallWork, MetadataSeed};
 use rackwright_common::inventory::Disk;
-use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
+use rackwright_common::network::{InterfacePlan, LinkMode, LinkPlan, NetworkPlan};
 use rackwright_common::snapshot::BlobRef;
 use rackwright_common::storage::StorageLayout;
 use std::fs;
@@ -84,6 +84,7 @@ fn work(image: BlobRef) -> InstallWork {
                 mac: "52:54:00:00:00:01".parse().unwrap(),
                 name: "eth0".into(),
                 mode: LinkMode::Dhcp,
+                link: LinkPlan::default(),
             }],
             ..NetworkPlan::default()
         },

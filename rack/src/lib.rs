@@ -17,6 +17,7 @@ pub mod dhcp;
 pub mod discovery;
 pub mod dns;
 pub mod link;
+pub mod probe;
 pub mod ra;
 pub mod served;
 pub mod state;

@@ -4,10 +4,10 @@ use super::LinkContext;
 use super::hub::StreamId;
 use super::known::KnownRegions;
 use super::lease::{Beats, Lease};
-use crate::addresses;
+use crate::{addresses, probe};
 use rackwright_common::clock::{Clock, SystemClock};
 use rackwright_common::link::{
-    DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
+    DEAD_AFTER_SECONDS, Fact, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
 };
 use rackwright_link::{LinkError, LinkReceiver, LinkSender, Received};
 use std::time::Duration;
@@ -228,6 +228,13 @@ impl Session<'_> {
             }
             ToRack::Renewed { beat, tasks } => {
                 context.hub.running.renew(&tasks, self.beats.claim_ends(beat));
+            }
+            ToRack::Probe { operation, addresses } => {
+                let (config, journal) = (context.config.clone(), context.journal.clone());
+                tokio::spawn(async move {
+                    let answered = probe::ask(&config.interfaces, &addresses).await;
+                    journal.append(Fact::Probed { operation, addresses, answered });
+                });
             }
             ToRack::Consoles { consoles } => context.consoles.wish(consoles),
             ToRack::RelayReply(reply) => context.hub.replied(reply),

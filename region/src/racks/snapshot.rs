@@ -14,7 +14,7 @@ use rackwright_common::id::Fence;
 use rackwright_common::names::NamesView;
 use rackwright_common::snapshot::{
     BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, OptionView, ReservationView,
-    Snapshot, SubnetView,
+    ServeMode, Snapshot, SubnetView,
 };
 use sqlx::{Connection, PgConnection};
 
@@ -101,7 +101,8 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block], domain: Op
         ntp_servers: Vec::new(),
         domain: subnet.domain.clone().or_else(|| domain.map(str::to_owned)),
         mtu: u16::try_from(subnet.mtu).ok().filter(|mtu| *mtu != 1500),
-        dhcp: subnet.dhcp,
+        // A rack of the version before, which knows no modes, must not serve where another server does.
+        dhcp: subnet.dhcp && subnet.mode == ServeMode::Serve,
         lease_seconds: u32::try_from(subnet.lease_seconds).unwrap_or(600),
         blocks: blocks
             .iter()
@@ -109,7 +110,7 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block], domain: Op
             .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch, since: b.since })
             .collect(),
         vlan: Some(subnet.vlan),
-        mode: subnet.mode,
+        mode: if subnet.dhcp { subnet.mode } else { ServeMode::Serve },
         boot_architectures: subnet
             .boot_architectures
             .as_ref()
