@@ -9,6 +9,7 @@ use crate::id::{MachineId, OperationId};
 use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
 use crate::newer;
+use crate::ntp::TimeReport;
 use crate::snapshot::Snapshot;
 use crate::switch::{SwitchError, SwitchOrder, SwitchReading};
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,8 @@ pub enum ToRegion {
     /// What the rack did with dynamic addresses, and how far it has caught up. A region of the version before does not
     /// answer it.
     Leases(LeaseReport),
+    /// How the rack has the time: when that changes, and again from time to time. Replaces what it said before.
+    Time(TimeReport),
     /// From a newer version.
     #[serde(other)]
     Unknown,

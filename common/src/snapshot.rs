@@ -6,6 +6,7 @@ use crate::id::{Fence, MachineId};
 use crate::names::NamesView;
 use crate::net::{Hostname, Mac};
 use crate::newer;
+use crate::ntp::TimeView;
 use crate::secret::{Secret, exposed};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub router_advertisements: bool,
     /// Names of the site, and who is told of which.
     pub names: NamesView,
+    /// Where the time comes from.
+    pub time: TimeView,
     /// Networks each of whose addresses the rack may ask who has it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scan: Vec<Ipv4Net>,

@@ -91,6 +91,7 @@ variants! {
         ToRegion::Journal { .. } => "journal",
         ToRegion::Console { .. } => "console",
         ToRegion::Leases(_) => "leases to region",
+        ToRegion::Time(_) => "time",
         ToRegion::Unknown => "unknown",
     }
     fact, FACT: Fact {

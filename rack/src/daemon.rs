@@ -9,15 +9,17 @@ use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::served::Served;
 use crate::state::{Journal, StateError, World};
-use crate::{addresses, discovery, dns, ra};
+use crate::{addresses, discovery, dns, ntp, ra};
 use async_trait::async_trait;
 use rackwright_common::Mac;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
 use rackwright_common::clock::SystemClock;
 use rackwright_common::link::Fact;
+use rackwright_common::ntp::{TimeReport, TimeState};
 use rackwright_common::snapshot::Snapshot;
 use rackwright_link::{CaError, Credentials};
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -130,7 +132,9 @@ pub async fn run_with(
     let mut parts: JoinSet<Part> = JoinSet::new();
     let leases = LeaseExchange::default();
     let served = Served::new(config.dns && config.dns_port == DNS_PORT);
+    let time = spawn_time(&mut parts, &config, &world, &stop);
     let context = LinkContext {
+        time,
         leases: leases.clone(),
         config: config.clone(),
         credentials,
@@ -177,6 +181,26 @@ pub async fn run_with(
     stop_journal.cancel();
     writer.await.map_err(|_| RackError::Ended("journal".to_owned()))?;
     ended
+}
+
+/// Serves time, if it is to; what there is to say of that.
+fn spawn_time(
+    parts: &mut JoinSet<Part>,
+    config: &RackConfig,
+    world: &Arc<World>,
+    stop: &CancellationToken,
+) -> watch::Receiver<TimeReport> {
+    if !config.ntp {
+        return watch::channel(TimeReport::without(TimeState::Off, "")).1;
+    }
+    let time = ntp::Time {
+        folder: config.data.join("ntp"),
+        port: config.ntp_port,
+        interfaces: config.interfaces.clone(),
+    };
+    let (state, states) = watch::channel(TimeReport::default());
+    parts.spawn(endless("time", ntp::run(time, world.clone(), state, stop.clone())));
+    states
 }
 
 fn spawn_boot(

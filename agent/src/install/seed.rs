@@ -18,6 +18,15 @@ pub const CLOUD_CONFIG: &str = "etc/cloud/cloud.cfg.d/90_rackwright.cfg";
 /// What a new system calls all racks of its network.
 const RACKS: &str = "racks.rackwright.internal";
 const NETWORK_CONFIG: &str = "etc/cloud/cloud.cfg.d/91_rackwright_network.cfg";
+const TIME_CONFIG: &str = "etc/cloud/cloud.cfg.d/92_rackwright_time.cfg";
+/// Programs that cloud-init's module `ntp` sets up. Without one of them it would install one, and fail where it cannot.
+const TIME_CLIENTS: [&str; 5] = [
+    "usr/sbin/chronyd",
+    "lib/systemd/systemd-timesyncd",
+    "usr/lib/systemd/systemd-timesyncd",
+    "usr/sbin/ntpd",
+    "sbin/ntpd",
+];
 
 /// Writes everything below the new system's root.
 pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
@@ -35,6 +44,12 @@ pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
         if !cloud_init {
             without_cloud_init(root, work, &network, report)?;
         }
+    }
+    if !work.ntp_servers.is_empty() && TIME_CLIENTS.iter().any(|client| root.join(client).exists()) {
+        let servers: Vec<String> =
+            work.ntp_servers.iter().map(|server| format!("{:?}", server.to_string())).collect();
+        let time = format!("ntp: {{enabled: true, servers: [{}]}}\n", servers.join(", "));
+        put(&root.join(TIME_CONFIG), &time, 0o644)?;
     }
     put(&root.join("etc/hostname"), &format!("{}\n", work.hostname), 0o644)?;
     name_in_hosts(root, &work.hostname)?;

@@ -10,9 +10,10 @@ use rackwright_common::Secret;
 use rackwright_common::agent::{
     ImageKind, InstallWork, MetadataSeed, ScriptParameter, ScriptTarget, ScriptWork, Work, WorkItem,
 };
-use rackwright_common::id::Fence;
+use rackwright_common::id::{Fence, MachineId};
 use rackwright_common::inventory::Inventory;
 use rackwright_common::link::Relay;
+use rackwright_common::ntp::TimeState;
 use rackwright_common::script::{HardwareType, ScriptMetadata};
 use rackwright_common::snapshot::BlobRef;
 use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
@@ -174,6 +175,7 @@ async fn install(
         metadata: seed(keys, relay, item),
         hostname: found.hostname,
         kernel_arguments: settings.installed_kernel_arguments,
+        ntp_servers: clocks(conn, &item.machine).await?,
     })
 }
 
@@ -186,4 +188,24 @@ fn seed(keys: &MasterKey, relay: &Relay, item: &Item) -> MetadataSeed {
         token_key: Secret::new(item.operation.to_string()),
         token_secret: keys.metadata_secret(&item.machine, item.operation),
     }
+}
+
+/// The racks in the machine's networks that serve time, those that have it first.
+async fn clocks(conn: &mut PgConnection, machine: &MachineId) -> Result<Vec<IpAddr>, DbError> {
+    let interfaces = interface::list_of_machine(conn, machine).await?;
+    let near = |a: &IpAddr| match a {
+        IpAddr::V4(a) => interfaces.iter().any(|i| i.cidr.is_some_and(|net| net.contains(a))),
+        IpAddr::V6(_) => false,
+    };
+    let racks = rack::list(conn).await?;
+    let serves = |state: TimeState| !matches!(state, TimeState::Off | TimeState::Failed);
+    let mut serving: Vec<_> = racks
+        .iter()
+        .filter_map(|r| Some((r.time.as_ref()?.state, &r.addresses)))
+        .filter(|(s, _)| serves(*s))
+        .collect();
+    serving.sort_by_key(|(state, _)| *state != TimeState::Synchronised);
+    let addresses =
+        serving.iter().flat_map(|(_, addresses)| *addresses).map(|a| IpAddr::V4(a.network.addr()));
+    Ok(addresses.filter(near).collect())
 }

@@ -217,6 +217,10 @@ impl Session {
                     self.send(ToRack::Leases(Box::new(news))).await?;
                 }
             }
+            ToRegion::Time(report) => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                rack::set_time(&mut conn, source.id, &report).await?;
+            }
             ToRegion::Unknown => {}
         }
         Ok(())
