@@ -10,6 +10,7 @@ use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
 use crate::newer;
 use crate::ntp::TimeReport;
+use crate::secret::{Secret, exposed};
 use crate::snapshot::Snapshot;
 use crate::switch::{SwitchError, SwitchOrder, SwitchReading};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub const HEARTBEAT_SECONDS: u64 = 1;
 pub const DEAD_AFTER_SECONDS: u64 = 3;
 /// A rack's claim on a task holds for this long after the heartbeat that renewed it was sent, seconds.
 pub const TASK_CLAIM_SECONDS: u64 = 10;
+
+/// Bytes of one [`ToRack::ConsoleInput`] at most.
+pub const CONSOLE_INPUT_BYTES: usize = 1024;
 
 /// From a region to a rack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +62,20 @@ pub enum ToRack {
     Consoles {
         /// Through which BMCs.
         consoles: Vec<BmcEndpoint>,
+        /// Of those, the ones that a person looks at now: what they write goes up at once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        live: Vec<MachineId>,
+    },
+    /// A person has typed this. The rack that has the machine's console open passes it on; the others leave it. Every region sends it, so
+    /// that one that dies takes nothing with it.
+    ConsoleInput {
+        /// Into whose console.
+        machine: MachineId,
+        /// Counts up for each machine; what is not above the last that was passed on has come before.
+        seq: i64,
+        /// Characters and control sequences, at most [`CONSOLE_INPUT_BYTES`]. People type passwords.
+        #[serde(with = "exposed")]
+        text: Secret<String>,
     },
     /// The answer to a report of leases. A rack of the version before knows no such answers and is sent none.
     Leases(Box<LeaseNews>),
@@ -120,6 +138,13 @@ pub enum ToRegion {
     Console {
         /// In order for each machine.
         chunks: Vec<ConsoleChunk>,
+    },
+    /// What was typed up to here has gone into the serial line.
+    ConsoleTyped {
+        /// Of whose console.
+        machine: MachineId,
+        /// The last [`ToRack::ConsoleInput`].
+        seq: i64,
     },
     /// What the rack did with dynamic addresses, and how far it has caught up. A region of the version before does not
     /// answer it.

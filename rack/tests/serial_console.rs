@@ -131,7 +131,7 @@ impl Rack {
         let surroundings = Surroundings::new(world, journal.clone(), Arc::new(SystemClock), timing);
         let consoles = Consoles::new();
         runtime.spawn(console::run(consoles.clone(), surroundings, CancellationToken::new()));
-        consoles.wish(vec![wish]);
+        consoles.wish(vec![wish], Vec::new());
         Self { consoles, journal, runtime: Some(runtime), heard: Vec::new() }
     }
 

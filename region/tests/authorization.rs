@@ -138,6 +138,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("mark_machine_fixed", Operator, none.clone()),
         ("override_failed_tests", Operator, none.clone()),
         ("power_machine", User, json!({ "action": "on" })),
+        ("open_terminal", Viewer, none.clone()),
         ("put_pool", Administrator, json!({})),
         ("put_zone", Administrator, json!({})),
         ("read_bmc", User, none.clone()),
@@ -166,6 +167,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         // Of others; oneself is for everybody.
         ("show_user", Administrator, none.clone()),
         ("show_utilisation", Viewer, none.clone()),
+        ("stop_bulk_action", User, none.clone()),
         ("stream_console", Viewer, none.clone()),
         ("stream_events", Viewer, none.clone()),
         ("suppress_script_run", Administrator, json!({ "suppressed": true })),

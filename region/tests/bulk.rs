@@ -188,3 +188,91 @@ async fn an_action_does_at_most_what_the_token_let_them_do_with_which_it_was_ask
     stop.cancel();
     region.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_is_stopped_ends_before_its_next_machine_and_tells_the_others_why() {
+    let site = Site::new().await;
+    let machines =
+        [site.machine("one", 1).await, site.machine("two", 2).await, site.machine("three", 3).await];
+    let id = ask(&site, json!({ "verb": "lock", "machines": machines })).await;
+    let path = format!("/bulk-actions/{id}/stop");
+    site.request(Some(User), "POST", &path, &[], None).await.problem(403, "forbidden");
+    // A region is at the first one: that is finished, also when the region has to begin again.
+    let at_it = "UPDATE bulk_item SET claimed_until = now() + interval '1 minute' WHERE ordinal = 1";
+    sqlx::raw_sql(at_it).execute(&site.pool).await.unwrap();
+    let seen = site.request(Some(Administrator), "POST", &path, &[], None).await.expect(200);
+    assert_eq!((&seen["refused"], &seen["stopped_by"]), (&2.into(), &"administrator".into()), "{seen}");
+    assert!(seen["finished_at"].is_null());
+    sqlx::raw_sql("UPDATE bulk_item SET claimed_until = now()").execute(&site.pool).await.unwrap();
+    let stop = CancellationToken::new();
+    let region = tokio::spawn(bulk::run(site.app.clone(), stop.clone()));
+    let seen = ended(&site, id).await;
+    assert_eq!((&seen["done"], &seen["refused"]), (&0.into(), &3.into()), "{seen}");
+    for refusal in seen["refusals"].as_array().unwrap() {
+        assert_eq!(refusal["message"], "administrator stopped the action before its turn came");
+    }
+    assert!(versions(&site).await.iter().all(|(_, locked, _)| !locked));
+    // Twice is as once.
+    let again = site.request(Some(Operator), "POST", &path, &[], None).await.expect(200);
+    assert_eq!(again["stopped_by"], "administrator");
+    stop.cancel();
+    region.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_does_not_outlive_the_token_that_began_it() {
+    let site = Site::new().await;
+    let machine = site.machine("one", 1).await;
+    let made = site.post("/tokens", json!({ "name": "short" })).await.expect(201);
+    let bearer = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let headers = [("authorization", bearer.as_str())];
+    let body = json!({ "verb": "lock", "machines": [machine] });
+    let asked = site.request(None, "POST", "/bulk-actions", &headers, Some(&body)).await.expect(202);
+    site.request(Some(Administrator), "DELETE", &format!("/tokens/{}", made["token"]["id"]), &[], None)
+        .await
+        .expect(204);
+    let stop = CancellationToken::new();
+    let region = tokio::spawn(bulk::run(site.app.clone(), stop.clone()));
+    let seen = ended(&site, asked["id"].as_i64().unwrap()).await;
+    let why = seen["refusals"][0]["message"].as_str().unwrap();
+    assert!(why.contains("the token with which administrator asked for it was removed"), "{why}");
+    stop.cancel();
+    region.await.unwrap();
+}
+
+/// Somebody describes the machines while they are tagged: that is no reason to refuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_changes_meanwhile_is_changed_as_it_is_then() {
+    let site = Site::new().await;
+    let machine = site.machine("one", 1).await;
+    let stop = CancellationToken::new();
+    let pool = site.pool.clone();
+    let busy = stop.clone();
+    let others = tokio::spawn(async move {
+        while !busy.is_cancelled() {
+            sqlx::raw_sql("UPDATE machine SET version = version + 1").execute(&pool).await.unwrap();
+        }
+    });
+    let region = tokio::spawn(bulk::run(site.app.clone(), stop.clone()));
+    for tag in ["a", "b", "c", "d"] {
+        let body = json!({ "verb": "add-tag", "machines": [machine], "parameters": { "value": tag } });
+        let id = ask(&site, body).await;
+        let again =
+            "UPDATE bulk_item SET claimed_until = now() WHERE status = 'pending' AND claimed_until > now()";
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let seen = loop {
+            let path = format!("/bulk-actions/{id}");
+            let seen = site.request(Some(Operator), "GET", &path, &[], None).await.expect(200);
+            if !seen["finished_at"].is_null() {
+                break seen;
+            }
+            assert!(Instant::now() < deadline, "it does not end: {seen}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            sqlx::raw_sql(again).execute(&site.pool).await.unwrap();
+        };
+        assert_eq!(seen["refused"], 0, "{seen}");
+    }
+    stop.cancel();
+    region.await.unwrap();
+    others.await.unwrap();
+}

@@ -60,14 +60,37 @@ impl Bulk {
             tokio::time::sleep(Duration::from_millis(500)).await;
             progress = console.client.get(&format!("/bulk-actions/{}", progress.id)).await?;
         }
-        console.show(&progress, |p| {
-            let refused = p.refusals.iter().map(|r| format!("\n  {}: {}", r.hostname, r.message));
-            let head = format!("Action {}: {} of {} taken, {} refused", p.id, p.done, p.total, p.refused);
-            head + &refused.collect::<String>()
-        })?;
+        show(console, &progress)?;
         if progress.refused > 0 {
             bail!("{} of {} machines refused", progress.refused, progress.total);
         }
         Ok(())
+    }
+}
+
+fn show(console: &Console, progress: &Progress) -> Result<()> {
+    console.show(progress, |p| {
+        let refused = p.refusals.iter().map(|r| format!("\n  {}: {}", r.hostname, r.message));
+        let stopped = p.stopped_by.as_ref().map(|by| format!("; stopped by {by}")).unwrap_or_default();
+        let head =
+            format!("Action {}: {} of {} taken, {} refused{stopped}", p.id, p.done, p.total, p.refused);
+        head + &refused.collect::<String>()
+    })
+}
+
+/// End an action on many machines before its next machine. Those that were not begun are told so.
+#[derive(Debug, clap::Args)]
+pub struct StopBulk {
+    /// Number of the action.
+    #[arg(value_name = "ACTION")]
+    id: i64,
+}
+
+impl StopBulk {
+    /// Does it.
+    pub async fn run(self, console: &Console) -> Result<()> {
+        let none = serde_json::json!({});
+        let ended: Progress = console.client.post(&format!("/bulk-actions/{}/stop", self.id), &none).await?;
+        show(console, &ended)
     }
 }

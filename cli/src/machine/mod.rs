@@ -78,6 +78,8 @@ pub enum MachineCommand {
     Unlock(action::Unlock),
     /// Do one thing with many machines.
     Bulk(bulk::Bulk),
+    /// End an action on many machines before its next machine.
+    StopBulk(bulk::StopBulk),
     /// Say that it must not be used.
     MarkBroken(action::MarkBroken),
     /// Say that it is mended.
@@ -120,6 +122,7 @@ impl MachineCommand {
             Self::Lock(command) => command.run(console).await,
             Self::Unlock(command) => command.run(console).await,
             Self::Bulk(command) => command.run(console).await,
+            Self::StopBulk(command) => command.run(console).await,
             Self::MarkBroken(command) => command.run(console).await,
             Self::MarkFixed(command) => command.run(console).await,
             Self::OverrideFailedTests(command) => command.run(console).await,

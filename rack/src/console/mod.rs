@@ -3,8 +3,9 @@
 //! What holds: each console has a task and a BMC session of its own, so that no power command waits for it, and gives that back
 //! to a BMC which has too few; one that somebody else has is asked for again and never taken; what regions do not take in time is lost from the oldest on,
 //! and the offset of the next piece says how much. Wishes hold passwords: they live in memory, are told to nobody, and
-//! end when no region has repeated them for [`FORGOTTEN_AFTER`]. Left out: typing, and consoles behind other protocols
-//! than IPMI.
+//! end when no region has repeated them for [`FORGOTTEN_AFTER`]. What people type comes from every region that hears of it; it goes
+//! into the line once, in its order, through the recorder that has the console open ([`Consoles::type_in`]), and is nowhere kept.
+//! Left out: consoles behind other protocols than IPMI.
 
 mod record;
 mod tape;
@@ -13,12 +14,12 @@ pub use record::ConsoleTiming;
 
 use crate::bmc::GiveWay;
 use crate::state::{Journal, World};
-use rackwright_common::MachineId;
 use rackwright_common::bmc::{BmcEndpoint, DriverKind};
 use rackwright_common::clock::Clock;
 use rackwright_common::link::{ConsoleChunk, Fact};
+use rackwright_common::{MachineId, Secret};
 use record::record;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tape::Tape;
@@ -34,6 +35,8 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 const GRACE: Duration = Duration::from_secs(5);
 /// Pieces go up at most this often.
 const BETWEEN: Duration = Duration::from_millis(900);
+/// Those of consoles at which people look.
+const BETWEEN_LIVE: Duration = Duration::from_millis(40);
 /// Bytes that go up at a time, so that heartbeats are not late; the rest follows.
 const AT_ONCE: usize = 512 * 1024;
 
@@ -48,6 +51,13 @@ struct Tapes {
     /// Ordered, so that those who were passed over come first the next time.
     by_machine: BTreeMap<MachineId, Tape>,
     taken: Option<Instant>,
+    /// Consoles at which people look.
+    live: BTreeSet<MachineId>,
+    taken_live: Option<Instant>,
+    /// Of each machine the last input that was passed to its recorder.
+    typed: BTreeMap<MachineId, i64>,
+    /// Of each machine the last input that has gone into its line, until a region is told.
+    done: BTreeMap<MachineId, i64>,
     /// The last machine whose pieces went up when there were too many.
     passed: Option<MachineId>,
 }
@@ -57,6 +67,8 @@ struct Tapes {
 pub struct Consoles {
     wishes: watch::Sender<Wishes>,
     tapes: Arc<Mutex<Tapes>>,
+    /// Something waits for the regions that is not to wait for their next beat.
+    urgent: watch::Sender<()>,
 }
 
 impl Consoles {
@@ -66,7 +78,8 @@ impl Consoles {
     }
 
     /// A region says which consoles are to be recorded: these and no others.
-    pub fn wish(&self, list: Vec<BmcEndpoint>) {
+    pub fn wish(&self, list: Vec<BmcEndpoint>, live: Vec<MachineId>) {
+        self.lock().live = live.into_iter().collect();
         self.wishes.send_replace(Wishes { list, told: Some(Instant::now()) });
     }
 
@@ -75,7 +88,7 @@ impl Consoles {
         let now = Instant::now();
         let mut tapes = self.lock();
         if tapes.taken.is_some_and(|taken| now < taken + BETWEEN) {
-            return Vec::new();
+            return tapes.take_live(now);
         }
         tapes.taken = Some(now);
         let passed = tapes.passed.take();
@@ -100,6 +113,40 @@ impl Consoles {
         chunks
     }
 
+    /// Passes on what a person has typed, if this rack has the console open. What came before is not passed on again.
+    pub fn type_in(&self, machine: &MachineId, seq: i64, text: Secret<String>) {
+        let mut tapes = self.lock();
+        if tapes.typed.get(machine).is_some_and(|last| seq <= *last) {
+            return;
+        }
+        if tapes.by_machine.get(machine).is_some_and(|tape| tape.type_in(seq, text)) {
+            tapes.typed.insert(machine.clone(), seq);
+        }
+    }
+
+    /// What has gone into which line since the last time.
+    pub fn typed(&self) -> BTreeMap<MachineId, i64> {
+        std::mem::take(&mut self.lock().done)
+    }
+
+    /// Moves when something waits for the regions at which people look.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.urgent.subscribe()
+    }
+
+    /// An input has gone into the line.
+    fn has_typed(&self, machine: &MachineId, seq: i64) {
+        self.lock().done.insert(machine.clone(), seq);
+        self.urgent.send_replace(());
+    }
+
+    /// A console has written something.
+    fn has_written(&self, machine: &MachineId) {
+        if self.lock().live.contains(machine) {
+            self.urgent.send_replace(());
+        }
+    }
+
     /// Does something with a machine's tape.
     fn with_tape<T>(&self, machine: &MachineId, act: impl FnOnce(&mut Tape) -> T) -> T {
         let mut tapes = self.lock();
@@ -108,6 +155,18 @@ impl Consoles {
 
     fn lock(&self) -> MutexGuard<'_, Tapes> {
         self.tapes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tapes {
+    /// What consoles have written at which people look.
+    fn take_live(&mut self, now: Instant) -> Vec<ConsoleChunk> {
+        if self.live.is_empty() || self.taken_live.is_some_and(|taken| now < taken + BETWEEN_LIVE) {
+            return Vec::new();
+        }
+        self.taken_live = Some(now);
+        let live = self.by_machine.iter_mut().filter(|(machine, _)| self.live.contains(machine));
+        live.flat_map(|(_, tape)| tape.take(now)).collect()
     }
 }
 

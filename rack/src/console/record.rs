@@ -9,6 +9,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// No more is typed into a line before fewer characters than this wait for it.
+const WAITING: usize = 512;
+/// How often a line that takes no more is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How soon a console is asked for again.
 #[derive(Debug, Clone, Copy)]
 pub struct ConsoleTiming {
@@ -91,13 +96,22 @@ async fn listen(
 ) -> Option<SolError> {
     let id = Uuid::new_v4();
     tracing::info!(machine.id = %machine, console.session = %id, "recording the console");
-    let way = consoles.with_tape(machine, |tape| tape.begin(id, rack.clock.now(), Instant::now()));
+    let mut orders = consoles.with_tape(machine, |tape| tape.begin(id, rack.clock.now(), Instant::now()));
     let ended = loop {
         tokio::select! {
             () = stop.cancelled() => break None,
-            () = way.notified() => break Some(SolError::GaveWay),
+            () = orders.way.notified() => break Some(SolError::GaveWay),
+            // A line is slow: what it has not taken waits where regions count it.
+            Some((seq, text)) = orders.keys.recv(), if session.waiting() < WAITING => {
+                session.write(text.expose().as_bytes());
+                consoles.has_typed(machine, seq);
+            }
+            () = sleep(LOOK), if session.waiting() >= WAITING => {}
             read = session.read() => match read {
-                Ok(bytes) => consoles.with_tape(machine, |tape| tape.write(&bytes, Instant::now())),
+                Ok(bytes) => {
+                    consoles.with_tape(machine, |tape| tape.write(&bytes, Instant::now()));
+                    consoles.has_written(machine);
+                }
                 Err(error) => break Some(error),
             },
         }

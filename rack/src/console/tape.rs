@@ -1,12 +1,12 @@
 //! What one console wrote and no region has yet: bounded, oldest lost first, without the agent's token.
 
-use rackwright_common::MachineId;
 use rackwright_common::link::ConsoleChunk;
+use rackwright_common::{MachineId, Secret};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,6 +19,9 @@ const PIECE: usize = 32 * 1024;
 const REPLAY_PAUSE: Duration = Duration::from_secs(1);
 /// However much comes, it is not held back for longer.
 const REPLAY_WITHIN: Duration = Duration::from_secs(5);
+
+/// Inputs that wait for the line; regions have fewer of a machine on their way.
+const INPUTS: usize = 64;
 
 /// What stands before the agent's token on the kernel's command line, which the kernel prints.
 const TOKEN: &[u8] = b"rackwright.token=";
@@ -69,6 +72,19 @@ struct Recording {
     redactor: Redactor,
     /// A power command needs the session.
     way: Arc<Notify>,
+    /// What people type.
+    keys: mpsc::Sender<Typed>,
+}
+
+/// What a person has typed, with its number.
+pub(super) type Typed = (i64, Secret<String>);
+
+/// What a recorder is told while it records.
+pub(super) struct Orders {
+    /// Notified when the session is to be given back.
+    pub(super) way: Arc<Notify>,
+    /// What is to go into the line.
+    pub(super) keys: mpsc::Receiver<Typed>,
 }
 
 /// The tape of one machine.
@@ -85,9 +101,10 @@ impl Tape {
         Self { machine, recording: None, pieces: VecDeque::new(), kept: 0 }
     }
 
-    /// A recording begins. What it gives is notified when the recording is to give way.
-    pub(super) fn begin(&mut self, session: Uuid, at: OffsetDateTime, now: Instant) -> Arc<Notify> {
+    /// A recording begins.
+    pub(super) fn begin(&mut self, session: Uuid, at: OffsetDateTime, now: Instant) -> Orders {
         let way = Arc::new(Notify::new());
+        let (sender, keys) = mpsc::channel(INPUTS);
         self.recording = Some(Recording {
             session,
             at,
@@ -98,9 +115,10 @@ impl Tape {
             cut: Vec::new(),
             redactor: Redactor::default(),
             way: way.clone(),
+            keys: sender,
         });
         self.push(String::new());
-        way
+        Orders { way, keys }
     }
 
     /// Characters have come.
@@ -165,6 +183,11 @@ impl Tape {
             recording.way.notify_one();
         }
         self.recording.is_some()
+    }
+
+    /// Hands on what a person has typed; false when nobody has the console open, or it takes no more now.
+    pub(super) fn type_in(&self, seq: i64, text: Secret<String>) -> bool {
+        self.recording.as_ref().is_some_and(|recording| recording.keys.try_send((seq, text)).is_ok())
     }
 
     /// Nothing is recorded, and nothing waits.

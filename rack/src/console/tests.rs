@@ -88,7 +88,7 @@ impl Bench {
     }
 
     fn wish(&self) {
-        self.consoles.wish(vec![self.endpoint.clone()]);
+        self.consoles.wish(vec![self.endpoint.clone()], Vec::new());
     }
 
     fn print(&mut self, text: &str) {
@@ -188,7 +188,7 @@ async fn a_wished_console_is_recorded_and_given_back_when_the_wish_ends() {
         offset += chunk.text.len() as u64;
     }
 
-    bench.consoles.wish(Vec::new());
+    bench.consoles.wish(Vec::new(), Vec::new());
     let deadline = Instant::now() + LONG;
     let mut other = bench.client().await;
     loop {

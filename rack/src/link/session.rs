@@ -23,6 +23,8 @@ const IN_FLIGHT: usize = 1000;
 const RESEND: Duration = Duration::from_secs(10);
 /// How the rack has the time is told again after so long.
 const TIME_AGAIN: Duration = Duration::from_secs(10);
+/// What a console at which people look writes within this goes up as one piece. Longer than the least time between two.
+const LIVE_PAUSE: Duration = Duration::from_millis(45);
 
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,7 @@ pub(super) async fn run(
         time: None,
     };
     let (mut journal, mut hub) = (context.journal.subscribe(), context.hub.subscribe());
-    let mut leases = context.leases.subscribe();
+    let (mut leases, mut consoles) = (context.leases.subscribe(), context.consoles.subscribe());
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -117,6 +119,8 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(heard + DEAD_AFTER) => return Err(SessionError::Silent),
             _ = journal.changed() => {}
             _ = hub.changed() => {}
+            // A moment later there is more, and it goes as one piece.
+            _ = consoles.changed() => tokio::time::sleep(LIVE_PAUSE).await,
             _ = leases.changed() => session.report_leases().await?,
         }
     }
@@ -167,6 +171,9 @@ impl Session<'_> {
         if !self.context.hub.carries_journal(self.id) {
             self.sent = 0;
             return Ok(());
+        }
+        for (machine, seq) in self.context.consoles.typed() {
+            self.send(ToRegion::ConsoleTyped { machine, seq }).await?;
         }
         let chunks = self.context.consoles.take();
         if !chunks.is_empty() {
@@ -258,7 +265,8 @@ impl Session<'_> {
                     journal.append(Fact::Probed { operation, addresses, answered });
                 });
             }
-            ToRack::Consoles { consoles } => context.consoles.wish(consoles),
+            ToRack::Consoles { consoles, live } => context.consoles.wish(consoles, live),
+            ToRack::ConsoleInput { machine, seq, text } => context.consoles.type_in(&machine, seq, text),
             ToRack::RelayReply(reply) => context.hub.replied(reply),
             ToRack::JournalAck { seq } => {
                 context.journal.acknowledge(seq);

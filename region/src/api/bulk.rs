@@ -20,6 +20,17 @@ pub async fn create_bulk_action(
     Ok((StatusCode::ACCEPTED, Json(bulk::create(&app, &actor, &body).await?)))
 }
 
+/// Ends an action on many machines before its next machine; those that were not begun are refused with that reason.
+#[utoipa::path(post, path = "/bulk-actions/{id}/stop", tag = "machines", params(("id" = i64, Path)),
+    responses((status = 200, body = Bulk), Refused))]
+pub async fn stop_bulk_action(
+    State(app): State<App>,
+    actor: Actor,
+    ApiPath(id): ApiPath<i64>,
+) -> Result<Json<Bulk>, Error> {
+    bulk::stop(&app, &actor, id).await.map(Json)
+}
+
 /// How far an action on many machines is.
 #[utoipa::path(get, path = "/bulk-actions/{id}", tag = "machines", params(("id" = i64, Path)),
     responses((status = 200, body = Bulk), Refused))]

@@ -38,6 +38,7 @@ pub mod space;
 pub mod static_route;
 pub mod subnet;
 pub mod switch;
+pub mod terminal;
 
 use crate::app::App;
 use axum::Json;
@@ -93,6 +94,7 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine::suppress_script_run))
         .routes(routes!(console::show_console))
         .routes(routes!(console::stream_console))
+        .routes(routes!(terminal::open_terminal))
         .routes(routes!(machine_action::commission_machine))
         .routes(routes!(machine_action::test_machine))
         .routes(routes!(machine_action::deploy_machine))
@@ -109,6 +111,7 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine_action::override_failed_tests))
         .routes(routes!(bulk::create_bulk_action))
         .routes(routes!(bulk::show_bulk_action))
+        .routes(routes!(bulk::stop_bulk_action))
 }
 
 fn work() -> OpenApiRouter<App> {

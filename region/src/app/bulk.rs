@@ -1,8 +1,9 @@
 //! One action on many machines.
 //!
 //! It is stored with its machines and carried out by whichever region claims the next one, as the user who asked, with what they
-//! may at that moment, and at most what the token let them do with which they asked. Each machine is one request under an idempotency key, so that a region that dies in between does nothing
-//! twice. It goes on when the one who asked has logged out; it does not when they are disabled.
+//! may at that moment, and at most what the token let them do with which they asked. Each machine is one request under an idempotency
+//! key, so that a region that dies in between does nothing twice. It goes on when the one who asked has logged out; it does not when they
+//! are disabled, when the token is gone with which they asked, or when somebody has stopped it.
 
 use super::{App, Change, Describe, Error, Result, audit, machine, machine_action as action, once};
 use crate::auth::Actor;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Machines of one action at most.
 const MOST: usize = 10_000;
+/// A change of a machine is tried again so often when somebody else changes it at the same moment.
+const TRIES: u8 = 5;
 /// Machines whose rows are told with an action.
 const SHOWN: i64 = 100;
 
@@ -38,6 +41,7 @@ pub async fn create(app: &App, actor: &Actor, new: &NewBulk) -> Result<Bulk> {
     let row = db::bulk::NewBulk {
         user_id: actor.user_id,
         role: actor.scope,
+        token: actor.token,
         verb: &verb,
         parameters: super::json(&new.parameters),
         source: actor.from.map(|from| from.to_string()),
@@ -69,6 +73,33 @@ pub async fn get(app: &App, actor: &Actor, id: i64) -> Result<Bulk> {
         actor.require(Role::Operator)?;
     }
     Ok(bulk)
+}
+
+/// Ends an action before its next machine: one's own, or as operator anybody's. Machines that were not begun are told so; an action
+/// that has ended stays as it is.
+pub async fn stop(app: &App, actor: &Actor, id: i64) -> Result<Bulk> {
+    actor.require_somewhere(Role::User)?;
+    get(app, actor, id).await?;
+    let mut tx = app.begin().await?;
+    let (before, _) = db::bulk::get(&mut tx, id).await.or_not_found("action", id)?;
+    if before.finished_at.is_some() || before.stopped_by.is_some() {
+        return Ok(before);
+    }
+    db::bulk::stop(&mut tx, id, &actor.name, &stopped(&actor.name)).await?;
+    let (bulk, _) = db::bulk::get(&mut tx, id).await?;
+    let left = bulk.refused - before.refused;
+    let message = format!(
+        "{} stopped the action {} on many machines; {left} were not begun",
+        actor.name,
+        word(bulk.verb)
+    );
+    audit(&mut tx, actor, Change { kind: "bulk.stopped", message, ..Change::default() }).await?;
+    tx.commit().await?;
+    Ok(bulk)
+}
+
+fn stopped(by: &str) -> String {
+    format!("{by} stopped the action before its turn came")
 }
 
 /// Of the first hundred machines with which it was done those that the caller sees, as they are now.
@@ -117,6 +148,9 @@ async fn next(app: &App) -> Result<bool> {
         Ok(()) => None,
         // The claim runs out, and somebody tries again.
         Err(Error::Unavailable(_) | Error::Internal(_)) => return done.map(|()| true),
+        // Whoever has taken its place says how it ended; and when it was changed all the time, it is tried again.
+        Err(Error::Busy(why)) if once::is_replaced(why) => return Ok(true),
+        Err(Error::PreconditionFailed { .. }) => return Ok(true),
         Err(error) => Some(error.to_string()),
     };
     db::bulk::finish(&mut *app.database().pool().acquire().await?, &claimed, refusal.as_deref()).await?;
@@ -124,6 +158,9 @@ async fn next(app: &App) -> Result<bool> {
 }
 
 async fn carry_out(app: &App, of: &Claimed) -> Result<()> {
+    if let Some(by) = &of.stopped_by {
+        return Err(Error::conflict(stopped(by)));
+    }
     let mut conn = app.database().pool().acquire().await?;
     let actor = asker(&mut conn, of).await?;
     let id: MachineId = of.machine.parse().map_err(|_| Error::not_found("machine", &of.machine))?;
@@ -145,6 +182,12 @@ async fn asker(conn: &mut PgConnection, of: &Claimed) -> Result<Actor> {
     let user = db::user::get(conn, of.user_id).await?.user;
     if user.disabled {
         return Err(Error::Forbidden(format!("{} is disabled", user.name)));
+    }
+    if of.token_gone {
+        return Err(Error::Forbidden(format!(
+            "the token with which {} asked for it was removed or has expired",
+            user.name
+        )));
     }
     let corrupt = |_: String| db::DbError::Corrupt { what: "role" };
     let most = of.role.as_deref().map(str::parse).transpose().map_err(corrupt)?;
@@ -183,9 +226,20 @@ async fn act(app: &App, actor: &Actor, verb: BulkVerb, id: &MachineId, with: &Bu
         BulkVerb::Override => action::override_failed_tests(app, actor, id, reason()).await.map(drop),
         BulkVerb::Delete => machine::delete(app, actor, id, false).await,
         BulkVerb::AddTag | BulkVerb::RemoveTag | BulkVerb::SetPool | BulkVerb::SetZone => {
-            let found = machine::get(app, actor, id).await?.summary;
-            let patch = patch(verb, &found, &with.value);
-            machine::update(app, actor, id, Some(found.version), &patch).await.map(drop)
+            change(app, actor, verb, id, &with.value).await
+        }
+    }
+}
+
+/// Changes a machine as it is now; one that somebody else changes at the same moment is read again.
+async fn change(app: &App, actor: &Actor, verb: BulkVerb, id: &MachineId, value: &str) -> Result<()> {
+    let mut tries = 1;
+    loop {
+        let found = machine::get(app, actor, id).await?.summary;
+        let patch = patch(verb, &found, value);
+        match machine::update(app, actor, id, Some(found.version), &patch).await {
+            Err(Error::PreconditionFailed { .. }) if tries < TRIES => tries += 1,
+            ended => return ended.map(drop),
         }
     }
 }

@@ -37,6 +37,7 @@ pub mod space;
 pub mod static_route;
 pub mod subnet;
 pub mod switch;
+pub mod terminal;
 pub mod user;
 
 pub use error::{Describe, Error, Result};

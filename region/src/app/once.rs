@@ -15,6 +15,9 @@ tokio::task_local! {
     static CLAIM: Claim;
 }
 
+/// What a request is told whose place a repetition has taken.
+const REPLACED: &str = "a repetition of this request has taken its place";
+
 /// Does `work` under a claim.
 pub async fn carry_out<F: Future>(claim: Claim, work: F) -> F::Output {
     CLAIM.scope(claim, work).await
@@ -23,9 +26,10 @@ pub async fn carry_out<F: Future>(claim: Claim, work: F) -> F::Output {
 /// At the beginning of each transaction.
 pub(super) async fn begun(conn: &mut PgConnection) -> Result<()> {
     let Ok(claim) = CLAIM.try_with(Claim::clone) else { return Ok(()) };
-    if idempotency::carry_out(conn, &claim).await? {
-        Ok(())
-    } else {
-        Err(Error::Busy("a repetition of this request has taken its place".into()))
-    }
+    if idempotency::carry_out(conn, &claim).await? { Ok(()) } else { Err(Error::Busy(REPLACED.into())) }
+}
+
+/// Whether this is why a request was refused: the repetition says how it ended.
+pub(super) fn is_replaced(why: &str) -> bool {
+    why == REPLACED
 }

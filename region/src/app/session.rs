@@ -7,6 +7,7 @@ use crate::db;
 use crate::model::user::{Login, Session, SessionInfo, SessionQuery};
 use crate::model::{Page, Role};
 use rackwright_common::Secret;
+use sqlx::PgConnection;
 use std::net::IpAddr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -30,22 +31,34 @@ pub enum Credential {
 /// Finds out who asks.
 pub async fn authenticate(app: &App, credential: &Credential, from: Option<IpAddr>) -> Result<Actor> {
     let mut conn = app.read().await?;
+    let actor = identify(&mut conn, credential, from).await?;
+    if let Credential::Session { cookie, .. } = credential {
+        db::session::extend(&mut conn, &token::hash(cookie.expose())).await?;
+    }
+    Ok(actor)
+}
+
+/// The same of somebody who goes on looking: that does not lengthen their session.
+pub async fn look_again(app: &App, credential: &Credential, from: Option<IpAddr>) -> Result<Actor> {
+    identify(&mut *app.read().await?, credential, from).await
+}
+
+async fn identify(conn: &mut PgConnection, credential: &Credential, from: Option<IpAddr>) -> Result<Actor> {
     match credential {
         Credential::Token(secret) => {
-            let found = db::token::find_actor(&mut conn, &token::hash(secret.expose()), from).await?;
+            let found = db::token::find_actor(conn, &token::hash(secret.expose()), from).await?;
             found.ok_or(Error::Unauthenticated(
                 "this token is not known, has expired, or its user is disabled",
             ))
         }
         Credential::Session { cookie, csrf, reads_only } => {
             let hash = token::hash(cookie.expose());
-            let session = db::session::find(&mut conn, &hash).await?;
+            let session = db::session::find(conn, &hash).await?;
             let session = session.ok_or(Error::Unauthenticated("the session has ended; log in again"))?;
             let sent = csrf.as_deref().unwrap_or_default();
             if !reads_only && !bool::from(sent.as_bytes().ct_eq(session.csrf.as_bytes())) {
                 return Err(Error::Forbidden("a change by session needs its X-CSRF-Token".into()));
             }
-            db::session::extend(&mut conn, &hash).await?;
             let mut actor = Actor::new(session.user_id, session.name, session.role, from);
             (actor.pools, actor.restricted) = (session.pools, session.restricted);
             Ok(actor)

@@ -21,6 +21,8 @@ pub struct Actor {
     pub restricted: bool,
     /// They came with a token that may do this at most; it is reckoned into the roles already.
     pub scope: Option<Role>,
+    /// The token that they came with.
+    pub token: Option<i64>,
     /// From where they ask, when known.
     pub from: Option<IpAddr>,
 }
@@ -35,6 +37,7 @@ impl Actor {
             pools: BTreeMap::new(),
             restricted: false,
             scope: None,
+            token: None,
             from,
         }
     }

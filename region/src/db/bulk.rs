@@ -24,6 +24,10 @@ pub struct Claimed {
     pub role: Option<String>,
     /// From where they asked.
     pub source: Option<String>,
+    /// The token with which they asked is there no more.
+    pub token_gone: bool,
+    /// Who has stopped it.
+    pub stopped_by: Option<String>,
 }
 
 /// What is stored of an action.
@@ -33,6 +37,8 @@ pub struct NewBulk<'a> {
     pub user_id: i64,
     /// The most that their token lets them do; none: as much as they may.
     pub role: Option<Role>,
+    /// That token.
+    pub token: Option<i64>,
     /// What for.
     pub verb: &'a str,
     /// How.
@@ -48,12 +54,13 @@ pub struct NewBulk<'a> {
 /// Stores an action; its number, and how many of the machines there are for the one who asks.
 pub async fn insert(conn: &mut PgConnection, new: &NewBulk<'_>) -> Result<(i64, u64), DbError> {
     let id = sqlx::query_scalar!(
-        "INSERT INTO bulk (user_id, verb, parameters, source, role) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        "INSERT INTO bulk (user_id, verb, parameters, source, role, token_id) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
         new.user_id,
         new.verb,
         new.parameters,
         new.source,
-        new.role.map(Role::as_str)
+        new.role.map(Role::as_str),
+        new.token
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -80,7 +87,9 @@ pub async fn claim(conn: &mut PgConnection) -> Result<Option<Claimed>, DbError> 
                ORDER BY bulk_id, ordinal LIMIT 1 FOR UPDATE SKIP LOCKED)
            UPDATE bulk_item i SET claimed_until = now() + interval '1 minute' FROM next, bulk b
            WHERE i.bulk_id = next.bulk_id AND i.ordinal = next.ordinal AND b.id = i.bulk_id
-           RETURNING i.bulk_id AS bulk, i.ordinal, i.machine_id AS machine, b.verb, b.parameters, b.user_id, b.role, b.source"#
+           RETURNING i.bulk_id AS bulk, i.ordinal, i.machine_id AS machine, b.verb, b.parameters, b.user_id, b.role, b.source, b.stopped_by,
+               (b.token_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM token t
+                   WHERE t.id = b.token_id AND (t.expires_at IS NULL OR t.expires_at > now()))) AS "token_gone!""#
     )
     .fetch_optional(conn)
     .await?)
@@ -97,20 +106,45 @@ pub async fn finish(conn: &mut PgConnection, of: &Claimed, refusal: Option<&str>
     )
     .execute(&mut *conn)
     .await?;
+    end(conn, of.bulk).await
+}
+
+/// An action that has no machine left has ended.
+async fn end(conn: &mut PgConnection, id: i64) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE bulk SET finished_at = now() WHERE id = $1 AND finished_at IS NULL
            AND NOT EXISTS (SELECT 1 FROM bulk_item WHERE bulk_id = $1 AND status = 'pending')",
-        of.bulk
+        id
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
+/// Ends an action before its next machine, unless it has ended. A machine that a region is at is finished; the others are told `why`.
+pub async fn stop(conn: &mut PgConnection, id: i64, by: &str, why: &str) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE bulk SET stopped_by = $2 WHERE id = $1 AND finished_at IS NULL AND stopped_by IS NULL",
+        id,
+        by
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE bulk_item SET status = 'refused', message = $2
+         WHERE bulk_id = $1 AND status = 'pending' AND (claimed_until IS NULL OR claimed_until < now())",
+        id,
+        why
+    )
+    .execute(&mut *conn)
+    .await?;
+    end(conn, id).await
+}
+
 /// An action as users see it, and whose it is.
 pub async fn get(conn: &mut PgConnection, id: i64) -> Result<(Bulk, i64), DbError> {
     let row = sqlx::query!(
-        r#"SELECT b.id, b.verb, b.user_id, u.name, b.created_at, b.finished_at,
+        r#"SELECT b.id, b.verb, b.user_id, u.name, b.created_at, b.finished_at, b.stopped_by,
                   count(*) AS "total!", count(*) FILTER (WHERE i.status = 'done') AS "done!",
                   count(*) FILTER (WHERE i.status = 'refused') AS "refused!"
            FROM bulk b JOIN "user" u ON u.id = b.user_id JOIN bulk_item i ON i.bulk_id = b.id
@@ -138,6 +172,7 @@ pub async fn get(conn: &mut PgConnection, id: i64) -> Result<(Bulk, i64), DbErro
         requested_by: row.name,
         created_at: row.created_at.into(),
         finished_at: row.finished_at.map(Into::into),
+        stopped_by: row.stopped_by,
         total: row.total,
         done: row.done,
         refused: row.refused,

@@ -173,13 +173,27 @@ pub async fn tail_of(
     Ok(chunks.concat())
 }
 
+/// A console that racks are to open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wished {
+    /// Whose.
+    pub machine: MachineId,
+    /// Through which BMC.
+    pub bmc: Bmc,
+    /// Somebody looks at it now.
+    pub live: bool,
+}
+
 /// The BMCs whose machines' consoles are to be recorded: those on which an operation works, unless the setting
-/// `record_consoles` is off. In order; secrets are sealed.
-pub async fn wished(conn: &mut PgConnection) -> Result<Vec<(MachineId, Bmc)>, DbError> {
+/// `record_consoles` is off, and those at which somebody looks. In order; secrets are sealed.
+pub async fn wished(conn: &mut PgConnection) -> Result<Vec<Wished>, DbError> {
     let rows = sqlx::query!(
-        "SELECT b.machine_id, b.driver, b.address, b.port, b.username, b.secret, b.settings, b.source
-         FROM operation o JOIN bmc b ON b.machine_id = o.machine_id
-         WHERE o.status = 'running' AND o.kind <> 'power' AND b.driver = 'ipmi' AND b.address <> ''
+        "SELECT b.machine_id, b.driver, b.address, b.port, b.username, b.secret, b.settings, b.source,
+                EXISTS (SELECT 1 FROM console_seat s WHERE s.machine_id = b.machine_id AND s.wanted_until > now()) AS \"live!\"
+         FROM bmc b
+         WHERE b.machine_id IN (SELECT machine_id FROM operation WHERE status = 'running' AND kind <> 'power'
+                                UNION SELECT machine_id FROM console_seat WHERE wanted_until > now())
+           AND b.driver = 'ipmi' AND b.address <> ''
            AND NOT EXISTS (SELECT 1 FROM setting WHERE name = 'record_consoles' AND value = 'false')
          ORDER BY b.machine_id"
     )
@@ -197,7 +211,7 @@ pub async fn wished(conn: &mut PgConnection) -> Result<Vec<(MachineId, Bmc)>, Db
                 settings: r.settings,
                 source: r.source,
             };
-            Ok((machine, bmc))
+            Ok(Wished { machine, bmc, live: r.live })
         })
         .collect()
 }

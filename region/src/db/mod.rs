@@ -9,6 +9,7 @@ pub mod boot_trace;
 pub mod bulk;
 pub mod connector;
 pub mod console;
+pub mod console_seat;
 pub mod controller_query;
 pub mod device;
 pub mod dhcp_seen;

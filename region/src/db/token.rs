@@ -34,6 +34,7 @@ pub async fn find_actor(
     let corrupt = |_| DbError::Corrupt { what: "role" };
     let mut actor = Actor::new(row.user_id, row.name, row.role.parse().map_err(corrupt)?, from);
     (actor.pools, actor.restricted) = (super::user::pools(row.pools)?, row.restricted);
+    actor.token = Some(row.id);
     let scope = row.scope.map(|role| role.parse().map_err(corrupt)).transpose()?;
     Ok(Some(actor.limited(scope)))
 }

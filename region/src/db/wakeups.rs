@@ -10,16 +10,23 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// The channels that triggers in the migrations notify.
-const CHANNELS: [&str; 5] =
-    ["rackwright_event", "rackwright_operation", "rackwright_task", "rackwright_item", "rackwright_world"];
+/// The channels that triggers in the migrations notify, and the code of consoles.
+const CHANNELS: [&str; 7] = [
+    "rackwright_event",
+    "rackwright_operation",
+    "rackwright_task",
+    "rackwright_item",
+    "rackwright_world",
+    "rackwright_console",
+    "rackwright_input",
+];
 
 /// A counter that moves when something may have changed.
 pub type Wakeup = watch::Receiver<u64>;
 
 /// All wake-ups of this process.
 #[derive(Debug, Clone)]
-pub struct Wakeups(Arc<[watch::Sender<u64>; 5]>);
+pub struct Wakeups(Arc<[watch::Sender<u64>; 7]>);
 
 impl Default for Wakeups {
     fn default() -> Self {
@@ -51,6 +58,16 @@ impl Wakeups {
     /// The racks' picture of the world has changed.
     pub fn world(&self) -> Wakeup {
         self.0[4].subscribe()
+    }
+
+    /// A console at which somebody looks has written something, or somebody else types.
+    pub fn consoles(&self) -> Wakeup {
+        self.0[5].subscribe()
+    }
+
+    /// Somebody has typed into a console.
+    pub fn inputs(&self) -> Wakeup {
+        self.0[6].subscribe()
     }
 
     fn bump(&self, channel: usize) {

@@ -91,6 +91,9 @@ pub struct Bulk {
     /// When the last machine was looked at.
     #[serde(default)]
     pub finished_at: Option<Timestamp>,
+    /// Who ended it before its last machine.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
     /// Machines.
     pub total: i64,
     /// Of those, done, or begun as an operation.

@@ -32,6 +32,7 @@ pub mod space;
 pub mod static_route;
 pub mod subnet;
 pub mod switch;
+pub mod terminal;
 pub mod timestamp;
 pub mod user;
 

@@ -2,13 +2,14 @@
 
 use super::tasks;
 use crate::db::DbError;
-use crate::db::bmc::Bmc;
-use crate::db::console::{self, Head, NewChunk};
+use crate::db::console::{self, Head, NewChunk, Wished};
+use crate::db::console_seat::{self, Input};
 use crate::secrets::MasterKey;
 use rackwright_common::MachineId;
 use rackwright_common::bmc::BmcEndpoint;
-use rackwright_common::link::ConsoleChunk;
+use rackwright_common::link::{ConsoleChunk, ToRack};
 use sqlx::{Connection, PgConnection};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// A rack forgets wishes that are not repeated for ten minutes.
@@ -21,7 +22,7 @@ const LEAST_REPLAY: usize = 16;
 /// What a rack was told last, with secrets sealed.
 #[derive(Debug, Default)]
 pub struct Wishes {
-    told: Option<(Instant, Vec<(MachineId, Bmc)>)>,
+    told: Option<(Instant, Vec<Wished>)>,
 }
 
 impl Wishes {
@@ -36,10 +37,38 @@ impl Wishes {
             return Ok(None);
         }
         // A BMC whose secret cannot be opened is reported by the first command to it.
-        let open = |(machine, bmc): &(MachineId, Bmc)| tasks::open(keys, machine, bmc.clone()).ok();
+        let open = |wished: &Wished| tasks::open(keys, &wished.machine, wished.bmc.clone()).ok();
         let consoles = wished.iter().filter_map(open).collect();
         self.told = Some((Instant::now(), wished));
         Ok(Some(consoles))
+    }
+
+    /// Of those that were told last, the ones at which somebody looks.
+    pub fn live(&self) -> Vec<MachineId> {
+        let told = self.told.iter().flat_map(|(_, told)| told);
+        told.filter(|wished| wished.live).map(|wished| wished.machine.clone()).collect()
+    }
+}
+
+/// What a rack was told of what people typed.
+#[derive(Debug, Default)]
+pub struct Typed {
+    /// Those of the inputs that were fresh the last time.
+    told: BTreeSet<i64>,
+}
+
+impl Typed {
+    /// Of the inputs that no rack has taken yet, those that this one was not told.
+    pub fn news(&mut self, keys: &MasterKey, fresh: Vec<Input>) -> Vec<ToRack> {
+        let before = std::mem::replace(&mut self.told, fresh.iter().map(|input| input.id).collect());
+        let news = fresh.into_iter().filter(|input| !before.contains(&input.id));
+        news.filter_map(|input| {
+            // Under another master key nobody could have typed it here.
+            let text = String::from_utf8(keys.open(&input.sealed).ok()?.expose().clone()).ok()?;
+            let machine = input.machine.parse().ok()?;
+            Some(ToRack::ConsoleInput { machine, seq: input.id, text: text.into() })
+        })
+        .collect()
     }
 }
 
@@ -49,6 +78,9 @@ pub async fn store(conn: &mut PgConnection, rack: &str, chunks: &[ConsoleChunk])
         let mut tx = conn.begin().await?;
         for chunk in of_machine {
             store_one(&mut tx, rack, chunk).await?;
+        }
+        if let Some(chunk) = of_machine.first() {
+            console_seat::has_written(&mut tx, &chunk.machine).await?;
         }
         tx.commit().await?;
     }

@@ -5,7 +5,7 @@ use super::service::RackService;
 use super::{complaint, console, leases, snapshot, switches, tasks};
 use crate::db::lease_state::Changes;
 use crate::db::wakeups::Wakeup;
-use crate::db::{DbError, address_probe, rack, rack_task, region, switch_task};
+use crate::db::{DbError, address_probe, console_seat, rack, rack_task, region, switch_task};
 use crate::network;
 use futures_util::StreamExt;
 use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, Relay, ToRack, ToRegion};
@@ -56,6 +56,7 @@ pub struct Session {
     /// The last heartbeat heard; the hello is number 0.
     beat: u64,
     consoles: console::Wishes,
+    typed: console::Typed,
     /// When all that is due about leases was done last.
     leases_in_full: Option<Instant>,
 }
@@ -71,6 +72,7 @@ impl Session {
             beat: 0,
             told_regions: Vec::new(),
             consoles: console::Wishes::default(),
+            typed: console::Typed::default(),
             leases_in_full: None,
         }
     }
@@ -122,6 +124,7 @@ impl Session {
 
     async fn serve(&mut self, mut incoming: Incoming, source: Source) -> Result<(), SessionError> {
         let (mut world, mut open_tasks) = (self.service.wakeups.world(), self.service.wakeups.tasks());
+        let mut inputs = self.service.wakeups.inputs();
         let mut beat = interval(Duration::from_secs(HEARTBEAT_SECONDS));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let relays = std::sync::Arc::new(Semaphore::new(RELAYS));
@@ -156,6 +159,7 @@ impl Session {
                 },
                 () = changed(&mut world) => self.send_snapshot(source.id).await?,
                 () = changed(&mut open_tasks) => self.send_tasks(source.id).await?,
+                () = changed(&mut inputs) => self.send_typed().await?,
             }
         }
     }
@@ -204,6 +208,10 @@ impl Session {
             ToRegion::Console { chunks } => {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
                 console::store(&mut conn, &source.name, &chunks).await?;
+            }
+            ToRegion::ConsoleTyped { machine, seq } => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                console_seat::typed(&mut conn, &machine, seq).await?;
             }
             ToRegion::Leases(report) => {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
@@ -290,9 +298,20 @@ impl Session {
         let news = self.consoles.news(&mut conn, &self.service.keys).await?;
         drop(conn);
         match news {
-            Some(consoles) => self.send(ToRack::Consoles { consoles }).await,
+            Some(consoles) => self.send(ToRack::Consoles { consoles, live: self.consoles.live() }).await,
             None => Ok(()),
         }
+    }
+
+    /// What people have typed into consoles and no rack has taken yet, each once.
+    async fn send_typed(&mut self) -> Result<(), SessionError> {
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let fresh = console_seat::fresh(&mut conn).await?;
+        drop(conn);
+        for message in self.typed.news(&self.service.keys, fresh) {
+            self.send(message).await?;
+        }
+        Ok(())
     }
 
     async fn send(&self, message: ToRack) -> Result<(), SessionError> {

@@ -6,13 +6,13 @@ use super::machine_action::erase_mode;
 use super::{Shown, go, now, number};
 use crate::error::PageError;
 use crate::filter;
-use crate::view::bulk::{Choices, PreviewPage, ResultPage, Verb};
+use crate::view::bulk::{Choices, PreviewPage, ResultPage, parse};
 use crate::visitor::{Fields, Posted, Visitor};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use rackwright_region::app::{App, Error, bulk, group, image, machine};
 use rackwright_region::auth::Actor;
-use rackwright_region::model::bulk::{BulkParameters, NewBulk};
+use rackwright_region::model::bulk::{BulkParameters, BulkVerb, NewBulk};
 use rackwright_region::model::machine::{MachineQuery, MachineSummary};
 use rackwright_region::model::network::GroupKind;
 use rackwright_region::model::page::MAX_LIMIT;
@@ -22,8 +22,7 @@ use std::collections::BTreeSet;
 pub async fn act(State(app): State<App>, posted: Posted) -> Shown<Response> {
     let Posted { visitor, fields } = posted;
     let name = fields.text("verb");
-    let verb =
-        Verb::parse(&name).ok_or_else(|| Error::invalid("verb", "choose what to do with the machines"))?;
+    let verb = parse(&name).ok_or_else(|| Error::invalid("verb", "choose what to do with the machines"))?;
     let machines = chosen(&app, &visitor.actor, &fields).await?;
     if machines.is_empty() {
         return Err(Error::invalid("machine", "choose one machine at least").into());
@@ -59,7 +58,7 @@ async fn chosen(app: &App, actor: &Actor, fields: &Fields) -> Result<Vec<Machine
 async fn preview(
     app: &App,
     visitor: Visitor,
-    verb: Verb,
+    verb: BulkVerb,
     machines: &[MachineSummary],
     fields: &Fields,
 ) -> Shown<PreviewPage> {
@@ -79,7 +78,7 @@ async fn preview(
 async fn begin(
     app: &App,
     actor: &Actor,
-    verb: Verb,
+    verb: BulkVerb,
     machines: &[MachineSummary],
     fields: &Fields,
 ) -> Result<Response, PageError> {
@@ -92,7 +91,7 @@ async fn begin(
         value: value.unwrap_or_default().trim().to_owned(),
     };
     let machines = machines.iter().map(|m| m.id.clone()).collect();
-    let made = bulk::create(app, actor, &NewBulk { verb: verb.action(), machines, parameters }).await?;
+    let made = bulk::create(app, actor, &NewBulk { verb, machines, parameters }).await?;
     Ok(go(&format!("/bulk/{}", made.id)))
 }
 
@@ -102,4 +101,11 @@ pub async fn show(State(app): State<App>, Path(id): Path<String>, visitor: Visit
     let found = bulk::get(&app, &visitor.actor, id).await?;
     let machines = bulk::machines(&app, &visitor.actor, id).await?;
     Ok(ResultPage::new(visitor.layout("Machines"), &found, &machines, now()))
+}
+
+/// Ends an action before its next machine.
+pub async fn stop(State(app): State<App>, Path(id): Path<String>, posted: Posted) -> Shown<Response> {
+    let id = number("action", &id)?;
+    bulk::stop(&app, &posted.visitor.actor, id).await?;
+    Ok(go(&format!("/bulk/{id}")))
 }

@@ -70,6 +70,7 @@ fn pages() -> Router<App> {
         .route("/machines", get(machine_list::show))
         .route("/machines/bulk", post(machine_bulk::act))
         .route("/bulk/{id}", get(machine_bulk::show))
+        .route("/bulk/{id}/stop", post(machine_bulk::stop))
         .route("/machines/table", get(machine_list::table))
         .route("/machines/chips", get(machine_list::chips))
         .route("/machines/{id}", get(machine::show))
@@ -82,6 +83,7 @@ fn pages() -> Router<App> {
         .route("/machines/{id}/part/activity", get(machine::activity))
         .route("/machines/{id}/part/console", get(console::part))
         .route("/machines/{id}/console", get(console::log))
+        .route("/machines/{id}/terminal", get(console::terminal))
         .route("/machines/{id}/runs/{run}", get(machine::run))
         .route("/machines/{id}/edit", get(machine_edit::show).post(machine_edit::save))
         .route("/machines/{id}/bmc", post(machine_edit::save_bmc))
@@ -136,7 +138,7 @@ async fn guard(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     let policy =
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

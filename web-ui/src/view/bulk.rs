@@ -19,189 +19,122 @@ use rackwright_region::model::image::{Image, ImagePurpose};
 use rackwright_region::model::machine::MachineSummary;
 use time::OffsetDateTime;
 
-/// What can be done with many machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// Install an operating system.
-    Deploy,
-    /// Read the hardware.
-    Commission,
-    /// Run the site's default tests.
-    Test,
-    /// Give back.
-    Release,
-    /// Take for oneself.
-    Allocate,
-    /// End what is under way.
-    Abort,
-    /// Power.
-    PowerOn,
-    /// Power.
-    PowerOff,
-    /// Protect.
-    Lock,
-    /// End the protection.
-    Unlock,
-    /// Not to be used.
-    MarkBroken,
-    /// To be used again.
-    MarkFixed,
-    /// Take in spite of failed tests.
-    Override,
-    /// One more tag.
-    AddTag,
-    /// One tag less.
-    RemoveTag,
-    /// Elsewhere.
-    SetPool,
-    /// Elsewhere.
-    SetZone,
-    /// Away.
-    Delete,
-}
-
 /// Verbs with their names in addresses and for people, least role, and whether something is lost or interrupted.
-const VERBS: [(Verb, &str, &str, Role, bool); 18] = [
-    (Verb::Deploy, "deploy", "Deploy", Role::User, false),
-    (Verb::Commission, "commission", "Commission", Role::Operator, false),
-    (Verb::Test, "test", "Test", Role::Operator, false),
-    (Verb::Release, "release", "Release", Role::User, true),
-    (Verb::Allocate, "allocate", "Allocate", Role::User, false),
-    (Verb::Abort, "abort", "Abort", Role::User, true),
-    (Verb::PowerOn, "power-on", "Switch on", Role::User, false),
-    (Verb::PowerOff, "power-off", "Switch off at once", Role::User, true),
-    (Verb::Lock, "lock", "Lock", Role::User, false),
-    (Verb::Unlock, "unlock", "Unlock", Role::User, false),
-    (Verb::MarkBroken, "mark-broken", "Mark broken", Role::Operator, true),
-    (Verb::MarkFixed, "mark-fixed", "Mark fixed", Role::Operator, false),
-    (Verb::Override, "override", "Override failed tests", Role::Operator, false),
-    (Verb::AddTag, "add-tag", "Add a tag", Role::User, false),
-    (Verb::RemoveTag, "remove-tag", "Remove a tag", Role::User, false),
-    (Verb::SetPool, "set-pool", "Set the pool", Role::User, false),
-    (Verb::SetZone, "set-zone", "Set the zone", Role::User, false),
-    (Verb::Delete, "delete", "Remove from Rackwright", Role::Operator, true),
+const VERBS: [(BulkVerb, &str, &str, Role, bool); 18] = [
+    (BulkVerb::Deploy, "deploy", "Deploy", Role::User, false),
+    (BulkVerb::Commission, "commission", "Commission", Role::Operator, false),
+    (BulkVerb::Test, "test", "Test", Role::Operator, false),
+    (BulkVerb::Release, "release", "Release", Role::User, true),
+    (BulkVerb::Allocate, "allocate", "Allocate", Role::User, false),
+    (BulkVerb::Abort, "abort", "Abort", Role::User, true),
+    (BulkVerb::PowerOn, "power-on", "Switch on", Role::User, false),
+    (BulkVerb::PowerOff, "power-off", "Switch off at once", Role::User, true),
+    (BulkVerb::Lock, "lock", "Lock", Role::User, false),
+    (BulkVerb::Unlock, "unlock", "Unlock", Role::User, false),
+    (BulkVerb::MarkBroken, "mark-broken", "Mark broken", Role::Operator, true),
+    (BulkVerb::MarkFixed, "mark-fixed", "Mark fixed", Role::Operator, false),
+    (BulkVerb::Override, "override", "Override failed tests", Role::Operator, false),
+    (BulkVerb::AddTag, "add-tag", "Add a tag", Role::User, false),
+    (BulkVerb::RemoveTag, "remove-tag", "Remove a tag", Role::User, false),
+    (BulkVerb::SetPool, "set-pool", "Set the pool", Role::User, false),
+    (BulkVerb::SetZone, "set-zone", "Set the zone", Role::User, false),
+    (BulkVerb::Delete, "delete", "Remove from Rackwright", Role::Operator, true),
 ];
 
-impl Verb {
-    /// Of its name in addresses.
-    pub fn parse(name: &str) -> Option<Self> {
-        VERBS.iter().find(|(_, n, ..)| *n == name).map(|(verb, ..)| *verb)
-    }
+fn row(verb: BulkVerb) -> (&'static str, &'static str, Role, bool) {
+    let found = VERBS.iter().find(|(v, ..)| *v == verb).expect("the table has every verb; a test says so");
+    (found.1, found.2, found.3, found.4)
+}
 
-    fn row(self) -> (&'static str, &'static str, Role, bool) {
-        let found =
-            VERBS.iter().find(|(verb, ..)| *verb == self).expect("the table has every verb; a test says so");
-        (found.1, found.2, found.3, found.4)
-    }
+/// Of its name in addresses.
+pub fn parse(name: &str) -> Option<BulkVerb> {
+    VERBS.iter().find(|(_, n, ..)| *n == name).map(|(verb, ..)| *verb)
+}
 
-    /// Name in addresses.
-    pub fn name(self) -> &'static str {
-        self.row().0
-    }
+/// Its name in addresses, and in the API.
+pub fn name(verb: BulkVerb) -> &'static str {
+    row(verb).0
+}
 
-    /// For people.
-    pub fn label(self) -> &'static str {
-        self.row().1
-    }
+/// For people.
+pub fn label(verb: BulkVerb) -> &'static str {
+    row(verb).1
+}
 
-    /// The verbs that a person with this role has: name, label.
-    pub fn choices(role: Role) -> Vec<(&'static str, &'static str)> {
-        VERBS
-            .iter()
-            .filter(|(_, _, _, least, _)| role >= *least)
-            .map(|(_, name, label, ..)| (*name, *label))
-            .collect()
-    }
+/// The verbs that a person with this role has: name, label.
+pub fn choices(role: Role) -> Vec<(&'static str, &'static str)> {
+    VERBS
+        .iter()
+        .filter(|(_, _, _, least, _)| role >= *least)
+        .map(|(_, name, label, ..)| (*name, *label))
+        .collect()
+}
 
-    /// As the API has it.
-    pub fn action(self) -> BulkVerb {
-        match self {
-            Self::Deploy => BulkVerb::Deploy,
-            Self::Commission => BulkVerb::Commission,
-            Self::Test => BulkVerb::Test,
-            Self::Release => BulkVerb::Release,
-            Self::Allocate => BulkVerb::Allocate,
-            Self::Abort => BulkVerb::Abort,
-            Self::PowerOn => BulkVerb::PowerOn,
-            Self::PowerOff => BulkVerb::PowerOff,
-            Self::Lock => BulkVerb::Lock,
-            Self::Unlock => BulkVerb::Unlock,
-            Self::MarkBroken => BulkVerb::MarkBroken,
-            Self::MarkFixed => BulkVerb::MarkFixed,
-            Self::Override => BulkVerb::Override,
-            Self::AddTag => BulkVerb::AddTag,
-            Self::RemoveTag => BulkVerb::RemoveTag,
-            Self::SetPool => BulkVerb::SetPool,
-            Self::SetZone => BulkVerb::SetZone,
-            Self::Delete => BulkVerb::Delete,
-        }
+/// What a machine's status has to allow; none where the status does not matter.
+fn event(verb: BulkVerb) -> Option<Event> {
+    let back_to = Status::Ready;
+    match verb {
+        BulkVerb::Deploy => Some(Event::StartDeploy),
+        BulkVerb::Commission => Some(Event::StartCommission),
+        BulkVerb::Test => Some(Event::StartTest),
+        BulkVerb::Release => Some(Event::StartRelease),
+        BulkVerb::Allocate => Some(Event::Allocate),
+        BulkVerb::MarkBroken => Some(Event::MarkBroken),
+        BulkVerb::MarkFixed => Some(Event::MarkFixed { back_to }),
+        BulkVerb::Override => Some(Event::OverrideFailedTest { back_to }),
+        BulkVerb::Abort
+        | BulkVerb::PowerOn
+        | BulkVerb::PowerOff
+        | BulkVerb::Lock
+        | BulkVerb::Unlock
+        | BulkVerb::AddTag
+        | BulkVerb::RemoveTag
+        | BulkVerb::SetPool
+        | BulkVerb::SetZone
+        | BulkVerb::Delete => None,
     }
+}
 
-    /// What a machine's status has to allow; none where the status does not matter.
-    fn event(self) -> Option<Event> {
-        let back_to = Status::Ready;
-        match self {
-            Self::Deploy => Some(Event::StartDeploy),
-            Self::Commission => Some(Event::StartCommission),
-            Self::Test => Some(Event::StartTest),
-            Self::Release => Some(Event::StartRelease),
-            Self::Allocate => Some(Event::Allocate),
-            Self::MarkBroken => Some(Event::MarkBroken),
-            Self::MarkFixed => Some(Event::MarkFixed { back_to }),
-            Self::Override => Some(Event::OverrideFailedTest { back_to }),
-            Self::Abort
-            | Self::PowerOn
-            | Self::PowerOff
-            | Self::Lock
-            | Self::Unlock
-            | Self::AddTag
-            | Self::RemoveTag
-            | Self::SetPool
-            | Self::SetZone
-            | Self::Delete => None,
-        }
+/// Why a machine would refuse this now, as far as its row tells.
+pub fn obstacle(verb: BulkVerb, m: &MachineSummary, actor: &Actor) -> Option<String> {
+    let mine = m.owner.as_deref() == Some(actor.name.as_str());
+    let free = m.owner.is_none() && matches!(verb, BulkVerb::Deploy | BulkVerb::Allocate);
+    if actor.role_in(&m.pool) < Role::Operator && !mine && !free {
+        return Some(match &m.owner {
+            Some(owner) => format!("it is {owner}'s"),
+            None => "it is nobody's, and only operators act on those".into(),
+        });
     }
-
-    /// Why a machine would refuse this now, as far as its row tells.
-    pub fn obstacle(self, m: &MachineSummary, actor: &Actor) -> Option<String> {
-        let mine = m.owner.as_deref() == Some(actor.name.as_str());
-        let free = m.owner.is_none() && matches!(self, Self::Deploy | Self::Allocate);
-        if actor.role_in(&m.pool) < Role::Operator && !mine && !free {
-            return Some(match &m.owner {
-                Some(owner) => format!("it is {owner}'s"),
-                None => "it is nobody's, and only operators act on those".into(),
-            });
+    match (verb, &m.operation) {
+        (BulkVerb::Abort, None) => return Some("nothing is under way on it".into()),
+        (
+            BulkVerb::Abort
+            | BulkVerb::Lock
+            | BulkVerb::Unlock
+            | BulkVerb::AddTag
+            | BulkVerb::RemoveTag
+            | BulkVerb::SetPool
+            | BulkVerb::SetZone,
+            _,
+        ) => {}
+        (_, Some(running)) => {
+            return Some(format!("{} is under way on it (operation {})", running.kind, running.id));
         }
-        match (self, &m.operation) {
-            (Self::Abort, None) => return Some("nothing is under way on it".into()),
-            (
-                Self::Abort
-                | Self::Lock
-                | Self::Unlock
-                | Self::AddTag
-                | Self::RemoveTag
-                | Self::SetPool
-                | Self::SetZone,
-                _,
-            ) => {}
-            (_, Some(running)) => {
-                return Some(format!("{} is under way on it (operation {})", running.kind, running.id));
-            }
-            (_, None) => {}
-        }
-        let touches = self.event().is_some() || matches!(self, Self::PowerOn | Self::PowerOff | Self::Delete);
-        if m.locked && touches {
-            return Some("it is locked".into());
-        }
-        if matches!(self, Self::PowerOn | Self::PowerOff) && m.power_driver.is_none() {
-            return Some("it has no BMC".into());
-        }
-        if self == Self::Delete && m.status == Status::Deployed {
-            return Some("it is deployed; release it first".into());
-        }
-        let event = self.event()?;
-        next(m.status, event).is_err().then(|| format!("this is not possible while it is {}", m.status))
+        (_, None) => {}
     }
+    let touches =
+        event(verb).is_some() || matches!(verb, BulkVerb::PowerOn | BulkVerb::PowerOff | BulkVerb::Delete);
+    if m.locked && touches {
+        return Some("it is locked".into());
+    }
+    if matches!(verb, BulkVerb::PowerOn | BulkVerb::PowerOff) && m.power_driver.is_none() {
+        return Some("it has no BMC".into());
+    }
+    if verb == BulkVerb::Delete && m.status == Status::Deployed {
+        return Some("it is deployed; release it first".into());
+    }
+    let needed = event(verb)?;
+    next(m.status, needed).is_err().then(|| format!("this is not possible while it is {}", m.status))
 }
 
 /// A machine in a list of those that will, or will not.
@@ -256,29 +189,29 @@ impl PreviewPage {
     pub fn new(
         layout: Layout,
         actor: &Actor,
-        verb: Verb,
+        verb: BulkVerb,
         machines: &[MachineSummary],
         choices: &Choices<'_>,
         back: String,
     ) -> Self {
         let (mut will, mut wont) = (Vec::new(), Vec::new());
         for m in machines {
-            match verb.obstacle(m, actor) {
+            match obstacle(verb, m, actor) {
                 Some(why) => wont.push((Item::new(m), why)),
                 None => will.push(Item::new(m)),
             }
         }
         let form = (!will.is_empty()).then(|| confirm(&layout.csrf, verb, &will, choices));
-        Self { layout, label: verb.label(), will, wont, form, back }
+        Self { layout, label: label(verb), will, wont, form, back }
     }
 }
 
-fn confirm(csrf: &str, verb: Verb, will: &[Item], choices: &Choices<'_>) -> Form {
+fn confirm(csrf: &str, verb: BulkVerb, will: &[Item], choices: &Choices<'_>) -> Form {
     let own = |names: &[String]| names.iter().map(|n| (n.clone(), n.clone())).collect::<Vec<_>>();
     let first = |names: &[String]| names.first().cloned().unwrap_or_default();
     let fields = match verb {
-        Verb::Deploy => vec![Field::choice("image", "Image", systems(choices.images), "")],
-        Verb::Release => {
+        BulkVerb::Deploy => vec![Field::choice("image", "Image", systems(choices.images), "")],
+        BulkVerb::Release => {
             let ways = [
                 ("", "As the site's setting says"),
                 ("none", "No"),
@@ -288,28 +221,28 @@ fn confirm(csrf: &str, verb: Verb, will: &[Item], choices: &Choices<'_>) -> Form
             let ways = ways.map(|(value, label)| (value.to_owned(), label.to_owned()));
             vec![Field::choice("erase", "Erase their disks", ways, "")]
         }
-        Verb::Commission => vec![Field::check("no_tests", "Run no tests afterwards", false)],
-        Verb::MarkBroken | Verb::MarkFixed | Verb::Override => {
+        BulkVerb::Commission => vec![Field::check("no_tests", "Run no tests afterwards", false)],
+        BulkVerb::MarkBroken | BulkVerb::MarkFixed | BulkVerb::Override => {
             vec![Field::text("message", "Why", "").hint("for whoever looks later")]
         }
-        Verb::AddTag | Verb::RemoveTag => vec![Field::text("tag", "Tag", "").required()],
-        Verb::SetPool => vec![Field::choice("pool", "Pool", own(&choices.pools), first(&choices.pools))],
-        Verb::SetZone => vec![Field::choice("zone", "Zone", own(&choices.zones), first(&choices.zones))],
-        Verb::Test
-        | Verb::Allocate
-        | Verb::Abort
-        | Verb::PowerOn
-        | Verb::PowerOff
-        | Verb::Lock
-        | Verb::Unlock
-        | Verb::Delete => Vec::new(),
+        BulkVerb::AddTag | BulkVerb::RemoveTag => vec![Field::text("tag", "Tag", "").required()],
+        BulkVerb::SetPool => vec![Field::choice("pool", "Pool", own(&choices.pools), first(&choices.pools))],
+        BulkVerb::SetZone => vec![Field::choice("zone", "Zone", own(&choices.zones), first(&choices.zones))],
+        BulkVerb::Test
+        | BulkVerb::Allocate
+        | BulkVerb::Abort
+        | BulkVerb::PowerOn
+        | BulkVerb::PowerOff
+        | BulkVerb::Lock
+        | BulkVerb::Unlock
+        | BulkVerb::Delete => Vec::new(),
     };
     let mut form = Form::new("confirm", "/machines/bulk", csrf, fields);
-    form.hidden = vec![("verb", verb.name().to_owned()), ("confirmed", "yes".to_owned())];
+    form.hidden = vec![("verb", name(verb).to_owned()), ("confirmed", "yes".to_owned())];
     form.hidden.extend(will.iter().map(|item| ("machine", item.id.clone())));
-    form.danger = verb.row().3;
+    form.danger = row(verb).3;
     let many = if will.len() == 1 { "1 machine".to_owned() } else { format!("{} machines", will.len()) };
-    form.submit = format!("{}: {many}", verb.label());
+    form.submit = format!("{}: {many}", label(verb));
     form
 }
 
@@ -340,6 +273,8 @@ pub struct ResultPage {
     pub asked: (String, Moment),
     /// There are machines that nobody has looked at.
     pub running: bool,
+    /// Who ended it before its last machine; empty for nobody.
+    pub stopped_by: String,
     /// Machines, those with which it was done, those that refused.
     pub counts: (i64, i64, i64),
     /// Those with which it was done, or is being done, the first of them; live.
@@ -353,16 +288,13 @@ impl ResultPage {
     pub fn new(layout: Layout, bulk: &Bulk, done: &[MachineSummary], now: OffsetDateTime) -> Self {
         let refused = bulk.refusals.iter();
         let refused = refused.map(|r| (r.machine.to_string(), r.hostname.clone(), sentence(&r.message)));
-        let label = VERBS
-            .iter()
-            .find(|(verb, ..)| verb.action() == bulk.verb)
-            .map_or("Action", |(_, _, label, ..)| label);
         Self {
             layout,
             id: bulk.id,
-            label,
+            label: label(bulk.verb),
             asked: (bulk.requested_by.clone(), Moment::new(bulk.created_at, now)),
             running: bulk.finished_at.is_none(),
+            stopped_by: bulk.stopped_by.clone().unwrap_or_default(),
             counts: (bulk.total, bulk.done, bulk.refused),
             done: done.iter().map(|m| Row::new(m, false, now)).collect(),
             refused: refused.collect(),
@@ -388,7 +320,14 @@ impl PreviewPage {
         let free = MachineSummary { status: Status::Ready, operation: None, ..hostile().summary };
         let machines = [free, machine().summary];
         let choices = Choices { images: &[image()], pools: vec![MARKUP.into()], zones: vec![MARKUP.into()] };
-        Self::new(Layout::sample("Machines"), &actor(), Verb::Deploy, &machines, &choices, "/machines".into())
+        Self::new(
+            Layout::sample("Machines"),
+            &actor(),
+            BulkVerb::Deploy,
+            &machines,
+            &choices,
+            "/machines".into(),
+        )
     }
 }
 
@@ -422,9 +361,9 @@ mod tests {
     #[test]
     fn every_verb_is_in_the_table_under_its_name() {
         for (verb, name, label, ..) in VERBS {
-            assert_eq!((Verb::parse(name), verb.name(), verb.label()), (Some(verb), name, label));
+            assert_eq!((Bulkparse(name), name(verb), label(verb)), (Some(verb), name, label));
         }
-        assert_eq!(Verb::parse("explode"), None);
+        assert_eq!(Bulkparse("explode"), None);
     }
 
     #[test]
@@ -432,21 +371,21 @@ mod tests {
         let busy = sample::machine().summary;
         let operator = of(Role::Operator);
         let said =
-            |verb: Verb, m: &MachineSummary, actor: &Actor| verb.obstacle(m, actor).unwrap_or_default();
-        assert_eq!(said(Verb::Deploy, &ready(), &operator), "");
-        assert_eq!(said(Verb::Deploy, &busy, &operator), "deploy is under way on it (operation 7)");
-        assert_eq!(said(Verb::Abort, &ready(), &operator), "nothing is under way on it");
-        assert_eq!(said(Verb::Release, &ready(), &operator), "this is not possible while it is Ready");
+            |verb: BulkVerb, m: &MachineSummary, actor: &Actor| obstacle(verb, m, actor).unwrap_or_default();
+        assert_eq!(said(BulkVerb::Deploy, &ready(), &operator), "");
+        assert_eq!(said(BulkVerb::Deploy, &busy, &operator), "deploy is under way on it (operation 7)");
+        assert_eq!(said(BulkVerb::Abort, &ready(), &operator), "nothing is under way on it");
+        assert_eq!(said(BulkVerb::Release, &ready(), &operator), "this is not possible while it is Ready");
         let locked = MachineSummary { locked: true, ..ready() };
         assert_eq!(
-            (said(Verb::Deploy, &locked, &operator), said(Verb::Unlock, &locked, &operator)),
+            (said(BulkVerb::Deploy, &locked, &operator), said(BulkVerb::Unlock, &locked, &operator)),
             ("it is locked".into(), String::new())
         );
         let bare = MachineSummary { power_driver: None, ..ready() };
-        assert_eq!(said(Verb::PowerOn, &bare, &operator), "it has no BMC");
+        assert_eq!(said(BulkVerb::PowerOn, &bare, &operator), "it has no BMC");
         let theirs = MachineSummary { owner: Some("ben".into()), ..ready() };
-        assert_eq!(said(Verb::Deploy, &theirs, &of(Role::User)), "it is ben's");
-        assert_eq!(said(Verb::Allocate, &ready(), &of(Role::User)), "");
+        assert_eq!(said(BulkVerb::Deploy, &theirs, &of(Role::User)), "it is ben's");
+        assert_eq!(said(BulkVerb::Allocate, &ready(), &of(Role::User)), "");
     }
 
     #[test]
@@ -460,8 +399,8 @@ mod tests {
 
     #[test]
     fn roles_have_their_verbs() {
-        assert_eq!(Verb::choices(Role::Viewer), []);
-        assert!(!Verb::choices(Role::User).iter().any(|(name, _)| *name == "delete"));
-        assert_eq!(Verb::choices(Role::Operator).len(), VERBS.len());
+        assert_eq!(Bulkchoices(Role::Viewer), []);
+        assert!(!choices(Role::User).iter().any(|(name, _)| *name == "delete"));
+        assert_eq!(Bulkchoices(Role::Operator).len(), VERBS.len());
     }
 }

@@ -12,6 +12,8 @@ pub struct ConsolePanel {
     pub machine: String,
     /// An operation works on it: it is being recorded.
     pub running: bool,
+    /// Its BMC lets people type.
+    pub opens: bool,
     /// Text, with notes where a recording began.
     pub text: String,
     /// Where to go on.
@@ -19,9 +21,21 @@ pub struct ConsolePanel {
 }
 
 impl ConsolePanel {
+    /// With a way to where one types.
+    #[must_use]
+    pub fn that_opens(self, opens: bool) -> Self {
+        Self { opens, ..self }
+    }
+
     /// Of the end of a machine's console.
     pub fn new(machine: &str, running: bool, tail: &ConsoleTail) -> Self {
-        Self { machine: machine.to_owned(), running, text: tail.text(false), position: tail.position }
+        Self {
+            machine: machine.to_owned(),
+            running,
+            opens: false,
+            text: tail.text(false),
+            position: tail.position,
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub mod script_run;
 pub mod setting;
 pub mod start;
 pub mod switch;
+pub mod terminal;
 pub mod timeline;
 pub mod user;
 
@@ -251,6 +252,7 @@ mod tests {
             ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
             ("switches", switch::SwitchesPage::sample().to_string()),
             ("switch", switch::SwitchPage::sample().to_string()),
+            ("terminal", terminal::TerminalPage::sample().to_string()),
             ("bulk preview", bulk::PreviewPage::sample().to_string()),
             ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),

@@ -27,6 +27,8 @@ pub struct Site {
     pub url: String,
     /// The same without a socket.
     pub router: axum::Router,
+    /// Its use cases.
+    pub app: App,
     /// Its database.
     pub pool: PgPool,
     cancel: CancellationToken,
@@ -61,10 +63,10 @@ impl Site {
         tokio::spawn(rackwright_region::app::bulk::run(app.clone(), cancel.clone()));
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = rackwright_web_ui::site(app);
+        let router = rackwright_web_ui::site(app.clone());
         let pages = router.clone().into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, pages).await });
-        let site = Self { url, router, pool, cancel, _database: database, folder };
+        let site = Self { url, router, app, pool, cancel, _database: database, folder };
         site.run(include_str!("seed.sql")).await;
         site
     }

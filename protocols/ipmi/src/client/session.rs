@@ -173,6 +173,14 @@ impl Session {
         }
     }
 
+    /// Characters for the serial console that wait for their packet.
+    pub fn sol_waiting(&self) -> usize {
+        match &self.phase {
+            Phase::Active(active) => active.sol.as_ref().map_or(0, SolChannel::waiting),
+            Phase::Idle | Phase::Opening(_) | Phase::Over => 0,
+        }
+    }
+
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.outbox.pop_front()

@@ -101,6 +101,11 @@ impl SolChannel {
         self.waiting.drain(..excess);
     }
 
+    /// Characters that wait for their packet; beyond 64 KiB the oldest would be lost.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Queues a serial break (console side).
     pub fn write_break(&mut self) {
         self.send_break = true;

@@ -124,6 +124,16 @@ impl Connection {
         self.session.start_sol(grant.to_bmc);
     }
 
+    /// Sends characters to the serial console.
+    pub(super) fn write_sol(&mut self, text: &[u8]) {
+        self.session.write_sol(Instant::now().into_std(), text);
+    }
+
+    /// Characters that the BMC has not taken yet.
+    pub(super) fn sol_waiting(&self) -> usize {
+        self.session.sol_waiting()
+    }
+
     async fn wait_for(&mut self, wanted: RequestId) -> Result<(u8, Vec<u8>), CallError> {
         loop {
             match self.next_event().await {

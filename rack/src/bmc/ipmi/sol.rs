@@ -1,4 +1,4 @@
-//! Serial over LAN (§15): a session of its own that only listens, so that no power command waits for it.
+//! Serial over LAN (§15): a session of its own, so that no power command waits for it.
 
 use std::time::Duration;
 
@@ -104,6 +104,16 @@ impl SolSession {
                 }
             }
         }
+    }
+
+    /// Types characters: they go when [`Self::read`] is called.
+    pub fn write(&mut self, text: &[u8]) {
+        self.connection.write_sol(text);
+    }
+
+    /// Characters that were typed and that wait for their packet.
+    pub fn waiting(&self) -> usize {
+        self.connection.sol_waiting()
     }
 
     /// Gives the console and the session back.
