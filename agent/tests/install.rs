@@ -10,7 +10,7 @@ use rackwright_agent::install::{Target, to};
 use rackwright_common::Secret;
 use rackwright_common::agent::{ImageKind, InstallWork, MetadataSeed};
 use rackwright_common::inventory::Disk;
-use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
+use rackwright_common::network::{InterfacePlan, LinkMode, LinkPlan, NetworkPlan};
 use rackwright_common::snapshot::BlobRef;
 use rackwright_common::storage::StorageLayout;
 use std::fs;
@@ -59,6 +59,7 @@ fn image(folder: &Path) -> Option<Vec<u8>> {
     };
     put("etc/os-release", "ID=debian\n");
     put("etc/cloud/cloud.cfg", "users: [default]\n");
+    put("lib/systemd/systemd-timesyncd", "");
     put("etc/hosts", "127.0.0.1 localhost\n");
     put("boot/grub/grub.cfg", "menuentry a {\n\tlinux /boot/vmlinuz root=LABEL=rootfs\n}\n");
     let file = folder.join("image");
@@ -84,6 +85,7 @@ fn work(image: BlobRef) -> InstallWork {
                 mac: "52:54:00:00:00:01".parse().unwrap(),
                 name: "eth0".into(),
                 mode: LinkMode::Dhcp,
+                link: LinkPlan::default(),
             }],
             ..NetworkPlan::default()
         },
@@ -95,6 +97,7 @@ fn work(image: BlobRef) -> InstallWork {
             token_secret: Secret::new("ts".into()),
         },
         kernel_arguments: "console=ttyS0".into(),
+        ntp_servers: vec!["192.0.2.1".parse().unwrap()],
     }
 }
 
@@ -133,6 +136,8 @@ fn a_whole_disk_image_is_written_grown_and_configured() {
     let network: serde_json::Value =
         serde_json::from_str(&read("etc/cloud/cloud.cfg.d/91_rackwright_network.cfg")).unwrap();
     assert_eq!(network["network"]["ethernets"]["eth0"]["dhcp4"], true);
+    let time = "ntp: {enabled: true, servers: [\"192.0.2.1\"]}\n";
+    assert_eq!(read("etc/cloud/cloud.cfg.d/92_rackwright_time.cfg"), time);
     assert!(read("boot/grub/grub.cfg").contains("root=LABEL=rootfs console=ttyS0\n"));
     let free = nix::sys::statvfs::statvfs(&mount).unwrap();
     assert!(free.blocks() * free.fragment_size() > 100 * MIB, "the file system fills the partition");

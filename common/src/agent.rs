@@ -219,6 +219,9 @@ pub struct InstallWork {
     /// Appended to the installed system's kernel command line.
     #[serde(default)]
     pub kernel_arguments: String,
+    /// Racks that serve the time to it.
+    #[serde(default)]
+    pub ntp_servers: Vec<std::net::IpAddr>,
 }
 
 /// What an image holds.

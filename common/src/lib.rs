@@ -19,6 +19,7 @@ pub mod names;
 pub mod net;
 pub mod network;
 pub mod newer;
+pub mod ntp;
 pub mod script;
 pub mod secret;
 pub mod snapshot;

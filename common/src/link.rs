@@ -5,10 +5,11 @@
 
 use crate::bmc::{BmcEndpoint, BmcError, BmcOrder, BmcOutcome};
 use crate::discovery::Sighting;
-use crate::id::MachineId;
+use crate::id::{MachineId, OperationId};
 use crate::lease::{LeaseNews, LeaseReport};
 use crate::net::Mac;
 use crate::newer;
+use crate::ntp::TimeReport;
 use crate::snapshot::Snapshot;
 use crate::switch::{SwitchError, SwitchOrder, SwitchReading};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,14 @@ pub enum ToRack {
     },
     /// The answer to a report of leases. A rack of the version before knows no such answers and is sent none.
     Leases(Box<LeaseNews>),
+    /// Ask on the wire whether somebody has these addresses, and tell in the journal ([`Fact::Probed`]). A rack of the
+    /// version before does not answer.
+    Probe {
+        /// On whose behalf.
+        operation: OperationId,
+        /// Addresses in networks that the rack is on.
+        addresses: Vec<Ipv4Addr>,
+    },
     /// A heartbeat has renewed the claims on these tasks.
     Renewed {
         /// The heartbeat's number.
@@ -115,6 +124,8 @@ pub enum ToRegion {
     /// What the rack did with dynamic addresses, and how far it has caught up. A region of the version before does not
     /// answer it.
     Leases(LeaseReport),
+    /// How the rack has the time: when that changes, and again from time to time. Replaces what it said before.
+    Time(TimeReport),
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -312,6 +323,24 @@ pub enum Fact {
         #[serde(default)]
         mac: Option<Mac>,
     },
+    /// It was asked on the wire who has these addresses.
+    Probed {
+        /// On whose behalf.
+        operation: OperationId,
+        /// All that were asked about.
+        addresses: Vec<Ipv4Addr>,
+        /// Those for which somebody answered, and who.
+        answered: Vec<(Ipv4Addr, Mac)>,
+    },
+    /// A DHCP server that is not Rackwright's answered.
+    DhcpServer {
+        /// The subnet whose network it is on.
+        subnet: i64,
+        /// Its address.
+        server: Ipv4Addr,
+    },
+    /// What would have been answered in shadow mode, beside what the present server did.
+    Shadow(ShadowAnswer),
     /// Somebody was heard on a network of machines.
     Sighting(Sighting),
     /// A message of cloud-init in an installed system, kept until a region takes it.
@@ -319,6 +348,31 @@ pub enum Fact {
     /// From a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// A client in shadow mode: ours is what we would have answered, theirs what it got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowAnswer {
+    /// The subnet.
+    pub subnet: i64,
+    /// The client.
+    pub mac: Mac,
+    /// The address that we would have given.
+    #[serde(default)]
+    pub ours: Option<Ipv4Addr>,
+    /// The boot file that we would have named.
+    #[serde(default)]
+    pub boot_file: Option<String>,
+    /// The address that it got.
+    #[serde(default)]
+    pub theirs: Option<Ipv4Addr>,
+    /// From which server.
+    #[serde(default)]
+    pub server: Option<Ipv4Addr>,
+    /// The two differ in what matters.
+    pub differs: bool,
+    /// The same for people.
+    pub message: String,
 }
 
 /// Steps of a network boot, in order.

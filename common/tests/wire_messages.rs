@@ -78,6 +78,7 @@ variants! {
         ToRack::Consoles { .. } => "consoles",
         ToRack::Leases(_) => "leases to rack",
         ToRack::Renewed { .. } => "renewed",
+        ToRack::Probe { .. } => "probe",
         ToRack::Unknown => "unknown",
     }
     to_region, TO_REGION: ToRegion {
@@ -90,6 +91,7 @@ variants! {
         ToRegion::Journal { .. } => "journal",
         ToRegion::Console { .. } => "console",
         ToRegion::Leases(_) => "leases to region",
+        ToRegion::Time(_) => "time",
         ToRegion::Unknown => "unknown",
     }
     fact, FACT: Fact {
@@ -98,6 +100,9 @@ variants! {
         Fact::Boot { .. } => "fact boot",
         Fact::Warning { .. } => "fact warning",
         Fact::Report(_) => "fact report",
+        Fact::Probed { .. } => "fact probed",
+        Fact::DhcpServer { .. } => "fact DHCP server",
+        Fact::Shadow(_) => "fact shadow",
         Fact::Sighting(_) => "fact sighting",
         Fact::Unknown => "unknown",
     }
@@ -246,7 +251,9 @@ fn message(kind: &str, name: &str) -> Value {
 
 #[test]
 fn a_variant_that_only_a_newer_version_knows_costs_no_more_than_itself() {
-    let mut journal = message("to-region", "journal");
+    let mut found = messages().into_iter().map(|(_, message)| message["to-region"].clone());
+    let with_boot = |m: &Value| m["type"] == "journal" && m["entries"][2]["fact"]["fact"] == "boot";
+    let mut journal = found.find(with_boot).expect("a journal with a boot");
     journal["entries"][2]["fact"]["stage"] = "teleported".into();
     let ToRegion::Journal { entries } = serde_json::from_value(journal).expect("a journal") else { panic!() };
     let facts: Vec<&str> = entries.iter().map(|entry| fact(&entry.fact)).collect();

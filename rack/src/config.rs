@@ -27,6 +27,10 @@ pub struct RackConfig {
     pub dns: bool,
     /// Port of that; machines ask at 53 and are told of no other.
     pub dns_port: u16,
+    /// Serve time to machines, by chronyd.
+    pub ntp: bool,
+    /// Port of that; machines ask at 123 and are told of no other.
+    pub ntp_port: u16,
     /// The image store of a region on the same box: blobs that are there are not copied.
     pub local_store: Option<PathBuf>,
     /// Bytes that blobs may take which no snapshot lists any more.
@@ -46,6 +50,8 @@ impl Default for RackConfig {
             dhcp: true,
             dns: true,
             dns_port: 53,
+            ntp: true,
+            ntp_port: 123,
             local_store: None,
             cache_bytes: 20 << 30,
         }

@@ -6,18 +6,21 @@ use crate::cache::{Cache, CacheConfig, keep_pinned};
 use crate::config::RackConfig;
 use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
 use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
+use crate::dhcp6::Dhcp6;
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::served::Served;
 use crate::state::{Journal, StateError, World};
-use crate::{addresses, discovery, dns, ra};
+use crate::{addresses, discovery, dns, ntp, ra};
 use async_trait::async_trait;
 use rackwright_common::Mac;
 use rackwright_common::bmc::{BmcError, BmcOrder, BmcOutcome};
 use rackwright_common::clock::SystemClock;
 use rackwright_common::link::Fact;
+use rackwright_common::ntp::{TimeReport, TimeState};
 use rackwright_common::snapshot::Snapshot;
 use rackwright_link::{CaError, Credentials};
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -130,7 +133,9 @@ pub async fn run_with(
     let mut parts: JoinSet<Part> = JoinSet::new();
     let leases = LeaseExchange::default();
     let served = Served::new(config.dns && config.dns_port == DNS_PORT);
+    let time = spawn_time(&mut parts, &config, &world, &stop);
     let context = LinkContext {
+        time,
         leases: leases.clone(),
         config: config.clone(),
         credentials,
@@ -156,6 +161,11 @@ pub async fn run_with(
         discovery::run(config.interfaces.clone(), world.clone(), journal.clone(), stop.clone()),
     ));
     spawn_boot(&mut parts, &config, &boot, &stop);
+    if config.dhcp {
+        let service =
+            Dhcp6 { interfaces: config.interfaces.clone(), world: world.clone(), boot: boot.clone() };
+        parts.spawn(endless("DHCPv6", service.run(config.http_port, stop.clone())));
+    }
     if config.dns {
         let (names, port) = (config.interfaces.clone(), config.dns_port);
         parts.spawn(endless("names", dns::run(names, port, world.clone(), served, stop.clone())));
@@ -177,6 +187,26 @@ pub async fn run_with(
     stop_journal.cancel();
     writer.await.map_err(|_| RackError::Ended("journal".to_owned()))?;
     ended
+}
+
+/// Serves time, if it is to; what there is to say of that.
+fn spawn_time(
+    parts: &mut JoinSet<Part>,
+    config: &RackConfig,
+    world: &Arc<World>,
+    stop: &CancellationToken,
+) -> watch::Receiver<TimeReport> {
+    if !config.ntp {
+        return watch::channel(TimeReport::without(TimeState::Off, "")).1;
+    }
+    let time = ntp::Time {
+        folder: config.data.join("ntp"),
+        port: config.ntp_port,
+        interfaces: config.interfaces.clone(),
+    };
+    let (state, states) = watch::channel(TimeReport::default());
+    parts.spawn(endless("time", ntp::run(time, world.clone(), state, stop.clone())));
+    states
 }
 
 fn spawn_boot(

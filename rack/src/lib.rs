@@ -2,7 +2,7 @@
 //! sees through one [`state::Journal`].
 //!
 //! Everything machines need works from the last snapshot, with every region dead: [`dhcp`], [`boot`] (TFTP, HTTP,
-//! boot scripts), [`cache`], names ([`dns`]). [`discovery`] says who else is there, [`switch`] what is
+//! boot scripts), [`cache`], names ([`dns`]), time ([`ntp`]). [`discovery`] says who else is there, [`switch`] what is
 //! plugged in where. The [`link`] to the regions brings
 //! snapshots and tasks, and carries the journal and machines' requests away. [`daemon::run`] starts it all.
 
@@ -14,9 +14,12 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod discovery;
 pub mod dns;
 pub mod link;
+pub mod ntp;
+pub mod probe;
 pub mod ra;
 pub mod served;
 pub mod state;

@@ -112,6 +112,7 @@ async fn a_rack_serves_what_a_region_said_also_when_the_region_is_gone_and_the_r
         http_port: HTTP,
         tftp_port: 6968,
         dhcp: false,
+        ntp: false,
         ..RackConfig::default()
     };
     let stop_region = CancellationToken::new();

@@ -3,6 +3,7 @@
 //! Needs root.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "the link and the server are those of another test file as well")]
 
 #[path = "dhcp/link.rs"]
 mod link;

@@ -41,6 +41,10 @@ pub struct RegionConfig {
     pub dns_listen: Vec<SocketAddr>,
     /// Answers by datagram that one network gets about one name in a second; 0 for as many as it asks for.
     pub dns_answers_per_second: u32,
+    /// Serve time to racks, by chronyd.
+    pub ntp: bool,
+    /// Port of that; racks ask at 123.
+    pub ntp_port: u16,
     /// Operations that this region works on at the same time.
     pub workers: usize,
     /// Serve DHCP on networks that racks bring along, without asking a person first.
@@ -66,6 +70,8 @@ impl Default for RegionConfig {
             dns: true,
             dns_listen: Vec::new(),
             dns_answers_per_second: 100,
+            ntp: true,
+            ntp_port: 123,
             workers: 4,
             serve_new_networks: false,
             timing: Timing::default(),

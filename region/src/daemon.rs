@@ -15,6 +15,7 @@ use crate::images::{Store, StoreError};
 use crate::inband::InBand;
 use crate::lifecycle::engine;
 use crate::network::NewNetworks;
+use crate::ntp::{self, Time};
 use crate::presence::{Presence, PresenceError};
 use crate::racks::RackService;
 use crate::scripts;
@@ -194,6 +195,14 @@ impl Region {
         };
         let names = dns::run(pool.clone(), wakeups.world(), answer, Arc::new(server), stop.clone());
         parts.spawn(endless("names", names));
+        let time = Time {
+            region: self.config.name.clone(),
+            serve: self.config.ntp,
+            folder: self.config.data.join("ntp"),
+            port: self.config.ntp_port,
+            address: self.config.stream_address(),
+        };
+        parts.spawn(endless("time", ntp::run(pool.clone(), wakeups.world(), time, stop.clone())));
         let bulk = crate::app::bulk::run(self.app.clone(), stop.clone());
         parts.spawn(endless("actions on many machines", bulk));
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());

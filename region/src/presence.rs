@@ -80,17 +80,22 @@ impl Presence {
 
     /// Takes the name. A box that comes back takes it at once, another one when it has been silent.
     pub async fn begin(&self, pool: &PgPool) -> Result<(), PresenceError> {
+        self.begin_at(pool, OffsetDateTime::now_utc()).await
+    }
+
+    /// The same on a box whose clock says `clock`.
+    pub async fn begin_at(&self, pool: &PgPool, clock: OffsetDateTime) -> Result<(), PresenceError> {
         let mut conn = pool.acquire().await.map_err(DbError::from)?;
         if region::take_name(&mut conn, &self.row()).await? {
-            return Ok(self.look_at_clock(&mut conn).await?);
+            return Ok(self.look_at_clock(&mut conn, clock).await?);
         }
         Err(PresenceError::Taken(self.name.clone()))
     }
 
     /// What is decided goes by the database's clock; certificates, logs and what people read go by this box's.
-    async fn look_at_clock(&self, conn: &mut PgConnection) -> Result<(), DbError> {
+    async fn look_at_clock(&self, conn: &mut PgConnection, clock: OffsetDateTime) -> Result<(), DbError> {
         let now = region::clock(conn).await?.unix_timestamp();
-        let Some(how) = wrong_clock(OffsetDateTime::now_utc().unix_timestamp(), now) else { return Ok(()) };
+        let Some(how) = wrong_clock(clock.unix_timestamp(), now) else { return Ok(()) };
         let message = format!(
             "the clock of the region {} is {how} the database's: set the one that is wrong (`chronyc makestep`)",
             self.name

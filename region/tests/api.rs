@@ -227,7 +227,7 @@ async fn the_first_administrator_is_made_once_and_told_to_the_folder_only() {
     site.request(None, "POST", "/session", &[], Some(&login)).await.expect(200);
 }
 
-/// Reads events of a stream until `count` have come.
+/// Reads events of a stream until `count` have come; from now on when `last_id` is no number.
 async fn read_events(site: &Site, last_id: &str, count: usize) -> Vec<Value> {
     let request = Request::builder()
         .uri("/api/v1/events/stream")
@@ -293,6 +293,25 @@ async fn an_event_that_is_committed_after_a_later_one_is_not_left_out() {
     drop(busy);
     let messages: Vec<_> = events.iter().map(|e| e["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["later", "fourth"]);
+}
+
+#[tokio::test]
+async fn who_follows_from_now_on_gets_what_is_committed_from_now_on_and_nothing_older() {
+    let site = Site::new().await;
+    let mut gone = site.pool.begin().await.unwrap();
+    sqlx::query(APPEND).bind("gone").execute(&mut *gone).await.unwrap();
+    gone.rollback().await.unwrap();
+    sqlx::query(APPEND).bind("old").execute(&site.pool).await.unwrap();
+    let mut first = site.pool.begin().await.unwrap();
+    sqlx::query(APPEND).bind("first").execute(&mut *first).await.unwrap();
+    sqlx::query(APPEND).bind("older than the reader").execute(&site.pool).await.unwrap();
+    let (events, ()) = tokio::join!(read_events(&site, "", 2), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        first.commit().await.unwrap();
+        sqlx::query(APPEND).bind("second").execute(&site.pool).await.unwrap();
+    });
+    let messages: Vec<_> = events.iter().map(|e| e["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["first", "second"]);
 }
 
 #[tokio::test]

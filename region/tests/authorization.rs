@@ -17,6 +17,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
     let none = Value::Null;
     let record = json!({ "name": "x.rackwright.internal", "type": "A", "data": "10.0.0.1" });
     let subnet = json!({ "vlan": 1, "cidr": "10.0.0.0/24" });
+    let bond = json!({ "name": "bond0", "kind": "bond", "parents": [1] });
     let route = json!({ "subnet": 1, "destination": "10.9.0.0/16", "gateway": "10.0.0.2" });
     let vlan = json!({ "fabric": 1, "vid": 5, "name": "x" });
     let key = json!({ "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl" });
@@ -59,6 +60,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("update_switch", Administrator, json!({ "name": "x", "address": "10.0.0.3" })),
         ("create_token", Viewer, json!({ "name": "x" })),
         ("create_user", Administrator, json!({ "name": "x", "role": "viewer" })),
+        ("create_virtual_interface", Operator, bond.clone()),
         ("create_vlan", Administrator, vlan.clone()),
         ("delete_device", Operator, none.clone()),
         ("delete_dns_record", Operator, none.clone()),
@@ -82,6 +84,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("delete_tag", Administrator, none.clone()),
         ("delete_token", Viewer, none.clone()),
         ("delete_user", Administrator, none.clone()),
+        ("delete_virtual_interface", Operator, none.clone()),
         ("delete_vlan", Administrator, none.clone()),
         ("delete_zone", Administrator, none.clone()),
         ("discovery_to_machine", Operator, json!({})),
@@ -96,6 +99,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("list_dns_records", Viewer, none.clone()),
         ("list_dns_zones", Viewer, none.clone()),
         ("list_domains", Viewer, none.clone()),
+        ("list_dhcp_shadow", Viewer, none.clone()),
         ("ignore_discovery", Operator, json!({ "on": true })),
         ("list_discoveries", Viewer, none.clone()),
         ("list_scanned_subnets", Viewer, none.clone()),
@@ -140,12 +144,14 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("release_machine", User, none.clone()),
         ("resume_region", Administrator, none.clone()),
         ("set_bmc", Operator, json!({ "driver": "manual" })),
+        ("set_default_gateways", Operator, json!({})),
         ("show_bulk_action", Viewer, none.clone()),
         ("show_console", Viewer, none.clone()),
         ("show_device", Viewer, none.clone()),
         ("show_domain", Viewer, none.clone()),
         ("show_image", Viewer, none.clone()),
         ("show_machine", Viewer, none.clone()),
+        ("show_network_plan", Viewer, none.clone()),
         ("show_operation", Viewer, none.clone()),
         ("show_operation_log", Viewer, none.clone()),
         ("show_region", Viewer, none.clone()),
@@ -175,6 +181,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("update_space", Administrator, json!({ "name": "x" })),
         ("update_subnet", Administrator, subnet),
         ("update_user", Administrator, json!({})),
+        ("update_virtual_interface", Operator, bond),
         ("update_vlan", Administrator, vlan),
         ("upload_file", Administrator, none),
     ]

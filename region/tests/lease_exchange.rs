@@ -357,6 +357,15 @@ async fn a_box_that_lost_its_memory_counts_for_nothing_until_what_it_gave_is_ove
     assert_eq!(blocks_of(&news).len(), 1);
     let new_box = LeaseReport { memory: Uuid::from_u128(2), ..report(0, 0, vec![]) };
     assert!(two.exchange(0, &new_box, 1005).await.is_none(), "the first still speaks");
+    assert!(two.exchange(0, &new_box, 1006).await.is_none());
+    let told: Vec<(String, serde_json::Value)> =
+        sqlx::query_as("SELECT message, data FROM event WHERE kind = 'rack.two-boxes'")
+            .fetch_all(&two.site.pool)
+            .await
+            .unwrap();
+    let [(message, data)] = &told[..] else { panic!("it is told once: {told:?}") };
+    assert_eq!(*data, json!({ "rack": "rack-1" }));
+    assert!(message.contains("stop one of them, and enrol it under a name of its own"), "{message}");
     let reborn = two.exchange(0, &new_box, 1020).await.unwrap();
     assert_eq!((reborn.whole, blocks_of(&reborn).len(), reborn.words.len()), (true, 0, 1));
     assert!(

@@ -341,3 +341,30 @@ async fn a_range_that_runs_low_is_warned_about_once() {
         .await
         .expect(204);
 }
+
+#[tokio::test]
+async fn what_clients_call_themselves_goes_into_the_dns_only_when_it_is_a_name_and_nobody_elses() {
+    let site = Site::new().await;
+    subnet(&site).await;
+    site.post("/machines", json!({ "hostname": "web", "macs": ["52:54:00:00:00:01"] })).await.expect(201);
+    site.post("/devices", json!({ "hostname": "printer" })).await.expect(201);
+    let rack: i64 = sqlx::query_scalar("INSERT INTO rack (name) VALUES ('r1') RETURNING id")
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    let names = ["Laptop", "laptop", "web", "printer", "r1", "no good", "-x", "localhost", "tv"];
+    for (at, name) in names.iter().enumerate() {
+        let lease = "INSERT INTO lease (address, mac, hostname, rack_id, seq, expires_at)
+                     VALUES ($1::inet, $2, $3, $4, 1, now() + make_interval(mins => $5))";
+        let query =
+            sqlx::query(lease).bind(format!("10.77.0.{}", 100 + at)).bind(format!("52:54:00:00:01:{at:02x}"));
+        let minutes = i32::try_from(10 - at).unwrap();
+        query.bind(name).bind(rack).bind(minutes).execute(&site.pool).await.unwrap();
+    }
+    let mut conn = site.pool.acquire().await.unwrap();
+    let found = rackwright_region::db::lease::client_names(&mut conn).await.unwrap();
+    let found: Vec<(String, String)> =
+        found.iter().map(|n| (n.hostname.to_string(), n.address.to_string())).collect();
+    let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());
+    assert_eq!(found, [pair("laptop", "10.77.0.101"), pair("tv", "10.77.0.108")]);
+}

@@ -131,6 +131,33 @@ async fn a_process_that_lost_its_name_ends_and_one_whose_row_is_gone_enters_itse
 }
 
 #[tokio::test]
+async fn a_region_whose_clock_is_off_by_minutes_works_and_tells_of_it_with_the_cure() {
+    let site = Site::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = rackwright_region::config::RegionConfig {
+        name: "a".into(),
+        data: folder.path().to_owned(),
+        ..Default::default()
+    };
+    let presence = presence::Presence::of(&config).unwrap();
+    let mut conn = site.pool.acquire().await.unwrap();
+    let now = region::clock(&mut conn).await.unwrap();
+    presence.begin_at(&site.pool, now - Duration::from_secs(30)).await.unwrap();
+    assert!(!kinds(&site.pool).await.contains(&"region.clock".to_owned()));
+    presence.begin_at(&site.pool, now - Duration::from_secs(450)).await.unwrap();
+    let told: Vec<(String, String, serde_json::Value)> =
+        sqlx::query_as("SELECT level, message, data FROM event WHERE kind = 'region.clock'")
+            .fetch_all(&site.pool)
+            .await
+            .unwrap();
+    let [(level, message, data)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((level.as_str(), data), ("warning", &json!({ "region": "a" })));
+    assert!(message.contains("the region a is 7 minutes behind the database's"), "{message}");
+    assert!(message.contains("chronyc makestep"), "{message}");
+    assert!(region::exists(&mut conn, "a").await.unwrap(), "it works all the same");
+}
+
+#[tokio::test]
 async fn a_region_tells_of_the_death_and_the_return_of_another() {
     let site = Site::new().await;
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,3 +1,4 @@
 //! What regions and racks both serve, around cores that know no sockets.
 
 pub mod dns;
+pub mod ntp;

@@ -28,7 +28,7 @@ fn control(site: &Controllers, host: &str) -> PathBuf {
 }
 
 /// A drill that is asked of `region-2`, and what it reports.
-fn drill(site: &Controllers, kind: &str, host: &str, start: impl Fn() + Sync) -> Value {
+fn drill(site: &Controllers, kind: &str, host: &str, further: &[&str], start: impl Fn() + Sync) -> Value {
     let control = control(site, host);
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -40,10 +40,9 @@ fn drill(site: &Controllers, kind: &str, host: &str, start: impl Fn() + Sync) ->
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let told = site.ask(
-            "region-2",
-            &["ha", "drill", kind, host, "--seconds", "8", "--control", &control.to_string_lossy()],
-        );
+        let control_file = control.to_string_lossy();
+        let words = ["ha", "drill", kind, host, "--seconds", "8", "--control", &control_file];
+        let told = site.ask("region-2", &[&words, further].concat());
         ended.store(true, Ordering::SeqCst);
         let calls = std::fs::read_to_string(control.with_file_name(format!("control-{host}.log"))).unwrap();
         assert_eq!(calls, "stop\nstart\n");
@@ -89,14 +88,19 @@ fn a_drill_stops_a_controller_measures_and_puts_it_back() {
     site.start_rack("region-1", "rack-2").unwrap();
     until_all_is_well(&site);
 
-    let report = drill(&site, "region", "region-1", || site.start_region("region-1").unwrap());
+    let report = drill(&site, "region", "region-1", &[], || site.start_region("region-1").unwrap());
     assert!(report["api"]["asked"].as_u64().unwrap() > 50, "{report}");
     assert!(report["api"]["longest_gap"].as_f64().unwrap() < 3.0, "{report}");
     assert!(report["seen_gone"].as_f64().unwrap() < 10.0 && report["streams_moved"].is_f64(), "{report}");
     until_all_is_well(&site);
 
-    let report = drill(&site, "rack", "rack-1", || site.restart_rack("rack-1").unwrap());
+    let report = drill(&site, "rack", "rack-1", &["--dhcp", "eth2"], || site.restart_rack("rack-1").unwrap());
     assert_eq!(report["networks"], serde_json::json!(["10.77.0.0/24 by rack-2"]), "{report}");
     assert_eq!(report["api"]["failed"], 0, "{report}");
+    let clients = &report["dhcp"];
+    assert!(clients["clients"].as_u64().unwrap() > 20 && clients["unanswered"] == 0, "{report}");
+    // Some of them the stopped rack would have answered first: they wait for the other one.
+    let longest = clients["longest_wait"].as_f64().unwrap();
+    assert!((0.0..=4.0).contains(&longest), "{report}");
     until_all_is_well(&site);
 }

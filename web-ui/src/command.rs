@@ -38,6 +38,23 @@ pub const SUBNET_DELETE: &str = "rackwright subnet delete {id}";
 pub const RANGE_CREATE: &str = "rackwright ip-range create --subnet {subnet} {first} {last}[ --reserved{kind=reserved}][ --comment {comment}]";
 /// Makes a reservation.
 pub const RESERVATION_CREATE: &str = "rackwright reservation create {mac} {address}[ --hostname {hostname}]";
+/// Makes a domain.
+pub const DOMAIN_CREATE: &str = "rackwright domain create {name}[ --ttl {ttl}][ --default{?is_default}]";
+/// Changes a domain.
+pub const DOMAIN_SET: &str =
+    "rackwright domain set {domain}[~ --rename {name}][~ --ttl {ttl}][ --default{?is_default}]";
+/// Removes a domain.
+pub const DOMAIN_DELETE: &str = "rackwright domain delete {domain}";
+/// Enters a record.
+pub const RECORD_CREATE: &str = "rackwright record create {name} {type} {data}[ --ttl {ttl}]";
+/// Changes a record.
+pub const RECORD_SET: &str = "rackwright record set {id}[~ --data {data}][~ --ttl {ttl}]";
+/// Removes a record.
+pub const RECORD_DELETE: &str = "rackwright record delete {id}";
+/// Enters a secondary name server.
+pub const SECONDARY_CREATE: &str = "rackwright secondary create {name} {address}[~ --port {port}]";
+/// Removes a secondary name server.
+pub const SECONDARY_DELETE: &str = "rackwright secondary delete {name}";
 /// Makes a pool, or changes what is said of it.
 pub const POOL_SET: &str = "rackwright pool create {name}[ --description {description}]";
 /// Removes a pool.
@@ -103,6 +120,14 @@ pub const ALL: &[&str] = &[
     SUBNET_DELETE,
     RANGE_CREATE,
     RESERVATION_CREATE,
+    DOMAIN_CREATE,
+    DOMAIN_SET,
+    DOMAIN_DELETE,
+    RECORD_CREATE,
+    RECORD_SET,
+    RECORD_DELETE,
+    SECONDARY_CREATE,
+    SECONDARY_DELETE,
     POOL_SET,
     POOL_DELETE,
     ZONE_SET,
@@ -206,11 +231,11 @@ pub fn examples() -> Vec<String> {
                 "fabric" | "vlan" | "subnet" | "id" => "1",
                 "vid" => "20",
                 "mtu" => "9000",
-                "lease_seconds" => "900",
                 "port" => "1161",
                 "poll_seconds" => "120",
+                "lease_seconds" | "ttl" => "900",
                 "days" => "90",
-                "dhcp" | "disabled" => "on",
+                "dhcp" | "disabled" | "is_default" => "on",
                 "role" => "operator",
                 "kind" => "reserved",
                 "layout" => "flat",

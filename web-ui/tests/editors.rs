@@ -17,7 +17,7 @@ use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
 /// Every page that an administrator has.
-const PAGES: [&str; 31] = [
+const PAGES: [&str; 36] = [
     "/",
     "/start",
     "/machines",
@@ -39,6 +39,11 @@ const PAGES: [&str; 31] = [
     "/networks/fabrics/1",
     "/networks/vlans/1",
     "/networks/subnets/1",
+    "/names",
+    "/names/domains/new",
+    "/names/domains/1",
+    "/names/records/new",
+    "/names/secondaries/new",
     "/groups",
     "/groups/pool/new",
     "/groups/pool/research",
@@ -233,6 +238,52 @@ async fn a_pool_is_made_described_and_removed_and_a_tag_taken_from_all() {
         submit(browser, "delete");
         browser.open(&at("/machines?q=tag:odd"));
         assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 0);
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_a_record_and_a_secondary_are_made_changed_and_removed() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "admin", PASSWORD);
+        let at = |path: &str| format!("{}{path}", site.url);
+        browser.open(&at("/names/domains/new"));
+        fill(browser, "edit", &[("name", "lab_1.example")]);
+        submit(browser, "edit");
+        assert!(browser.text("#edit-name-problem").contains("letters, digits"), "{}", browser.text("main"));
+        browser.complaints.clear();
+        fill(browser, "edit", &[("name", "lab.example")]);
+        let line = browser.value("document.querySelector('#edit details.command code').textContent");
+        assert_eq!(line, "rackwright domain create lab.example --ttl 60");
+        submit(browser, "edit");
+        assert!(browser.text("#list").contains("lab.example"));
+
+        browser.open(&at("/names/records/new"));
+        fill(browser, "edit", &[("name", "www.lab.example"), ("data", "10.77.0")]);
+        submit(browser, "edit");
+        assert!(!browser.text("#edit-data-problem").is_empty(), "{}", browser.text("main"));
+        browser.complaints.clear();
+        fill(browser, "edit", &[("data", "10.77.0.9")]);
+        submit(browser, "edit");
+        assert!(browser.text("#list").contains("10.77.0.9"));
+        browser.leave_by(
+            "document.querySelector('#list a[href^=\"/names/records/\"]:not([href$=new])').click()",
+        );
+        fill(browser, "edit", &[("data", "10.77.0.10"), ("ttl", "300")]);
+        submit(browser, "edit");
+        let list = browser.text("#list");
+        assert!(list.contains("10.77.0.10") && list.contains("300 s"), "{list}");
+
+        browser.open(&at("/names/secondaries/new"));
+        fill(browser, "edit", &[("name", "ns-1"), ("address", "192.0.2.53")]);
+        submit(browser, "edit");
+        assert!(browser.text("#made").contains("hmac-sha256"), "{}", browser.text("main"));
+        browser.open(&at("/names"));
+        assert!(browser.text("#list").contains("192.0.2.53") && !browser.text("main").contains("secret"));
+        browser.open(&at("/names/secondaries/ns-1"));
+        submit(browser, "delete");
+        assert!(!browser.text("#list").contains("192.0.2.53"));
         browser.expect_clean(&site.url);
     })
     .await;

@@ -7,6 +7,7 @@ mod api;
 mod boot;
 mod figures;
 mod memory;
+mod net;
 mod pages;
 mod ready;
 mod takeover;
@@ -44,6 +45,12 @@ const BENCHES: &[Bench] = &[
         tells: "resident memory of region and rack with 1,000 machines",
         options: "[--machines N] [--program FILE] [--json]",
         run: memory::run,
+    },
+    Bench {
+        name: "net",
+        tells: "a rack's DHCP and DNS, beside Kea, dnsmasq, BIND and Knot",
+        options: "[--only dhcp|dns] [--seconds N] [--program FILE] [--json]",
+        run: net::run,
     },
     Bench {
         name: "pages",

@@ -10,6 +10,7 @@ mod chaos;
 mod cluster;
 mod demo;
 mod deny;
+mod fuzz;
 mod http;
 mod lab;
 mod package;
@@ -42,9 +43,10 @@ usage: cargo xtask COMMAND
   lab console NAME                          what the machine writes; typed text goes to it
   lab ssh [USER@]NAME [COMMAND…]            into the installed system
   lab exec HOST [--] COMMAND…               run something on a host of the lab
-  bench [boot|api|memory|ready|takeover]             how fast it is; without a name: which there are
+  bench [boot|api|memory|net|ready|takeover]         how fast it is; without a name: which there are
   chaos --seed S[,S] [--rounds N] [--qemu] [--planted]
                                             random faults while machines are deployed, and what has to hold
+  fuzz [--seconds N] [--only NAME]          hostile bytes for every decoder, N seconds each
   previous [--commit C]                     the version before beside this one, at work
   package [--debug]                         a Debian package, in target/package
   deny [--own]                              licences, bans and sources, as deny.toml says
@@ -72,6 +74,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode> {
         Some("chaos") => chaos::run(arguments),
         Some("previous") => previous::run(arguments),
         Some("deny") => deny::run(arguments),
+        Some("fuzz") => fuzz::run(arguments),
         Some("package") => package::run(arguments),
         Some("sqlx") => sqlx::run(arguments),
         Some("postgres") => postgres::run(arguments),

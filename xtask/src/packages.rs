@@ -92,6 +92,14 @@ pub const PACKAGES: &[Package] = &[
     package("freeipmi-tools", "/usr/sbin/ipmipower", Need::Test, "a second IPMI client"),
     package("isc-dhcp-client", "/sbin/dhclient", Need::Test, "a DHCP client nobody here wrote"),
     package("udhcpc", "/sbin/udhcpc", Need::Test, "a second DHCP client"),
+    package("dhcpcd-base", "/usr/sbin/dhcpcd", Need::Test, "a third DHCP client"),
+    package("isc-dhcp-relay", "/usr/sbin/dhcrelay", Need::Test, "a DHCP relay that adds option 82"),
+    package(
+        "kea-admin",
+        "/usr/sbin/perfdhcp",
+        Need::Test,
+        "perfdhcp: whether every DHCP exchange is complete",
+    ),
     package("tftp-hpa", "/usr/bin/tftp", Need::Test, "a TFTP client nobody here wrote"),
     package("atftp", "/usr/bin/atftp", Need::Test, "a second TFTP client"),
     package("socat", "/usr/bin/socat", Need::Test, "small servers in namespaces"),
@@ -124,5 +132,8 @@ pub const PACKAGES: &[Package] = &[
         "ocf-tester reads the agents' descriptions with it",
     ),
     package("resource-agents", "/usr/sbin/ocf-tester", Need::Test, "tries the packaged OCF agents"),
+    package("kea-dhcp4-server", "/usr/sbin/kea-dhcp4", Need::Bench, "a DHCP server to measure against"),
+    package("kea-admin", "/usr/sbin/perfdhcp", Need::Bench, "DHCP clients by the thousand"),
+    package("dnsperf", "/usr/bin/dnsperf", Need::Bench, "questions by the thousand"),
     package("nginx", "/usr/sbin/nginx", Need::Bench, "the floor to measure against"),
 ];

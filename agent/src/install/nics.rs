@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::inventory::nics;
 use rackwright_common::inventory::Interface;
-use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
+use rackwright_common::network::{InterfacePlan, NetworkPlan};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -47,10 +47,7 @@ impl Fault {
 }
 
 fn fault(plan: &NetworkPlan, present: &[Interface]) -> Option<Fault> {
-    let addressed = |wanted: &&InterfacePlan| match wanted.mode {
-        LinkMode::Dhcp | LinkMode::Static { .. } => true,
-        LinkMode::LinkUp => false,
-    };
+    let addressed = |wanted: &&InterfacePlan| plan.needs_link(wanted);
     plan.interfaces.iter().filter(addressed).find_map(|wanted| {
         let shown = || format!("{} ({})", wanted.name, wanted.mac);
         match present.iter().find(|interface| interface.mac == wanted.mac) {
@@ -64,6 +61,7 @@ fn fault(plan: &NetworkPlan, present: &[Interface]) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rackwright_common::network::{LinkMode, LinkPlan};
 
     fn present(mac: &str, link: bool) -> Interface {
         let (name, mac) = ("eth".to_owned(), mac.parse().unwrap());
@@ -71,7 +69,7 @@ mod tests {
     }
 
     fn wanted(name: &str, mac: &str, mode: LinkMode) -> InterfacePlan {
-        InterfacePlan { name: name.into(), mac: mac.parse().unwrap(), mode }
+        InterfacePlan { name: name.into(), mac: mac.parse().unwrap(), mode, link: LinkPlan::default() }
     }
 
     fn plan(interfaces: Vec<InterfacePlan>) -> NetworkPlan {

@@ -18,11 +18,21 @@ pub const CLOUD_CONFIG: &str = "etc/cloud/cloud.cfg.d/90_rackwright.cfg";
 /// What a new system calls all racks of its network.
 const RACKS: &str = "racks.rackwright.internal";
 const NETWORK_CONFIG: &str = "etc/cloud/cloud.cfg.d/91_rackwright_network.cfg";
+const TIME_CONFIG: &str = "etc/cloud/cloud.cfg.d/92_rackwright_time.cfg";
+/// Programs that cloud-init's module `ntp` sets up. Without one of them it would install one, and fail where it cannot.
+const TIME_CLIENTS: [&str; 5] = [
+    "usr/sbin/chronyd",
+    "lib/systemd/systemd-timesyncd",
+    "usr/lib/systemd/systemd-timesyncd",
+    "usr/sbin/ntpd",
+    "sbin/ntpd",
+];
 
 /// Writes everything below the new system's root.
 pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
-    if !root.join("etc/cloud").is_dir() {
-        report.log("the image has no cloud-init: it will get its address by DHCP and never report back\n");
+    let cloud_init = root.join("etc/cloud").is_dir();
+    if !cloud_init {
+        report.log("the image has no cloud-init: it will never report back\n");
     }
     let racks = report.link().addresses();
     put(&root.join(CLOUD_CONFIG), &cloud_config(&work.metadata, racks), 0o600)?;
@@ -31,11 +41,37 @@ pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
         // JSON is YAML; cloud-init reads the network from its system configuration in this form.
         let network = format!("{:#}\n", work.network.to_netplan());
         put(&root.join(NETWORK_CONFIG), &network, 0o600)?;
+        if !cloud_init {
+            without_cloud_init(root, work, &network, report)?;
+        }
+    }
+    if !work.ntp_servers.is_empty() && TIME_CLIENTS.iter().any(|client| root.join(client).exists()) {
+        let servers: Vec<String> =
+            work.ntp_servers.iter().map(|server| format!("{:?}", server.to_string())).collect();
+        let time = format!("ntp: {{enabled: true, servers: [{}]}}\n", servers.join(", "));
+        put(&root.join(TIME_CONFIG), &time, 0o644)?;
     }
     put(&root.join("etc/hostname"), &format!("{}\n", work.hostname), 0o644)?;
     name_in_hosts(root, &work.hostname)?;
     racks_in_hosts(root, &in_turn(&work.metadata.metadata_url, racks))?;
     forget_machine_id(root)
+}
+
+/// The network of an image that has no cloud-init to set it up: for netplan where it is, else for ifupdown.
+fn without_cloud_init(root: &Path, work: &InstallWork, netplan: &str, report: &Report) -> Result<()> {
+    if root.join("usr/sbin/netplan").exists() || root.join("etc/netplan").is_dir() {
+        return put(&root.join("etc/netplan/90-rackwright.yaml"), netplan, 0o600);
+    }
+    if !root.join("etc/network").is_dir() {
+        report.log("the image has neither cloud-init nor netplan nor ifupdown: its network is as it came\n");
+        return Ok(());
+    }
+    for (name, content) in work.network.to_link_files() {
+        put(&root.join("etc/systemd/network").join(name), &content, 0o644)?;
+    }
+    let main = "auto lo\niface lo inet loopback\n\nsource /etc/network/interfaces.d/*\n";
+    put(&root.join("etc/network/interfaces"), main, 0o644)?;
+    put(&root.join("etc/network/interfaces.d/rackwright"), &work.network.to_ifupdown(), 0o644)
 }
 
 /// cloud-init's settings. ds-identify, a shell script, reads the first line, so that must be plain YAML. A rack that takes a

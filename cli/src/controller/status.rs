@@ -3,6 +3,7 @@
 use super::{region_state, state};
 use crate::console::{Console, ago};
 use anyhow::Result;
+use rackwright_common::ntp::{TimeReport, TimeState};
 use rackwright_region::model::controller::SiteStatus;
 
 /// How the site does.
@@ -53,6 +54,7 @@ fn text(status: &SiteStatus) -> String {
             region.version,
             names(&region.racks)
         ));
+        time(&mut text, region.time.as_ref());
     }
     for rack in &status.racks {
         text.push_str(&format!(
@@ -66,6 +68,7 @@ fn text(status: &SiteStatus) -> String {
             rack.blocks,
             names(&rack.regions)
         ));
+        time(&mut text, rack.time.as_ref());
         if let Some(free) = rack.blocks_free_at {
             let sooner = if rack.fenced_at.is_some() {
                 String::new()
@@ -78,6 +81,12 @@ fn text(status: &SiteStatus) -> String {
         }
     }
     text
+}
+
+fn time(text: &mut String, time: Option<&TimeReport>) {
+    let Some(time) = time.filter(|time| time.state != TimeState::Off) else { return };
+    let dash = if time.message.is_empty() { "" } else { ": " };
+    text.push_str(&format!("              time {}{dash}{}\n", time.state.as_str(), time.message));
 }
 
 fn names(names: &[String]) -> String {

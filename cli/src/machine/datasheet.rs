@@ -2,6 +2,7 @@
 
 use crate::console::{ago, disk_size, memory_size};
 use rackwright_common::inventory::{Dimm, Disk, Inventory};
+use rackwright_region::model::interface::InterfaceAddress;
 use rackwright_region::model::machine::Machine;
 
 /// Collects sections.
@@ -145,6 +146,13 @@ fn describe_disk(disk: &Disk) -> String {
     format!("{:<10} {size:>9}  {rest}", disk.name)
 }
 
+fn addresses(sheet: &mut Sheet, addresses: &[InterfaceAddress]) {
+    for address in addresses {
+        let which = address.address.map_or_else(String::new, |a| a.to_string());
+        sheet.line("", format!("{} {which}", address.mode.as_str()));
+    }
+}
+
 fn network(sheet: &mut Sheet, machine: &Machine) {
     sheet.section("Network");
     for interface in &machine.interfaces {
@@ -169,6 +177,17 @@ fn network(sheet: &mut Sheet, machine: &Machine) {
             Some(boot),
         ]);
         sheet.line(name, format!("{}  {address:<15}  {rest}", interface.mac));
+        addresses(sheet, &interface.more);
+    }
+    for made in &machine.virtual_interfaces {
+        let name_of = |id: &i64| {
+            let physical = machine.interfaces.iter().find(|i| i.id == *id).map(|i| i.name.clone());
+            let other = || machine.virtual_interfaces.iter().find(|v| v.id == *id).map(|v| v.name.clone());
+            physical.or_else(other).unwrap_or_else(|| id.to_string())
+        };
+        let on: Vec<String> = made.parents.iter().map(name_of).collect();
+        sheet.line(&made.name, format!("{} on {}", made.kind.as_str(), on.join(", ")));
+        addresses(sheet, &made.addresses);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::operation::wait::WaitOptions;
 use anyhow::{Context, Result};
 use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
 use rackwright_region::model::action::{DeployRequest, ReleaseRequest};
+use rackwright_region::model::interface::NetworkPlanView;
 use std::path::PathBuf;
 
 /// Install an operating system.
@@ -31,6 +32,9 @@ pub struct Deploy {
     /// File with SSH public keys, besides those of your account; may be given several times.
     #[arg(long = "ssh-key-file")]
     ssh_key_files: Vec<PathBuf>,
+    /// Change nothing: show the installed system's addresses, routes and name servers, and what DHCP will answer.
+    #[arg(long)]
+    plan: bool,
     #[command(flatten)]
     wait: WaitOptions,
 }
@@ -39,6 +43,12 @@ impl Deploy {
     /// Does it.
     pub async fn run(self, console: &Console) -> Result<()> {
         let path = self.which.path(console).await?;
+        if self.plan {
+            let plan: NetworkPlanView = console.client.get(&format!("{path}/network-plan")).await?;
+            console.show(&plan, plan_text)?;
+            anyhow::ensure!(plan.problems.is_empty(), "it cannot be deployed like this");
+            return Ok(());
+        }
         let kind = match self.layout.as_deref() {
             Some("flat") => LayoutKind::Flat,
             Some("lvm") => LayoutKind::Lvm,
@@ -54,6 +64,37 @@ impl Deploy {
         let begun = console.client.post(&format!("{path}/deploy"), &body).await?;
         self.wait.conclude(console, begun).await
     }
+}
+
+/// A plan for people.
+fn plan_text(plan: &NetworkPlanView) -> String {
+    let mut lines = Vec::new();
+    for interface in &plan.interfaces {
+        let mut what: Vec<String> = Vec::new();
+        if interface.dhcp {
+            what.push("by DHCP".into());
+        }
+        for address in &interface.addresses {
+            let chosen = interface.chosen.contains(&address.addr());
+            what.push(if chosen { format!("{address} (free now)") } else { address.to_string() });
+        }
+        if what.is_empty() {
+            what.push("up, without address".into());
+        }
+        what.extend(interface.mtu.map(|mtu| format!("MTU {mtu}")));
+        lines.push(format!("{:<12} {:<9} {}", interface.name, interface.kind, what.join(", ")));
+        lines.extend(interface.routes.iter().map(|route| format!("{:<12} route     {route}", "")));
+    }
+    let servers: Vec<String> = plan.nameservers.iter().map(ToString::to_string).collect();
+    let or_none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    lines.push(format!("name servers {}", or_none(servers.join(", "))));
+    lines.push(format!("search       {}", or_none(plan.search.join(", "))));
+    for answer in &plan.dhcp {
+        let address = answer.address.map_or_else(|| "one of a dynamic range".to_owned(), |a| a.to_string());
+        lines.push(format!("DHCP         {} gets {address}", answer.mac));
+    }
+    lines.extend(plan.problems.iter().map(|problem| format!("PROBLEM      {problem}")));
+    lines.join("\n")
 }
 
 fn read(file: &PathBuf) -> Result<String> {

@@ -10,6 +10,7 @@ mod datasheet;
 mod delete;
 mod deploy;
 mod identify;
+mod interface;
 mod list;
 mod log;
 mod power;
@@ -36,6 +37,9 @@ pub enum MachineCommand {
     Create(create::Create),
     /// Change name, description, pool, zone or tags.
     Set(set::Set),
+    /// Its network interfaces: addresses, bonds, bridges, VLANs, default routes.
+    #[command(subcommand, visible_alias = "interfaces")]
+    Interface(interface::InterfaceCommand),
     /// Remove one.
     Delete(delete::Delete),
     /// Read the hardware, set up the BMC, run commissioning scripts and tests.
@@ -96,6 +100,7 @@ impl MachineCommand {
             Self::Show(command) => command.run(console).await,
             Self::Create(command) => command.run(console).await,
             Self::Set(command) => command.run(console).await,
+            Self::Interface(command) => command.run(console).await,
             Self::Delete(command) => command.run(console).await,
             Self::Commission(command) => command.run(console).await,
             Self::Test(command) => command.run(console).await,
@@ -127,7 +132,7 @@ impl MachineCommand {
 
 /// A machine as people name it: by identifier or by host name.
 #[derive(Debug, Clone, clap::Args)]
-struct Which {
+pub struct Which {
     /// Identifier or host name.
     #[arg(value_name = "MACHINE")]
     machine: String,

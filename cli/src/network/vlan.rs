@@ -9,7 +9,7 @@ use rackwright_region::model::network::{DhcpMode, NewVlan, Vlan};
 /// What more is said of a VLAN.
 #[derive(Debug, clap::Args)]
 pub struct More {
-    /// What racks do where DHCP is on; racks of this version only give addresses, and the region refuses other modes.
+    /// What racks do where DHCP is on: give addresses, listen and report only, or give boot information only.
     #[arg(long, value_parser = ["serve", "shadow", "proxy"])]
     dhcp_mode: Option<String>,
     /// Number of the VLAN whose racks answer what a relay passes on from here; 0 for none.

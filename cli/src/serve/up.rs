@@ -113,6 +113,8 @@ impl UpArgs {
             plain_http: !self.https_only,
             stream_listen: self.stream_listen,
             serve_new_networks: true,
+            // The rack of this box has the port, and asks the site's time servers itself.
+            ntp: false,
             timing: Timing {
                 boot_seconds: self.boot_seconds,
                 agent_silence_seconds: self.agent_silence_seconds,

@@ -47,6 +47,33 @@ pub struct Subnet {
     pub lease_seconds: u32,
     /// No other server serves this link, so a client with a wrong address is told (NAK).
     pub authoritative: bool,
+    /// What serving means, and what else clients are told.
+    pub more: Details,
+}
+
+/// What is said of a subnet besides addresses; nothing by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// What serving means.
+    pub mode: Mode,
+    /// Architectures (option 93) that are told what to boot; all when absent. A client that names none is a BIOS.
+    pub boot_archs: Option<Vec<Arch>>,
+    /// Further options by code, for clients that ask for them.
+    pub options: Vec<(u8, Vec<u8>)>,
+    /// Routes besides the default one, option 121 (RFC 3442).
+    pub routes: Vec<(Ipv4Net, Ipv4Addr)>,
+}
+
+/// What serving a subnet means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Addresses and all.
+    #[default]
+    Serve,
+    /// Nothing is answered; see [`crate::preview`].
+    Shadow,
+    /// Boot information only (PXE 2.1 §2.2, "ProxyDHCP"): another server gives addresses.
+    Proxy,
 }
 
 /// A run of addresses, both ends included.
@@ -71,6 +98,8 @@ pub struct Host {
     pub hostname: Option<String>,
     /// What it may boot.
     pub boot: HostBoot,
+    /// Options of its own, before those of its subnet.
+    pub options: Vec<(u8, Vec<u8>)>,
 }
 
 /// What a known machine may boot from the network.

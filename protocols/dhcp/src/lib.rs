@@ -11,26 +11,30 @@
 //! What holds: no bytes from the network make this crate panic or allocate without bound; an address is held from the
 //! moment it is offered; one address never has two holders while the clock does not run backwards.
 //!
-//! Left out: DHCPv6, authentication (RFC 3118), leasequery, ProxyDHCP, the conflict probe before an offer.
+//! Left out: DHCPv6, authentication (RFC 3118), leasequery; dynamic addresses for BOOTP, which never gives one back. The
+//! conflict probe before an offer is the caller's: it sends, waits, and on an answer lets the client decline
+//! ([`Packet::decline`]).
 
 mod client;
 mod config;
 mod lease;
 mod mac;
 mod options;
+mod pace;
 mod packet;
 pub mod racks;
 mod relay;
 mod server;
 
 pub use client::{Arch, BootKind, Client, uuid_from_smbios, uuid_to_smbios};
-pub use config::{Boot, BootFile, Config, Host, HostBoot, Limits, Pool, Subnet};
+pub use config::{Boot, BootFile, Config, Details, Host, HostBoot, Limits, Mode, Pool, Subnet};
 pub use lease::{Lease, LeaseState, Leases};
 pub use mac::{ClientKey, MacAddr, ParseMacError};
 pub use options::{MessageType, Options, code};
+pub use pace::Pace;
 pub use packet::{DecodeError, Packet};
 pub use relay::RelayInfo;
-pub use server::{Action, Arrival, Destination, Outcome, Reason, Reply, respond};
+pub use server::{Action, Arrival, Destination, Outcome, Preview, Reason, Reply, preview, respond};
 
 #[cfg(test)]
 mod tests;

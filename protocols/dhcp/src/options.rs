@@ -33,6 +33,7 @@ pub mod code {
     pub const CLIENT_ARCH: u8 = 93; // RFC 4578
     pub const CLIENT_NDI: u8 = 94; // RFC 4578
     pub const CLIENT_UUID: u8 = 97; // RFC 4578
+    pub const CLASSLESS_ROUTES: u8 = 121; // RFC 3442
     pub const IPXE: u8 = 175; // iPXE's encapsulated options
     pub const END: u8 = 255;
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::mac::{ClientKey, MacAddr};
-use crate::options::{Options, code};
+use crate::options::{MessageType, Options, code};
 
 /// Bytes before the options: the fixed fields of BOOTP and the magic cookie.
 const FIXED: usize = 236;
@@ -141,6 +141,21 @@ impl Packet {
             options: Options::new(),
             ..*self
         }
+    }
+
+    /// The DECLINE that the client would send if it had found `address` in use (RFC 2131 §4.4.4): for a server that has
+    /// found it out before its offer.
+    pub fn decline(&self, address: Ipv4Addr, server: Ipv4Addr) -> Packet {
+        let mut options = Options::new();
+        options.set(code::MESSAGE_TYPE, [MessageType::Decline as u8]);
+        options.set(code::REQUESTED_ADDRESS, address.octets());
+        options.set(code::SERVER_ID, server.octets());
+        for code in [code::CLIENT_ID, code::RELAY_INFO] {
+            if let Some(value) = self.options.get(code) {
+                options.set(code, value);
+            }
+        }
+        Packet { ciaddr: Ipv4Addr::UNSPECIFIED, options, ..*self }
     }
 
     /// The client's Ethernet address, when that is what it has.

@@ -132,6 +132,11 @@ impl Memory {
         self.member.respond(packet, arrival, self.clock.now())
     }
 
+    /// Whether somebody has the address, and was not only offered it.
+    pub(super) fn is_bound(&self, address: Ipv4Addr) -> bool {
+        self.member.leases().get(address).is_some_and(|lease| lease.state == LeaseState::Bound)
+    }
+
     /// The next answer of a region.
     pub(super) async fn news(&mut self) -> LeaseNews {
         if let Some(news) = &mut self.news

@@ -6,14 +6,20 @@
 //! to the regions ([`LeaseExchange`]), and what they answer is written before it counts, so that all racks of a network
 //! are one server (`docs/decisions/0007-dhcp-on-n-racks.md`).
 //!
-//! Left out: DHCPv6, the conflict probe before an offer.
+//! Beside that: a new address is offered only when nobody on the wire answers for it ([`conflict`]); other DHCP servers are
+//! looked for ([`foreign`]); in shadow mode it is only compared ([`shadow`]).
+//!
+//! Left out: DHCPv6; boot servers on port 4011, which our offers tell firmware not to look for.
 
+mod conflict;
 mod exchange;
+mod foreign;
 mod interface;
 mod lease_file;
 mod line;
 mod memory;
 mod report;
+mod shadow;
 mod socket;
 mod steady;
 mod view;
@@ -156,6 +162,7 @@ async fn serve<W: DhcpWorld>(
         let socket = Arc::new(socket::Socket::open(interface).map_err(listen)?);
         listeners.spawn(listen_on(number, socket.clone(), sender.clone()));
         sockets.push(socket);
+        listeners.spawn(foreign::watch(interface.clone(), world.clone()));
         tracing::info!(interface = interface.name, addresses = ?interface.addresses, "DHCP is served");
     }
     drop(sender);

@@ -222,6 +222,21 @@ fn trouble(outcome: &Outcome, packet: &Packet, interface: &str) -> Option<(&'sta
             "dhcp.flood",
             format!("too many new clients on {place}: most are not answered; look for a loop or an attack"),
         )),
+        Action::Silent(Reason::NoSubnet) if !packet.giaddr.is_unspecified() => Some((
+            "dhcp.unknown-relay",
+            format!(
+                "a relay at {} passes requests on from a network that is not modelled, or whose DHCP is off: enter its subnet, \
+                 and name this VLAN as its VLAN's relay",
+                packet.giaddr
+            ),
+        )),
+        Action::Silent(Reason::TooOften) => Some((
+            "dhcp.client-too-often",
+            format!(
+                "{} on {place} asks without end or declines every address, and is not answered for a while",
+                outcome.client.mac.map_or_else(|| "a client".to_owned(), |mac| mac.to_string())
+            ),
+        )),
         Action::Silent(Reason::Declined) => Some((
             "dhcp.address-in-use",
             format!(

@@ -2,38 +2,69 @@
 
 use std::net::Ipv4Addr;
 
-use rackwright_common::snapshot::{HostView, Snapshot, SubnetView};
-use rackwright_dhcp::{Boot, BootFile, Config, Host, HostBoot, Limits, MacAddr, Subnet};
+use rackwright_common::snapshot::{HostView, OptionView, ServeMode, Snapshot, SubnetView};
+use rackwright_dhcp::{Boot, BootFile, Config, Details, Host, HostBoot, Limits, MacAddr, Mode, Subnet};
 
 use super::interface::Interface;
 use crate::boot::UNSIGNED_LOADER;
 
 /// Numbers of segments that are not on an interface of this box begin here.
 const RELAYED: u64 = 1 << 32;
+/// and those of VLANs here.
+const VLANS: u64 = 1 << 48;
 
 /// Makes the configuration, without pools: the blocks come by another way. Subnets that one interface has addresses in
 /// are one link.
 pub(super) fn config(snapshot: &Snapshot, interfaces: &[Interface], http_port: u16) -> Config {
-    let served = snapshot.subnets.iter().filter(|s| s.dhcp);
-    let names = &snapshot.names.servers;
-    let subnets = served.map(|view| subnet(view, names, interfaces)).collect();
+    let served = snapshot.subnets.iter().filter(|s| s.dhcp || s.mode != ServeMode::Serve);
+    let names = |view: &SubnetView| name_servers(view, &snapshot.names.servers, interfaces);
+    let subnets = served.map(|view| subnet(view, segment(view, snapshot, interfaces), names(view))).collect();
     Config::new(subnets, hosts(snapshot), boot(snapshot, http_port), Limits::default())
 }
 
-fn subnet(view: &SubnetView, names: &[Ipv4Addr], interfaces: &[Interface]) -> Subnet {
-    let own = |interface: &Interface| interface.addresses.iter().any(|net| view.cidr.contains(&net.addr()));
-    let place = interfaces.iter().position(own);
+/// The link of a subnet: the interface with an address in it, or in another subnet of its VLAN; else its VLAN, which a
+/// relay is on.
+fn segment(view: &SubnetView, snapshot: &Snapshot, interfaces: &[Interface]) -> u64 {
+    let siblings: Vec<_> = match view.vlan {
+        Some(vlan) => snapshot.subnets.iter().filter(|s| s.vlan == Some(vlan)).map(|s| s.cidr).collect(),
+        None => vec![view.cidr],
+    };
+    let has = |interface: &Interface, cidr: &ipnet::Ipv4Net| {
+        interface.addresses.iter().any(|net| cidr.contains(&net.addr()))
+    };
+    let place = interfaces.iter().position(|i| has(i, &view.cidr));
+    let place = place.or_else(|| interfaces.iter().position(|i| siblings.iter().any(|c| has(i, c))));
+    let relayed =
+        view.vlan.map_or(RELAYED.wrapping_add(view.id as u64), |vlan| VLANS.wrapping_add(vlan as u64));
+    place.map_or(relayed, |number| number as u64)
+}
+
+fn options(views: &[OptionView]) -> Vec<(u8, Vec<u8>)> {
+    views.iter().map(|o| (o.code, o.value.clone())).collect()
+}
+
+fn subnet(view: &SubnetView, segment: u64, dns_servers: Vec<Ipv4Addr>) -> Subnet {
     Subnet {
         network: view.cidr.trunc(),
-        segment: place.map_or(RELAYED.wrapping_add(view.id as u64), |number| number as u64),
+        segment,
         routers: view.gateway.into_iter().collect(),
-        dns_servers: name_servers(view, names, interfaces),
+        dns_servers,
         ntp_servers: view.ntp_servers.clone(),
         domain: view.domain.clone(),
         mtu: view.mtu,
         pools: Vec::new(),
         lease_seconds: view.lease_seconds.max(60),
         authoritative: true,
+        more: Details {
+            mode: match view.mode {
+                ServeMode::Serve => Mode::Serve,
+                ServeMode::Proxy => Mode::Proxy,
+                ServeMode::Shadow | ServeMode::Unknown => Mode::Shadow,
+            },
+            boot_archs: view.boot_architectures.clone(),
+            options: options(&view.options),
+            routes: view.routes.iter().map(|r| (r.destination, r.gateway)).collect(),
+        },
     }
 }
 
@@ -58,6 +89,7 @@ fn hosts(snapshot: &Snapshot) -> Vec<Host> {
         addresses: vec![r.address],
         hostname: r.hostname.as_ref().map(ToString::to_string),
         boot: stranger,
+        options: options(&r.options),
     });
     let machines = snapshot.hosts.iter().flat_map(|host| {
         host.interfaces.iter().map(|interface| Host {
@@ -66,6 +98,7 @@ fn hosts(snapshot: &Snapshot) -> Vec<Host> {
             addresses: interface.address.into_iter().collect(),
             hostname: Some(host.hostname.to_string()),
             boot: known(host),
+            options: Vec::new(),
         })
     });
     reserved.chain(machines).collect()
@@ -97,6 +130,8 @@ fn boot(snapshot: &Snapshot, http_port: u16) -> Boot {
             tftp(7, UNSIGNED_LOADER, Some("shimx64.efi")),
             tftp(9, UNSIGNED_LOADER, Some("shimx64.efi")),
             tftp(11, "snponly-arm64.efi", None),
+            // U-Boot starts it as UEFI would.
+            tftp(22, "snponly-arm64.efi", None),
             BootFile { arch: 16, file: url(UNSIGNED_LOADER), secure: None },
             BootFile { arch: 19, file: url("snponly-arm64.efi"), secure: None },
         ],

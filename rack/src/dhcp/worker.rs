@@ -7,17 +7,22 @@ use std::time::Duration;
 use rackwright_common::Mac;
 use rackwright_common::clock::Clock;
 use rackwright_common::lease::LeaseNews;
+use rackwright_common::link::Fact;
 use rackwright_common::snapshot::Snapshot;
 use rackwright_dhcp::racks::Record;
-use rackwright_dhcp::{Action, Arrival, BootKind, Client, Config, Packet, Reply};
+use rackwright_dhcp::{
+    Action, Arrival, BootKind, Client, Config, MessageType, Outcome, Pace, Packet, Reason, Reply,
+};
 use tokio::sync::mpsc;
 
+use super::conflict::{Checked, Checks, Verdict};
 use super::interface::{self, Interface};
 use super::lease_file::LeaseFileError;
 use super::memory::Memory;
 use super::report::Reporter;
+use super::shadow::Shadow;
 use super::socket::{Datagram, Socket};
-use super::{DhcpConfig, DhcpError, DhcpWorld, view};
+use super::{DhcpConfig, DhcpError, DhcpWorld, foreign, view};
 
 /// Requests answered with one write to disk at most.
 const BATCH: usize = 256;
@@ -59,7 +64,21 @@ pub(super) struct Worker<W> {
     snapshot: Arc<Snapshot>,
     config: Config,
     reporter: Reporter,
+    pace: Pace,
+    shadow: Shadow,
+    checks: Checks<Waiting>,
 }
+
+/// An offer that waits for the wire's word, and the message that it answers.
+struct Waiting {
+    arrived: Arrived,
+    outgoing: Outgoing,
+    /// Addresses that were in use before.
+    round: u32,
+}
+
+/// Addresses in use that are tried for one message; the client asks again.
+const ROUNDS: u32 = 3;
 
 impl<W: DhcpWorld> Worker<W> {
     /// A server with what the lease file has.
@@ -75,7 +94,21 @@ impl<W: DhcpWorld> Worker<W> {
         let memory =
             Memory::open(&settings.lease_directory, world.leases(), clock.clone(), &config, &snapshot);
         let memory = memory.await?;
-        Ok(Self { settings, world, clock, interfaces, sockets, memory, snapshot, config, reporter })
+        let (pace, shadow, checks) = (Pace::default(), Shadow::default(), Checks::new());
+        Ok(Self {
+            settings,
+            world,
+            clock,
+            interfaces,
+            sockets,
+            memory,
+            snapshot,
+            config,
+            reporter,
+            pace,
+            shadow,
+            checks,
+        })
     }
 
     /// Works until an interface is made anew (`Ok`) or the listeners are gone.
@@ -94,6 +127,7 @@ impl<W: DhcpWorld> Worker<W> {
                     self.heed(written);
                 }
                 news = self.memory.news() => self.learn(&news).await,
+                checked = self.checks.next() => self.offer_checked(checked).await,
                 received = queue.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         return Err(DhcpError::Ended);
@@ -159,6 +193,7 @@ impl<W: DhcpWorld> Worker<W> {
         let mut waiting = Vec::new();
         for arrived in batch {
             let (outgoing, made) = self.decide(&arrived);
+            let outgoing = outgoing.and_then(|outgoing| self.check(arrived, outgoing, 0));
             match outgoing {
                 Some(outgoing) if made.is_empty() => self.send(&outgoing),
                 outgoing => waiting.extend(outgoing),
@@ -176,6 +211,80 @@ impl<W: DhcpWorld> Worker<W> {
         waiting.iter().for_each(|outgoing| self.send(outgoing));
     }
 
+    /// An offer of a pool's address waits until nobody on the wire has it; what need not wait comes back.
+    fn check(&mut self, arrived: Arrived, outgoing: Outgoing, round: u32) -> Option<Outgoing> {
+        let packet = &outgoing.reply.packet;
+        let address = packet.yiaddr;
+        let offer = packet.options.message_type() == Some(MessageType::Offer) && !address.is_unspecified();
+        let held = self.memory.is_bound(address);
+        if !offer || outgoing.fixed || held || !packet.giaddr.is_unspecified() {
+            return Some(outgoing);
+        }
+        let interface = &self.interfaces[outgoing.interface];
+        match self.checks.check(interface, address, Waiting { arrived, outgoing, round }) {
+            Verdict::Send(waiting) => Some(waiting.outgoing),
+            Verdict::Wait => None,
+        }
+    }
+
+    /// The wire has answered: the offer goes, or its address is set aside and another is offered.
+    async fn offer_checked(&mut self, checked: Checked<Waiting>) {
+        let Waiting { arrived, outgoing, round } = checked.waiting;
+        let Some(mac) = checked.in_use_by else { return self.send(&outgoing) };
+        let interface = &self.interfaces[arrived.interface];
+        tracing::warn!(interface = interface.name, address = %checked.address, %mac, "DHCP: an address is in use by somebody else");
+        let message = format!(
+            "{} was to be given out and is in use by {mac} on {}: look for a host with a static address inside the dynamic range",
+            checked.address, interface.name
+        );
+        let warning = Fact::Warning { code: "dhcp.address-in-use".into(), message, mac: Some(mac) };
+        self.world.record(warning);
+        let Ok(packet) = Packet::decode(&arrived.datagram.bytes) else { return };
+        let arrival = Arrival { server: outgoing.server, broadcast: true };
+        let network = self.config.subnet_of(outgoing.server).map(|subnet| subnet.network);
+        let decline = packet.decline(checked.address, outgoing.server);
+        let mut records = self.memory.respond(&decline, arrival, network).records;
+        let mut next = None;
+        if round < ROUNDS {
+            let (other, made) = self.decide(&arrived);
+            records.extend(made);
+            next = other.and_then(|other| self.check(arrived, other, round + 1));
+        }
+        let written = self.memory.write(records).await;
+        if let Some(next) = next.filter(|next| written.is_ok() || next.fixed) {
+            self.send(&next);
+        }
+        self.heed(written);
+    }
+
+    /// Whether a message is one to be answered at all: not another rack's question, not too many of one client.
+    fn admits(&mut self, packet: &Packet) -> bool {
+        if foreign::is_question(packet) {
+            return false;
+        }
+        let Some(client) = packet.client_key() else { return true };
+        let now = u64::try_from(self.clock.now().unix_timestamp()).unwrap_or(0);
+        let kind = packet.options.message_type();
+        if kind == Some(MessageType::Decline) {
+            self.pace.declined(&client, now);
+        }
+        let fixed =
+            packet.mac().and_then(|mac| self.config.host(mac)).is_some_and(|h| !h.addresses.is_empty());
+        let declines = kind == Some(MessageType::Discover) && !fixed && self.pace.declines_all(&client, now);
+        self.pace.admit(&client, now) && !declines
+    }
+
+    fn refuse_for_a_while(&mut self, packet: &Packet, interface: usize) {
+        let outcome = Outcome {
+            action: Action::Silent(Reason::TooOften),
+            changes: Vec::new(),
+            client: Client::of(packet),
+            boot_denied: false,
+        };
+        let (name, at) = (self.interfaces[interface].name.clone(), self.clock.now());
+        self.reporter.report(packet, &outcome, &name, at, |fact| self.world.record(fact));
+    }
+
     fn decide(&mut self, arrived: &Arrived) -> (Option<Outgoing>, Vec<Record>) {
         let Datagram { bytes, destination, local } = &arrived.datagram;
         let packet = match Packet::decode(bytes) {
@@ -185,6 +294,12 @@ impl<W: DhcpWorld> Worker<W> {
                 return (None, Vec::new());
             }
         };
+        if !self.admits(&packet) {
+            if !foreign::is_question(&packet) {
+                self.refuse_for_a_while(&packet, arrived.interface);
+            }
+            return (None, Vec::new());
+        }
         self.choose_chain(&packet);
         let interface = &self.interfaces[arrived.interface];
         let server = view::server_address(&self.config, interface, *local);
@@ -194,6 +309,11 @@ impl<W: DhcpWorld> Worker<W> {
         let answer = self.memory.respond(&packet, arrival, network);
         let outcome = answer.outcome;
         let at = self.clock.now();
+        if outcome.action == Action::Silent(Reason::Shadow)
+            && let Some(fact) = self.shadow.look(&packet, arrival, &self.config, &self.snapshot, at)
+        {
+            self.world.record(fact);
+        }
         self.reporter.report(&packet, &outcome, &interface.name, at, |fact| self.world.record(fact));
         let reply = match outcome.action {
             Action::Offer(reply) | Action::Ack(reply) | Action::Nak(reply, _) => reply,

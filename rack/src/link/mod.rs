@@ -23,9 +23,11 @@ use crate::dhcp::LeaseExchange;
 use crate::served::Served;
 use crate::state::{Journal, World};
 use known::KnownRegions;
+use rackwright_common::ntp::TimeReport;
 use rackwright_link::Credentials;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -51,6 +53,8 @@ pub struct LinkContext {
     pub consoles: Consoles,
     /// What is served beside DHCP and boot files.
     pub served: Served,
+    /// How the rack has the time.
+    pub time: watch::Receiver<TimeReport>,
     /// Random per process start.
     pub instance: Uuid,
 }

@@ -4,11 +4,12 @@ use super::LinkContext;
 use super::hub::StreamId;
 use super::known::KnownRegions;
 use super::lease::{Beats, Lease};
-use crate::addresses;
+use crate::{addresses, probe};
 use rackwright_common::clock::{Clock, SystemClock};
 use rackwright_common::link::{
-    DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
+    DEAD_AFTER_SECONDS, Fact, HEARTBEAT_SECONDS, RackAddress, RackHello, ToRack, ToRegion,
 };
+use rackwright_common::ntp::TimeReport;
 use rackwright_link::{LinkError, LinkReceiver, LinkSender, Received};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -20,6 +21,8 @@ const BATCH: usize = 200;
 const IN_FLIGHT: usize = 1000;
 /// Entries not acknowledged for this long are sent again.
 const RESEND: Duration = Duration::from_secs(10);
+/// How the rack has the time is told again after so long.
+const TIME_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,8 @@ struct Session<'a> {
     reported: Option<Instant>,
     /// When the last heartbeats were sent.
     beats: Beats,
+    /// What was said of the time, and when.
+    time: Option<(TimeReport, Instant)>,
 }
 
 /// Leaves the hub however the session ends.
@@ -82,6 +87,7 @@ pub(super) async fn run(
         moved: Instant::now(),
         reported: None,
         beats,
+        time: None,
     };
     let (mut journal, mut hub) = (context.journal.subscribe(), context.hub.subscribe());
     let mut leases = context.leases.subscribe();
@@ -103,6 +109,7 @@ pub(super) async fn run(
                 let heartbeat = session.heartbeat();
                 session.send(heartbeat).await?;
                 session.report_leases().await?;
+                session.report_time().await?;
                 if own_addresses(context) != addresses {
                     return Err(SessionError::Moved);
                 }
@@ -192,6 +199,21 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Says how the rack has the time, when that is news or was not said for a while.
+    async fn report_time(&mut self) -> Result<(), SessionError> {
+        if !self.context.hub.carries_journal(self.id) {
+            self.time = None;
+            return Ok(());
+        }
+        let now = self.context.time.borrow().clone();
+        let known = |(said, at): &(TimeReport, Instant)| !said.differs(&now) && at.elapsed() < TIME_AGAIN;
+        if self.time.as_ref().is_some_and(known) {
+            return Ok(());
+        }
+        self.time = Some((now.clone(), Instant::now()));
+        self.send(ToRegion::Time(now)).await
+    }
+
     async fn received(&mut self, received: Received) -> Result<(), SessionError> {
         self.context.hub.heard(self.id);
         let context = self.context;
@@ -228,6 +250,13 @@ impl Session<'_> {
             }
             ToRack::Renewed { beat, tasks } => {
                 context.hub.running.renew(&tasks, self.beats.claim_ends(beat));
+            }
+            ToRack::Probe { operation, addresses } => {
+                let (config, journal) = (context.config.clone(), context.journal.clone());
+                tokio::spawn(async move {
+                    let answered = probe::ask(&config.interfaces, &addresses).await;
+                    journal.append(Fact::Probed { operation, addresses, answered });
+                });
             }
             ToRack::Consoles { consoles } => context.consoles.wish(consoles),
             ToRack::RelayReply(reply) => context.hub.replied(reply),

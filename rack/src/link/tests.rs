@@ -104,6 +104,7 @@ impl Site {
         let runner = Arc::new(Runner(Mutex::new(0)));
         let context = LinkContext {
             served: crate::served::Served::default(),
+            time: tokio::sync::watch::channel(Default::default()).1,
             config: Arc::new(config),
             credentials: Arc::new(ca.issue_rack("rack-1").unwrap()),
             world: Arc::new(World::open(dir.path()).unwrap()),

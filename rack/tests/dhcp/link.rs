@@ -95,6 +95,18 @@ impl Link {
 
     /// A relay between them: 10.77.0.254 on the server's side, 10.88.0.1 on the client's.
     pub fn with_relay() -> Link {
+        Link::relayed_by(
+            "dnsmasq --no-daemon --port=0 --conf-file=/dev/null --dhcp-relay=10.88.0.1,10.77.0.1 --interface=down0 \
+             --interface=up0",
+        )
+    }
+
+    /// The same with ISC's relay, which adds option 82.
+    pub fn with_isc_relay() -> Link {
+        Link::relayed_by("dhcrelay -4 -d --no-pid -a -id down0 -iu up0 10.77.0.1")
+    }
+
+    fn relayed_by(program: &str) -> Link {
         let mut link = Link::empty();
         let (s, c) = (link.server_namespace.clone(), link.client_namespace.clone());
         let r = s.replace("-s", "-r");
@@ -106,8 +118,9 @@ impl Link {
              ip netns exec {r} sysctl -qw net.ipv4.ip_forward=1"
         ));
         let dnsmasq = Command::new("ip")
-            .args(["netns", "exec", &r, "dnsmasq", "--no-daemon", "--port=0", "--conf-file=/dev/null"])
-            .args(["--dhcp-relay=10.88.0.1,10.77.0.1", "--interface=down0", "--interface=up0"])
+            .args(["netns", "exec", &r])
+            .args(program.split_whitespace())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -157,6 +170,46 @@ impl Link {
             .unwrap();
         wait_for_port_67(&child);
         Other(child)
+    }
+
+    /// Somebody on the client's side has this address.
+    pub fn add_client_address(&self, address: &str) {
+        run(&format!("ip -n {} address add {address}/24 dev eth0", self.client_namespace));
+    }
+
+    /// A DHCP server that is not ours, on the client's side.
+    pub fn foreign_server(&self) -> Other {
+        self.add_client_address("10.77.0.66");
+        let leases = self.folder.join("foreign.leases");
+        let mut command =
+            self.client("dnsmasq --no-daemon --port=0 --conf-file=/dev/null --no-ping --interface=eth0");
+        command
+            .arg("--dhcp-range=10.77.0.200,10.77.0.210")
+            .arg(format!("--dhcp-leasefile={}", leases.display()));
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        wait_for_port_67(&child);
+        Other(child)
+    }
+
+    /// dhcpcd's lease; it ends as soon as it has one. What it remembers is kept from other tests and from the box.
+    pub fn dhcpcd(&self) -> BTreeMap<String, String> {
+        let folder = self.folder.display();
+        let mut command = self.client("sh -c");
+        // `ip netns exec` gives its program mounts of its own, which end with it.
+        let output = command.arg(format!(
+            "mount -t tmpfs none /var/lib/dhcpcd && exec dhcpcd -4 -B -1 -A -L -t 60 -c {folder}/script -e RWDHCP_DIR={folder} eth0"
+        ));
+        let output = output.output().unwrap();
+        self.take("BOUND").unwrap_or_else(|| panic!("no lease: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// perfdhcp as a relay at 10.77.0.250: what it prints.
+    pub fn perfdhcp(&self, arguments: &str) -> String {
+        self.add_client_address("10.77.0.250");
+        let output = self.client(&format!("perfdhcp -4 {arguments} -l eth0 10.77.0.1")).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        text
     }
 
     pub fn set_client_mac(&self, mac: &str) {
@@ -227,6 +280,16 @@ impl Link {
         child.kill().unwrap();
         child.wait().unwrap();
         answer
+    }
+
+    /// A dhclient that asks for what it remembers.
+    pub fn dhclient_that_asks(&self) -> Other {
+        Other(self.dhclient_command("-d -1").stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// udhcpc, whatever comes of it.
+    pub fn udhcpc_quietly(&self, arguments: &[&str]) {
+        self.udhcpc_command().args(arguments).output().unwrap();
     }
 
     pub fn dhclient_release(&self) {

@@ -114,7 +114,7 @@ pub async fn update_interface(
     ApiPath((id, interface)): ApiPath<(MachineId, i64)>,
     ApiJson(patch): ApiJson<InterfacePatch>,
 ) -> Result<Tagged, Error> {
-    machine::set_interface(&app, &actor, &id, interface, &patch).await.map(tagged)
+    crate::app::interface::update(&app, &actor, &id, interface, &patch).await.map(tagged)
 }
 
 /// Takes an interface away from the machine.
@@ -125,7 +125,7 @@ pub async fn delete_interface(
     actor: Actor,
     ApiPath((id, interface)): ApiPath<(MachineId, i64)>,
 ) -> Result<StatusCode, Error> {
-    machine::delete_interface(&app, &actor, &id, interface).await?;
+    crate::app::interface::delete(&app, &actor, &id, interface).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

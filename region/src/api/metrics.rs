@@ -2,6 +2,7 @@
 //! machines, so that a site of ten thousand machines has as many series as one of ten.
 
 use crate::model::controller::{DatabaseRole, Rack, SiteStatus};
+use rackwright_common::ntp::{TimeReport, TimeState};
 use std::fmt::Display;
 
 /// The metrics of a site.
@@ -40,6 +41,8 @@ fn regions(text: &mut Text, status: &SiteStatus) {
     for region in regions {
         text.sample(&[("region", &region.name)], region.lacks.len());
     }
+    let clocks = regions.iter().map(|r| (r.name.as_str(), r.time.as_ref()));
+    clock(text, "region", clocks.collect());
     if let Some(takeover) = &status.last_takeover {
         text.metric(
             "rackwright_last_takeover_seconds",
@@ -70,6 +73,28 @@ fn racks(text: &mut Text, racks: &[Rack]) {
     each("rackwright_rack_lease_addresses", "Dynamic addresses granted to a rack.", |rack| {
         rack.block_addresses
     });
+    clock(text, "rack", racks.iter().map(|r| (r.name.as_str(), r.time.as_ref())).collect());
+}
+
+/// How controllers have the time. One that serves none has no line.
+fn clock(text: &mut Text, label: &str, clocks: Vec<(&str, Option<&TimeReport>)>) {
+    let serving: Vec<_> = clocks
+        .into_iter()
+        .filter_map(|(name, time)| Some((name, time.filter(|time| time.state != TimeState::Off)?)))
+        .collect();
+    text.metric(&format!("rackwright_{label}_time_synchronised"), "Whether a controller gives the time.");
+    for (name, time) in &serving {
+        text.sample(&[(label, name)], u8::from(time.is_synchronised()));
+    }
+    text.metric(
+        &format!("rackwright_{label}_time_offset_seconds"),
+        "By how much a controller's own clock is ahead of the time that it gives.",
+    );
+    for (name, time) in &serving {
+        if let Some(offset) = time.offset_seconds() {
+            text.sample(&[(label, name)], offset);
+        }
+    }
 }
 
 fn database(text: &mut Text, status: &SiteStatus) {

@@ -21,6 +21,7 @@ pub mod group;
 pub mod health;
 pub mod idempotency;
 pub mod image;
+pub mod interface;
 pub mod machine;
 pub mod machine_action;
 mod metrics;
@@ -82,6 +83,10 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(machine::set_bmc))
         .routes(routes!(bmc::read_bmc))
         .routes(routes!(machine::update_interface, machine::delete_interface))
+        .routes(routes!(interface::create_virtual_interface))
+        .routes(routes!(interface::update_virtual_interface, interface::delete_virtual_interface))
+        .routes(routes!(interface::set_default_gateways))
+        .routes(routes!(interface::show_network_plan))
         .routes(routes!(machine::list_script_runs))
         .routes(routes!(machine::compare_machine))
         .routes(routes!(machine::show_script_run))
@@ -156,6 +161,7 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(subnet::delete_ip_range))
         .routes(routes!(subnet::list_reservations, subnet::create_reservation))
         .routes(routes!(subnet::delete_reservation))
+        .routes(routes!(interface::list_dhcp_shadow))
         .routes(routes!(space::list_spaces, space::create_space))
         .routes(routes!(space::update_space, space::delete_space))
         .routes(routes!(static_route::list_static_routes, static_route::create_static_route))

@@ -3,8 +3,10 @@
 use super::{App, Result};
 use crate::auth::Actor;
 use crate::db;
+use crate::db::event_query::Beginning;
 use crate::db::wakeups;
 use crate::model::event::{Event, EventQuery};
+use crate::model::page::MAX_LIMIT;
 use crate::model::{Page, Role};
 use futures_util::Stream;
 use sqlx::PgConnection;
@@ -30,6 +32,8 @@ struct Follow {
     pools: Option<Vec<String>>,
     /// All up to here were handed out, or are not asked for.
     after: i64,
+    /// Of somebody who wants all from now on: what may still come below the newest number.
+    beginning: Option<Beginning>,
     /// The event behind a number that is missing, and when that was seen: whoever took the number may still commit.
     gap: Option<(i64, OffsetDateTime)>,
     wakeup: wakeups::Wakeup,
@@ -54,13 +58,16 @@ pub async fn follow(
     query: EventQuery,
 ) -> Result<impl Stream<Item = Event> + Send + use<>> {
     actor.require(Role::Viewer)?;
-    let after = match query.after {
-        Some(after) => after,
-        None => db::event_query::last_id(&mut *app.read().await?).await?,
+    let (after, beginning) = match query.after {
+        Some(after) => (after, None),
+        None => {
+            let beginning = db::event_query::beginning(&mut *app.read().await?).await?;
+            (beginning.last, Some(beginning).filter(|beginning| !beginning.missing.is_empty()))
+        }
     };
     let query = EventQuery { limit: Some(AT_ONCE), ..query };
     let (app, pools, wakeup) = (app.clone(), actor.sight(), app.wakeups().events());
-    let start = Follow { app, query, pools, after, gap: None, wakeup, ready: VecDeque::new() };
+    let start = Follow { app, query, pools, after, beginning, gap: None, wakeup, ready: VecDeque::new() };
     Ok(futures_util::stream::unfold(start, |mut follow| async move {
         let event = follow.next().await;
         Some((event, follow))
@@ -89,6 +96,9 @@ impl Follow {
     /// can commit it any more: then it was rolled back.
     async fn look(&mut self) -> Result<Look> {
         let mut conn = self.app.read().await?;
+        if let Some(beginning) = &self.beginning {
+            return self.begin(&mut conn, beginning.clone()).await;
+        }
         let (numbers, now) = db::event_query::numbers(&mut conn, self.after, AT_ONCE).await?;
         let mut upto = self.after;
         let mut waits = false;
@@ -112,6 +122,25 @@ impl Follow {
         let query = EventQuery { after: Some(self.after), before: Some(upto + 1), ..self.query.clone() };
         self.ready.extend(db::event_query::list(&mut conn, &query, self.pools.as_deref()).await?);
         self.after = upto;
+        Ok(Look::Further)
+    }
+
+    /// Whoever had taken a number when this began, and commits it now, comes first.
+    async fn begin(&mut self, conn: &mut PgConnection, beginning: Beginning) -> Result<Look> {
+        if db::event_query::has_older_writers(conn, beginning.seen).await? {
+            return Ok(Look::Waits);
+        }
+        let Beginning { last, missing, .. } = beginning;
+        let first = missing.first().copied().unwrap_or(last);
+        let query = EventQuery {
+            after: Some(first - 1),
+            before: Some(last),
+            limit: Some(MAX_LIMIT),
+            ..self.query.clone()
+        };
+        let there = db::event_query::list(conn, &query, self.pools.as_deref()).await?;
+        self.ready.extend(there.into_iter().filter(|event| missing.binary_search(&event.id).is_ok()));
+        self.beginning = None;
         Ok(Look::Further)
     }
 

@@ -5,7 +5,7 @@ use crate::auth::Actor;
 use crate::db;
 use crate::lifecycle::{self, OperationRequest};
 use crate::model::machine::{
-    BmcView, InterfacePatch, Machine, MachinePatch, MachineQuery, MachineSummary, NewBmc, NewMachine,
+    BmcView, Machine, MachinePatch, MachineQuery, MachineSummary, NewBmc, NewMachine,
 };
 use crate::model::machine_sort::{COLUMNS, MachineSort};
 use crate::model::page::InvalidCursor;
@@ -306,72 +306,6 @@ async fn put_bmc(app: &App, conn: &mut PgConnection, id: &MachineId, new: &NewBm
     Ok(db::bmc::put(conn, id, &row).await?)
 }
 
-/// Changes an interface of a machine.
-pub async fn set_interface(
-    app: &App,
-    actor: &Actor,
-    id: &MachineId,
-    interface: i64,
-    patch: &InterfacePatch,
-) -> Result<Machine> {
-    actor.require_somewhere(Role::Operator)?;
-    if let Some(name) = patch.name.as_ref().filter(|n| !is_interface_name(n)) {
-        return Err(Error::invalid(
-            "name",
-            format!(
-                "`{name}` is not an interface name: 1 to 15 letters, digits, dots, hyphens or underscores"
-            ),
-        ));
-    }
-    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
-    let subnet = match patch.address {
-        Some(address) => {
-            let subnet = db::subnet::find_containing(&mut tx, address).await?;
-            let subnet = subnet
-                .ok_or_else(|| Error::invalid("address", format!("{address} lies in no known subnet")))?;
-            Some(subnet.id)
-        }
-        None => None,
-    };
-    if !db::machine_edit::update_interface(&mut tx, id, interface, patch, subnet).await? {
-        return Err(Error::not_found("interface", interface));
-    }
-    db::machine_edit::touch(&mut tx, id).await?;
-    let change = Change {
-        kind: "machine.interface",
-        message: format!("An interface of {} was changed", found.hostname),
-        machine: Some(id),
-        after: json(patch),
-        ..Change::default()
-    };
-    audit(&mut tx, actor, change).await?;
-    let machine = read(&mut tx, id).await?;
-    tx.commit().await?;
-    Ok(machine)
-}
-
-fn is_interface_name(name: &str) -> bool {
-    (1..=15).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-}
-
-/// Takes an interface away from a machine, such as one that two machines claim.
-pub async fn delete_interface(app: &App, actor: &Actor, id: &MachineId, interface: i64) -> Result<()> {
-    let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
-    if !db::machine_edit::delete_interface(&mut tx, id, interface).await? {
-        return Err(Error::not_found("interface", interface));
-    }
-    db::machine_edit::touch(&mut tx, id).await?;
-    let change = Change {
-        kind: "machine.interface",
-        message: format!("An interface of {} was removed", found.hostname),
-        machine: Some(id),
-        ..Change::default()
-    };
-    audit(&mut tx, actor, change).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
 /// Script runs of a machine, newest first.
 pub async fn script_runs(
     app: &App,
@@ -415,4 +349,8 @@ pub async fn suppress_run(
     audit(&mut tx, actor, change).await?;
     tx.commit().await?;
     Ok(shown)
+}
+
+pub(super) fn is_interface_name(name: &str) -> bool {
+    (1..=15).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }

@@ -3,7 +3,8 @@
 use super::{App, Change, Describe, Error, Result, audit, json, subnet};
 use crate::auth::Actor;
 use crate::db;
-use crate::model::network::{DhcpMode, Fabric, Lease, NewFabric, NewVlan, Vlan};
+use crate::model::dhcp_seen::DhcpShadow;
+use crate::model::network::{Fabric, Lease, NewFabric, NewVlan, Vlan};
 use crate::model::{Page, Role};
 use sqlx::PgConnection;
 
@@ -104,11 +105,6 @@ pub async fn update_vlan(app: &App, actor: &Actor, id: i64, new: &NewVlan) -> Re
 /// What the database would refuse without saying what is in the way.
 async fn check_vlan(conn: &mut PgConnection, id: Option<i64>, new: &NewVlan) -> Result<()> {
     subnet::check_options(&new.dhcp_options)?;
-    if new.dhcp_mode != DhcpMode::Serve {
-        let message = "racks of this version only know the mode serve: they would give addresses all the same; switch DHCP off \
-                       on this VLAN where another server is to stay alone";
-        return Err(Error::invalid("dhcp_mode", message));
-    }
     let Some(relay) = new.relay else { return Ok(()) };
     let conflict = |message: String| Err(Error::Conflict { field: Some("relay"), message });
     if Some(relay) == id {
@@ -153,4 +149,12 @@ pub async fn leases(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Pag
     Ok(Page::whole(
         db::controller_query::leases(&mut *app.read().await?, subnet, actor.sight().as_deref()).await?,
     ))
+}
+
+/// What racks in shadow mode would have answered; of one subnet when given. Whoever sees some pools only sees their
+/// machines' ones.
+pub async fn dhcp_shadow(app: &App, actor: &Actor, subnet: Option<i64>) -> Result<Page<DhcpShadow>> {
+    actor.require(Role::Viewer)?;
+    let pools = actor.sight();
+    Ok(Page::whole(db::dhcp_seen::shadows(&mut *app.read().await?, subnet, pools.as_deref()).await?))
 }

@@ -13,6 +13,8 @@ pub struct Taken {
     pub addresses: Vec<Ipv4Addr>,
     /// Dynamic and reserved ranges.
     pub ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
+    /// The reserved ones: where a subnet is not managed, all that may be given.
+    pub reserved: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
 /// What is taken in a subnet.
@@ -20,7 +22,11 @@ pub async fn taken(conn: &mut PgConnection, subnet: i64) -> Result<Taken, DbErro
     let singles = sqlx::query_scalar!(
         "SELECT host(a.address) AS \"address!\" FROM (
             SELECT address FROM interface WHERE subnet_id = $1 AND address IS NOT NULL
+            UNION SELECT address FROM interface_address WHERE subnet_id = $1 AND address IS NOT NULL
             UNION SELECT address FROM reservation WHERE subnet_id = $1
+            UNION SELECT gateway FROM static_route WHERE subnet_id = $1
+            UNION SELECT seen.address FROM address_seen seen JOIN subnet s ON seen.address << s.cidr
+                   WHERE s.id = $1 AND seen.seen_at > now() - make_interval(days => 7)
             UNION SELECT l.address FROM lease l JOIN subnet s ON l.address << s.cidr WHERE s.id = $1 AND l.expires_at > now()
             UNION SELECT address FROM lease_state WHERE subnet_id = $1
             UNION SELECT (r.a->>'network')::inet FROM (SELECT jsonb_array_elements(addresses) AS a FROM rack) r
@@ -30,7 +36,7 @@ pub async fn taken(conn: &mut PgConnection, subnet: i64) -> Result<Taken, DbErro
     .fetch_all(&mut *conn)
     .await?;
     let ranges = sqlx::query!(
-        "SELECT host(first) AS \"first!\", host(last) AS \"last!\" FROM ip_range WHERE subnet_id = $1",
+        "SELECT host(first) AS \"first!\", host(last) AS \"last!\", kind FROM ip_range WHERE subnet_id = $1 ORDER BY ip_range.first",
         subnet
     )
     .fetch_all(conn)
@@ -38,6 +44,11 @@ pub async fn taken(conn: &mut PgConnection, subnet: i64) -> Result<Taken, DbErro
     Ok(Taken {
         addresses: singles.iter().filter_map(|a| a.parse().ok()).collect(),
         ranges: ranges.iter().filter_map(|r| Some((r.first.parse().ok()?, r.last.parse().ok()?))).collect(),
+        reserved: ranges
+            .iter()
+            .filter(|r| r.kind == "reserved")
+            .filter_map(|r| Some((r.first.parse().ok()?, r.last.parse().ok()?)))
+            .collect(),
     })
 }
 

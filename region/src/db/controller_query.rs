@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 /// All racks, by name. A rack is connected while a region has heard it in the last ten seconds.
 pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT id, name, version, addresses, running, generation, error, last_seen_at, fenced_at, created_at,
+        r#"SELECT id, name, version, addresses, running, generation, error, time, last_seen_at, fenced_at, created_at,
                   coalesce(last_seen_at > now() - interval '10 seconds', FALSE) AS "connected!",
                   (SELECT coalesce(array_agg(g.name ORDER BY g.name), '{}') FROM region g
                    WHERE rack.name = ANY (g.racks) AND g.last_seen_at >= clock_timestamp() - make_interval(secs => $1)) AS "regions!",
@@ -37,6 +37,7 @@ pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
             block_addresses: r.block_addresses,
             blocks_free_at: None,
             fenced_at: r.fenced_at.map(Into::into),
+            time: r.time.filter(|_| r.connected).and_then(|time| serde_json::from_value(time).ok()),
             created_at: r.created_at.into(),
         })
         .collect())
@@ -45,7 +46,7 @@ pub async fn racks(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
 /// All regions, by name. A region lives while it was heard within [`DEAD_SECONDS`], by the database's clock.
 pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT r.name, r.version, r.stream, r.started_at, r.last_seen_at, r.draining, r.racks, r.lacks_because,
+        r#"SELECT r.name, r.version, r.stream, r.started_at, r.last_seen_at, r.draining, r.racks, r.lacks_because, r.time,
                   r.last_seen_at >= clock_timestamp() - make_interval(secs => $1) AS "connected!",
                   (SELECT coalesce(array_agg(i.name || '@' || i.version || '/' || f.name ORDER BY i.name, i.version, f.name), '{}')
                    FROM image_file f JOIN image i ON i.id = f.image_id WHERE f.sha256 = ANY (r.lacks)) AS "lacks!"
@@ -65,6 +66,7 @@ pub async fn regions(conn: &mut PgConnection) -> Result<Vec<Region>, DbError> {
             racks: if r.connected { r.racks } else { Vec::new() },
             lacks_because: (!r.lacks.is_empty() && !r.lacks_because.is_empty()).then_some(r.lacks_because),
             lacks: r.lacks,
+            time: r.time.filter(|_| r.connected).and_then(|time| serde_json::from_value(time).ok()),
             started_at: r.started_at.into(),
             last_seen_at: r.last_seen_at.into(),
         })

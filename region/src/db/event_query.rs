@@ -128,7 +128,30 @@ pub async fn has_older_writers(conn: &mut PgConnection, seen: time::OffsetDateTi
     .await?)
 }
 
-/// The number of the newest event; 0 when there is none.
-pub async fn last_id(conn: &mut PgConnection) -> Result<i64, DbError> {
-    Ok(sqlx::query_scalar!("SELECT coalesce(max(id), 0) AS \"id!\" FROM event").fetch_one(conn).await?)
+/// Numbers that are looked at where somebody begins to follow: what is further back is over.
+const BEGINNING: i64 = 1000;
+
+/// Where somebody who wants all from now on begins.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// The newest number that is there; 0 when there is none.
+    pub last: i64,
+    /// The numbers below it that are missing: whoever took them may still commit, or is gone.
+    pub missing: Vec<i64>,
+    /// When it was looked at.
+    pub seen: time::OffsetDateTime,
+}
+
+/// As it is now.
+pub async fn beginning(conn: &mut PgConnection) -> Result<Beginning, DbError> {
+    let row = sqlx::query!(
+        r#"SELECT l.last AS "last!", clock_timestamp() AS "seen!",
+                  ARRAY(SELECT n FROM generate_series(greatest(l.last - $1, 0) + 1, l.last) n
+                        WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.id = n) ORDER BY n) AS "missing!"
+           FROM (SELECT coalesce(max(id), 0) AS last FROM event) l"#,
+        BEGINNING
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Beginning { last: row.last, missing: row.missing, seen: row.seen })
 }

@@ -33,6 +33,10 @@ pub struct Interface {
     pub dns_servers: Vec<Ipv4Addr>,
     /// That subnet's domain.
     pub domain: Option<String>,
+    /// MTU, bytes, when it is set.
+    pub mtu: Option<i32>,
+    /// Who chose its address: `kept`, `person`, `deployment`.
+    pub address_source: String,
 }
 
 /// The interfaces of a machine, the booted one first.
@@ -41,7 +45,7 @@ pub async fn list_of_machine(
     machine: &MachineId,
 ) -> Result<Vec<Interface>, DbError> {
     let rows = sqlx::query!(
-        "SELECT i.id, i.mac, i.name, i.boot, i.mode, i.subnet_id, host(i.address) AS address, text(s.cidr) AS cidr, host(s.gateway) AS gateway,
+        "SELECT i.id, i.mac, i.name, i.boot, i.mode, i.subnet_id, i.mtu, i.address_source, host(i.address) AS address, text(s.cidr) AS cidr, host(s.gateway) AS gateway,
                 (SELECT array_agg(host(d)) FROM unnest(s.dns_servers) d) AS dns, s.domain AS \"domain?\"
          FROM interface i LEFT JOIN subnet s ON s.id = i.subnet_id WHERE i.machine_id = $1 ORDER BY i.boot DESC, i.id",
         machine.as_str()
@@ -62,6 +66,8 @@ pub async fn list_of_machine(
                 gateway: r.gateway.and_then(|g| g.parse().ok()),
                 dns_servers: r.dns.unwrap_or_default().iter().filter_map(|d| d.parse().ok()).collect(),
                 domain: r.domain,
+                mtu: r.mtu,
+                address_source: r.address_source,
             })
         })
         .collect()
@@ -117,6 +123,40 @@ pub async fn set_address(
         "UPDATE interface SET subnet_id = $2, address = $3::text::inet WHERE id = $1",
         id,
         subnet,
+        address.to_string()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// As [`set_address`], for a deployment: the address goes when the machine is released.
+pub async fn set_address_for_deployment(
+    conn: &mut PgConnection,
+    id: i64,
+    subnet: i64,
+    address: Ipv4Addr,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE interface SET subnet_id = $2, address = $3::text::inet, address_source = 'deployment' WHERE id = $1",
+        id,
+        subnet,
+        address.to_string()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes an address that was chosen for a deployment away from the machine.
+pub async fn give_up_address(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    address: Ipv4Addr,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE interface SET address = NULL WHERE machine_id = $1 AND address = $2::text::inet AND address_source = 'deployment'",
+        machine.as_str(),
         address.to_string()
     )
     .execute(conn)

@@ -1,7 +1,7 @@
 //! Leases as the racks' journals tell them, for people. Who may have which address is `lease_state`'s.
 
 use super::DbError;
-use rackwright_common::Mac;
+use rackwright_common::{Hostname, Mac};
 use sqlx::PgConnection;
 use std::net::Ipv4Addr;
 use time::OffsetDateTime;
@@ -51,4 +51,45 @@ pub async fn end(conn: &mut PgConnection, mac: Mac, address: Ipv4Addr) -> Result
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A name by which a client calls itself, fit for the DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientName {
+    /// One label.
+    pub hostname: Hostname,
+    /// The client's address.
+    pub address: Ipv4Addr,
+    /// The subnet it is in.
+    pub subnet: i64,
+}
+
+/// Names of clients with live leases that may go into the DNS: host names, none that a machine, a device, a reservation or a
+/// controller has, and each once: of several clients of one name the one that had its lease first this time.
+pub async fn client_names(conn: &mut PgConnection) -> Result<Vec<ClientName>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT DISTINCT ON (lower(l.hostname)) lower(l.hostname) AS "hostname!", host(l.address) AS "address!", s.id AS subnet
+           FROM lease l JOIN subnet s ON l.address << s.cidr
+           WHERE l.expires_at > now() AND l.hostname ~ '^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$'
+             AND NOT EXISTS (SELECT 1 FROM interface i WHERE i.mac = l.mac)
+             AND lower(l.hostname) NOT IN ('localhost', 'region', 'rack', 'wpad', 'isatap')
+             AND NOT EXISTS (SELECT 1 FROM machine m WHERE m.hostname = lower(l.hostname))
+             AND NOT EXISTS (SELECT 1 FROM device d WHERE d.hostname = lower(l.hostname))
+             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE lower(r.hostname) = lower(l.hostname))
+             AND NOT EXISTS (SELECT 1 FROM rack WHERE lower(rack.name) = lower(l.hostname))
+             AND NOT EXISTS (SELECT 1 FROM region WHERE lower(region.name) = lower(l.hostname))
+           ORDER BY lower(l.hostname), l.expires_at, l.address"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|r| {
+            Some(ClientName {
+                hostname: r.hostname.parse().ok()?,
+                address: r.address.parse().ok()?,
+                subnet: r.subnet,
+            })
+        })
+        .collect())
 }

@@ -1,7 +1,7 @@
 //! What people change on a machine by hand.
 
 use super::DbError;
-use crate::model::machine::{InterfacePatch, MachinePatch};
+use crate::model::machine::MachinePatch;
 use rackwright_common::{Mac, MachineId};
 use sqlx::PgConnection;
 
@@ -117,24 +117,41 @@ pub async fn insert_interface(
     Ok(())
 }
 
+/// What is stored of an interface, as people change it.
+#[derive(Debug, Clone)]
+pub struct InterfaceRow {
+    /// Name in the installed system.
+    pub name: String,
+    /// `auto`, `dhcp`, `link-up`.
+    pub mode: String,
+    /// Its subnet.
+    pub subnet: Option<i64>,
+    /// Its first address.
+    pub address: Option<std::net::IpAddr>,
+    /// Who chose the address.
+    pub source: String,
+    /// MTU, bytes, when it is set.
+    pub mtu: Option<i32>,
+}
+
 /// Changes an interface; false when the machine has no such one.
-pub async fn update_interface(
+pub async fn set_interface(
     conn: &mut PgConnection,
     id: &MachineId,
     interface: i64,
-    patch: &InterfacePatch,
-    subnet: Option<i64>,
+    row: &InterfaceRow,
 ) -> Result<bool, DbError> {
     let done = sqlx::query!(
-        "UPDATE interface SET name = coalesce($3, name), mode = coalesce($4, mode),
-                address = coalesce($5::text::inet, address), subnet_id = coalesce($6, subnet_id)
+        "UPDATE interface SET name = $3, mode = $4, subnet_id = $5, address = $6::text::inet, address_source = $7, mtu = $8
          WHERE machine_id = $1 AND id = $2",
         id.as_str(),
         interface,
-        patch.name,
-        patch.mode,
-        patch.address.map(|a| a.to_string()),
-        subnet
+        row.name,
+        row.mode,
+        row.subnet,
+        row.address.map(|a| a.to_string()),
+        row.source,
+        row.mtu
     )
     .execute(conn)
     .await?;

@@ -2,6 +2,7 @@
 
 use super::DbError;
 use super::machine_filter::{Filter, filtered};
+use super::virtual_interface::{self, Owner};
 use crate::model::machine::{BmcView, InterfaceView, Machine, MachineSummary, RunningOperation};
 use rackwright_common::bmc::{BmcSettings, PowerState};
 use rackwright_common::{MachineId, OperationId};
@@ -154,6 +155,8 @@ pub async fn get(conn: &mut PgConnection, id: &MachineId) -> Result<Machine, DbE
     let row = summaries!("WHERE m.id = $1", id.as_str()).fetch_optional(&mut *conn).await?;
     let summary = MachineSummary::try_from(row.ok_or(DbError::NotFound)?)?;
     let interfaces = interfaces(&mut *conn, id).await?;
+    let virtual_interfaces = virtual_interface::list(&mut *conn, id).await?;
+    let default_gateways = virtual_interface::gateways(&mut *conn, id).await?;
     let failed_tests = failed_tests(&mut *conn, id).await?;
     let r = sqlx::query!(
         r#"SELECT m.description, m.system_uuid, m.system_serial, m.efi, m.secure_boot, m.boot, m.power_seen_at, m.commissioned_at,
@@ -194,6 +197,8 @@ pub async fn get(conn: &mut PgConnection, id: &MachineId) -> Result<Machine, DbE
         storage_layout: serde_json::from_value(r.storage_layout).unwrap_or_default(),
         ssh_keys: r.ssh_keys,
         interfaces,
+        virtual_interfaces,
+        default_gateways,
         bmc,
         inventory: r.inventory.and_then(|v| serde_json::from_value(v).ok()),
         failed_tests,
@@ -204,12 +209,15 @@ pub async fn get(conn: &mut PgConnection, id: &MachineId) -> Result<Machine, DbE
 
 async fn interfaces(conn: &mut PgConnection, id: &MachineId) -> Result<Vec<InterfaceView>, DbError> {
     let rows = sqlx::query!(
-        "SELECT id, mac, name, boot, link, subnet_id, host(address) AS address, mode
+        "SELECT id, mac, name, boot, link, subnet_id, host(address) AS address, mtu,
+                CASE WHEN mode = 'auto' AND address_source = 'person' THEN 'static' ELSE mode END AS \"mode!\"
          FROM interface WHERE machine_id = $1 ORDER BY boot DESC, interface.id",
         id.as_str()
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let more = virtual_interface::addresses(conn, id).await?;
+    let of = |id: i64| more.iter().filter(move |a| a.owner == Owner::Physical(id));
     rows.into_iter()
         .map(|r| {
             Ok(InterfaceView {
@@ -221,6 +229,8 @@ async fn interfaces(conn: &mut PgConnection, id: &MachineId) -> Result<Vec<Inter
                 subnet: r.subnet_id,
                 address: r.address.and_then(|a| a.parse().ok()),
                 mode: r.mode,
+                mtu: r.mtu,
+                more: of(r.id).map(|a| a.view.clone()).collect(),
             })
         })
         .collect()

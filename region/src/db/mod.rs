@@ -1,6 +1,7 @@
 //! The database: free functions over a connection, one file per noun. Only this folder holds SQL.
 
 pub mod address;
+pub mod address_probe;
 pub mod agent_boot;
 pub mod audit;
 pub mod bmc;
@@ -10,6 +11,7 @@ pub mod connector;
 pub mod console;
 pub mod controller_query;
 pub mod device;
+pub mod dhcp_seen;
 pub mod discovery;
 pub mod dns_record;
 pub mod dns_zone;
@@ -61,6 +63,7 @@ pub mod token;
 pub mod transaction;
 pub mod user;
 pub mod utilisation;
+pub mod virtual_interface;
 pub mod vlan;
 pub mod wakeups;
 pub mod wiring;

@@ -2,6 +2,7 @@
 
 use super::DbError;
 use rackwright_common::link::{RackAddress, RackHello};
+use rackwright_common::ntp::TimeReport;
 use sqlx::PgConnection;
 
 /// A rack that was heard of within this time is alive, seconds.
@@ -24,6 +25,8 @@ pub struct Rack {
     pub running: i64,
     /// Heard of lately.
     pub alive: bool,
+    /// How it has the time, as it said last.
+    pub time: Option<TimeReport>,
 }
 
 /// A rack says hello: its row is made or refreshed. It is not off, whoever said so.
@@ -69,6 +72,13 @@ pub async fn seen(conn: &mut PgConnection, id: i64, running: u64) -> Result<(), 
     Ok(())
 }
 
+/// How it has the time.
+pub async fn set_time(conn: &mut PgConnection, id: i64, time: &TimeReport) -> Result<(), DbError> {
+    let time = serde_json::to_value(time).map_err(|_| DbError::Corrupt { what: "time report" })?;
+    sqlx::query!("UPDATE rack SET time = $2 WHERE id = $1", id, time).execute(conn).await?;
+    Ok(())
+}
+
 /// It took or refused a snapshot.
 pub async fn applied(
     conn: &mut PgConnection,
@@ -90,7 +100,7 @@ pub async fn applied(
 /// All racks.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
     let rows = sqlx::query!(
-        "SELECT id, name, addresses, generation, content_hash, running,
+        "SELECT id, name, addresses, generation, content_hash, running, time,
                 coalesce(last_seen_at > now() - make_interval(secs => $1), FALSE) AS \"alive!\" FROM rack ORDER BY id",
         ALIVE_SECONDS
     )
@@ -107,6 +117,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Rack>, DbError> {
                 content_hash: r.content_hash,
                 running: r.running,
                 alive: r.alive,
+                time: r.time.and_then(|time| serde_json::from_value(time).ok()),
             })
         })
         .collect()

@@ -1,7 +1,9 @@
 //! Regions: who is alive, by the database's clock; who is being drained; what each one's image store lacks.
 
 use super::{DbError, connector};
+use rackwright_common::ntp::TimeReport;
 use sqlx::PgConnection;
+use std::net::IpAddr;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -253,4 +255,31 @@ pub async fn set_names(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// How a region has the time; nothing when it serves none.
+pub async fn set_time(conn: &mut PgConnection, name: &str, time: Option<&TimeReport>) -> Result<(), DbError> {
+    let time = time.map(serde_json::to_value).transpose();
+    let time = time.map_err(|_| DbError::Corrupt { what: "time report" })?;
+    sqlx::query!("UPDATE region SET time = $2 WHERE name = $1 AND time IS DISTINCT FROM $2", name, time)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Hosts of the regions that serve time and were heard within a day, as racks reach them; without one of them, when given.
+pub async fn time_servers(conn: &mut PgConnection, except: Option<&str>) -> Result<Vec<String>, DbError> {
+    let streams = sqlx::query_scalar!(
+        "SELECT stream FROM region WHERE time IS NOT NULL AND last_seen_at > now() - interval '1 day'
+            AND ($1::text IS NULL OR name <> $1) ORDER BY name",
+        except
+    )
+    .fetch_all(conn)
+    .await?;
+    let is_elsewhere = |host: &&str| match host.parse::<IpAddr>() {
+        Ok(address) => !address.is_loopback() && !address.is_unspecified(),
+        Err(_) => *host != "localhost",
+    };
+    let hosts = streams.iter().map(|stream| crate::ntp::host(stream)).filter(is_elsewhere);
+    Ok(hosts.map(str::to_owned).collect())
 }

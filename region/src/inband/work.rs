@@ -1,20 +1,19 @@
 //! Turns a stored item into work for an agent. Secrets enter here, derived from the master key.
 
-use crate::db::machine::Machine;
 use crate::db::work_item::Item;
-use crate::db::{DbError, domain, interface, machine, rack, script_run, setting, world};
+use crate::db::{DbError, machine, script_run, setting, world};
 use crate::lifecycle::steps::target_environment;
+use crate::network::plan::Stored;
 use crate::scripts::parameters;
 use crate::secrets::MasterKey;
-use ipnet::Ipv4Net;
 use rackwright_common::Secret;
 use rackwright_common::agent::{
     ImageKind, InstallWork, MetadataSeed, ScriptParameter, ScriptTarget, ScriptWork, Work, WorkItem,
 };
-use rackwright_common::id::Fence;
+use rackwright_common::id::{Fence, MachineId};
 use rackwright_common::inventory::Inventory;
 use rackwright_common::link::Relay;
-use rackwright_common::network::{InterfacePlan, LinkMode, NetworkPlan};
+use rackwright_common::ntp::TimeState;
 use rackwright_common::script::{HardwareType, ScriptMetadata};
 use rackwright_common::snapshot::BlobRef;
 use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
@@ -22,7 +21,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// The user that Rackwright makes on BMCs it finds.
 const BMC_USER: &str = "rackwright";
@@ -173,10 +171,11 @@ async fn install(
         image_kind,
         uncompressed_size: file.uncompressed_size,
         layout,
-        network: network(conn, &found).await?,
+        network: Stored::load(conn, &found.id).await?.plan(),
         metadata: seed(keys, relay, item),
         hostname: found.hostname,
         kernel_arguments: settings.installed_kernel_arguments,
+        ntp_servers: clocks(conn, &item.machine).await?,
     })
 }
 
@@ -191,39 +190,22 @@ fn seed(keys: &MasterKey, relay: &Relay, item: &Item) -> MetadataSeed {
     }
 }
 
-/// The installed system's network: its fixed address where it has one, DHCP on the other interfaces with a link.
-async fn network(conn: &mut PgConnection, found: &Machine) -> Result<NetworkPlan, DbError> {
-    let mut plan = NetworkPlan::default();
-    let mut networks = Vec::new();
-    for (at, interface) in interface::list_of_machine(conn, &found.id).await?.into_iter().enumerate() {
-        let fixed =
-            interface.address.zip(interface.cidr).and_then(|(a, c)| Ipv4Net::new(a, c.prefix_len()).ok());
-        let mode = match (interface.mode.as_str(), fixed) {
-            ("auto", Some(address)) => LinkMode::Static { address, gateway: interface.gateway },
-            ("auto" | "dhcp", _) if interface.boot => LinkMode::Dhcp,
-            ("dhcp", _) => LinkMode::Dhcp,
-            _ => LinkMode::LinkUp,
-        };
-        plan.nameservers.extend(interface.dns_servers.iter().map(|d| IpAddr::V4(*d)));
-        plan.search.extend(interface.domain);
-        networks.extend(interface.cidr);
-        let name = if interface.name.is_empty() { format!("eth{at}") } else { interface.name };
-        plan.interfaces.push(InterfacePlan { mac: interface.mac, name, mode });
-    }
-    if plan.nameservers.is_empty() {
-        plan.nameservers = answering_racks(conn, &networks).await?;
-    }
-    if plan.search.is_empty() {
-        let domains = domain::list(conn, None).await?;
-        plan.search.extend(domains.into_iter().find(|d| d.is_default).map(|d| d.name));
-    }
-    Ok(plan)
-}
-
-/// The racks in these networks that answer names: what a system asks that has its address by configuration.
-async fn answering_racks(conn: &mut PgConnection, networks: &[Ipv4Net]) -> Result<Vec<IpAddr>, DbError> {
+/// The racks in the machine's networks that serve time, those that have it first.
+async fn clocks(conn: &mut PgConnection, machine: &MachineId) -> Result<Vec<IpAddr>, DbError> {
+    let interfaces = interface::list_of_machine(conn, machine).await?;
+    let near = |a: &IpAddr| match a {
+        IpAddr::V4(a) => interfaces.iter().any(|i| i.cidr.is_some_and(|net| net.contains(a))),
+        IpAddr::V6(_) => false,
+    };
     let racks = rack::list(conn).await?;
-    let addresses = racks.iter().filter(|r| r.alive).flat_map(|r| &r.addresses);
-    let answering = addresses.filter(|a| a.dns).map(|a| a.network.addr());
-    Ok(answering.filter(|a| networks.iter().any(|n| n.contains(a))).map(IpAddr::from).collect())
+    let serves = |state: TimeState| !matches!(state, TimeState::Off | TimeState::Failed);
+    let mut serving: Vec<_> = racks
+        .iter()
+        .filter_map(|r| Some((r.time.as_ref()?.state, &r.addresses)))
+        .filter(|(s, _)| serves(*s))
+        .collect();
+    serving.sort_by_key(|(state, _)| *state != TimeState::Synchronised);
+    let addresses =
+        serving.iter().flat_map(|(_, addresses)| *addresses).map(|a| IpAddr::V4(a.network.addr()));
+    Ok(addresses.filter(near).collect())
 }

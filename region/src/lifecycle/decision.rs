@@ -6,12 +6,14 @@ use super::steps::StepName;
 use crate::db::event::{self, NewEvent};
 use crate::db::machine::Machine;
 use crate::db::operation::{NextStep, Operation};
-use crate::db::{DbError, machine, operation, rack_task, script_run, work_item};
+use crate::db::{DbError, machine, operation, rack_task, script_run, virtual_interface, work_item};
+use crate::network::plan;
 use rackwright_common::bmc::BmcAction;
 use rackwright_common::lifecycle::{self, Event};
 use rackwright_common::{OperationId, Status};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// A change that goes with a decision.
@@ -54,6 +56,11 @@ pub enum Effect {
     Deployed,
     /// Owner and system are forgotten.
     ClearDeployment,
+    /// Somebody answers for an address that was chosen: another one is.
+    ChooseOther {
+        /// Which.
+        address: Ipv4Addr,
+    },
     /// Something worth telling.
     Tell {
         /// `info`, `warning`, `error`.
@@ -239,7 +246,14 @@ async fn apply(
         Effect::Allow { seconds } => operation::allow(conn, op.id, *seconds).await,
         Effect::Commissioned => machine::set_commissioned(conn, &found.id).await,
         Effect::Deployed => machine::set_deployed(conn, &found.id).await,
-        Effect::ClearDeployment => machine::clear_deployment(conn, &found.id).await,
+        Effect::ClearDeployment => {
+            virtual_interface::release(conn, &found.id).await?;
+            machine::clear_deployment(conn, &found.id).await
+        }
+        Effect::ChooseOther { address } => {
+            plan::give_up(conn, &found.id, *address).await?;
+            plan::choose_addresses(conn, &found.id, Some(op.id)).await.map(drop)
+        }
         Effect::Tell { level, message } => {
             record(conn, &op.machine, Some(op.id), "operation.note", level, message, ACTOR).await
         }

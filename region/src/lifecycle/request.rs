@@ -3,6 +3,7 @@
 use super::steps::first_step;
 use crate::db::machine::Machine;
 use crate::db::{DbError, event, machine, operation, world};
+use crate::network::plan;
 use rackwright_common::bmc::BmcAction;
 use rackwright_common::lifecycle::{self, Event, Illegal};
 use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
@@ -194,6 +195,7 @@ pub async fn start_at(
             operation: id,
         };
         machine::set_deployment(conn, &found.id, &deployment).await?;
+        choose_network(conn, machine, id).await?;
     }
     if let Some(status) = status {
         machine::set_status(conn, machine, status, "").await?;
@@ -204,6 +206,20 @@ pub async fn start_at(
     };
     record(conn, machine, Some(id), "machine.status", "info", &message, actor).await?;
     Ok(id)
+}
+
+/// Chooses the addresses that the installed system wants; what cannot work is said before anything happens.
+async fn choose_network(
+    conn: &mut PgConnection,
+    machine: &MachineId,
+    operation: OperationId,
+) -> Result<(), StartError> {
+    let mut problems = plan::choose_addresses(conn, machine, Some(operation)).await?;
+    problems.extend(plan::Stored::load(conn, machine).await?.problems());
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(StartError::Precondition(format!("its network cannot work: {}", problems.join("; ")))),
+    }
 }
 
 /// Asks the running operation of a machine to end. Its worker does it.

@@ -2,6 +2,7 @@
 
 use super::Timestamp;
 use rackwright_common::link::RackAddress;
+use rackwright_common::ntp::TimeReport;
 use serde::{Deserialize, Serialize};
 
 /// A rack controller.
@@ -44,6 +45,9 @@ pub struct Rack {
     /// When a person said that its box is off.
     #[serde(default)]
     pub fenced_at: Option<Timestamp>,
+    /// How it has the time, while it is connected.
+    #[serde(default)]
+    pub time: Option<TimeReport>,
     /// Enrolled.
     pub created_at: Timestamp,
 }
@@ -78,6 +82,9 @@ pub struct Region {
     /// Why the last attempt to fetch one of them failed.
     #[serde(default)]
     pub lacks_because: Option<String>,
+    /// How it has the time, while it lives; absent when it serves none.
+    #[serde(default)]
+    pub time: Option<TimeReport>,
     /// Since when it runs.
     pub started_at: Timestamp,
     /// Last sign of life.

@@ -1,5 +1,6 @@
 //! Machines as users see them.
 
+use super::interface::{DefaultGateways, InterfaceAddress, NewInterfaceAddress, VirtualInterface};
 use super::{PageQuery, Timestamp};
 use rackwright_common::bmc::{BmcSettings, DriverKind, PowerState};
 use rackwright_common::inventory::Inventory;
@@ -117,6 +118,12 @@ pub struct Machine {
     pub ssh_keys: Vec<String>,
     /// Its network interfaces.
     pub interfaces: Vec<InterfaceView>,
+    /// Interfaces that its installed system makes of them.
+    #[serde(default)]
+    pub virtual_interfaces: Vec<VirtualInterface>,
+    /// Where its default routes go, when that was chosen.
+    #[serde(default)]
+    pub default_gateways: DefaultGateways,
     /// Its BMC, without secrets.
     #[serde(default)]
     pub bmc: Option<BmcView>,
@@ -151,8 +158,14 @@ pub struct InterfaceView {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
-    /// `auto`, `dhcp`, `link-up`: how the installed system sets it up.
+    /// `auto`, `static`, `dhcp`, `link-up`: how the installed system sets it up.
     pub mode: String,
+    /// MTU, bytes, when it is set.
+    #[serde(default)]
+    pub mtu: Option<i32>,
+    /// Further addresses.
+    #[serde(default)]
+    pub more: Vec<InterfaceAddress>,
 }
 
 /// A BMC without its secrets.
@@ -269,9 +282,18 @@ pub struct InterfacePatch {
     /// Name in the installed system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `auto`, `dhcp`, `link-up`.
+    /// `auto`: the address is chosen; `static`: the one that is named; `dhcp`; `link-up`: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// The subnet in which an address is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<i64>,
+    /// MTU, bytes; 0 for the VLAN's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<i32>,
+    /// All further addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<Vec<NewInterfaceAddress>>,
     /// The address it always gets, inside a known subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -28,8 +28,11 @@ pub struct Settings {
     /// Name servers to which racks pass on what they do not know.
     #[schema(value_type = Vec<String>)]
     pub upstream_dns: Vec<std::net::IpAddr>,
-    /// Time servers, names or addresses, from which racks take the time.
+    /// Time servers, names or addresses, from which regions take the time, and racks where no region serves it.
     pub ntp_servers: Vec<String>,
+    /// The controllers' own clocks count while no time server has given the time. Without it they say then that they do not
+    /// know it.
+    pub ntp_local_reference: bool,
 }
 
 /// The tests of the default run: small, without the toolbox, harmless to data.
@@ -49,6 +52,7 @@ impl Default for Settings {
             default_erase: EraseMode::None,
             upstream_dns: Vec::new(),
             ntp_servers: Vec::new(),
+            ntp_local_reference: false,
         }
     }
 }
@@ -100,13 +104,18 @@ impl Settings {
                 return Err("kernel arguments are one line of at most 1024 bytes".into());
             }
         }
-        if let Some(server) =
-            self.ntp_servers.iter().find(|s| s.is_empty() || s.contains(char::is_whitespace))
-        {
+        if let Some(server) = self.ntp_servers.iter().find(|s| !is_host(s)) {
             return Err(format!("`{server}` is not the name or address of a time server"));
         }
         Ok(())
     }
+}
+
+/// An address, or a name of letters, digits, hyphens and dots.
+fn is_host(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    let is_name = text.bytes().all(plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    text.len() <= 253 && (is_name || text.parse::<std::net::IpAddr>().is_ok())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use std::net::Ipv4Addr;
 const FIRST_BLOCKS: usize = 2;
 
 mod low;
+pub mod plan;
 
 pub use low::{run as watch_low, warn_of_low};
 
@@ -133,15 +134,23 @@ pub async fn allocate(
     }
     let subnets = world::subnets(conn).await?;
     let Some(subnet) = subnets.iter().find(|s| s.cidr.contains(&seen_through)) else { return Ok(None) };
-    lock_subnet(conn, subnet.id).await?;
-    let address = match address::reserved_for(conn, booted.mac).await? {
+    let address = match address::reserved_for(conn, booted.mac).await?.filter(|a| subnet.cidr.contains(a)) {
         Some(address) => Some(address),
-        None => lowest_free(subnet, &address::taken(conn, subnet.id).await?),
+        None => pick(conn, subnet.id).await?,
     };
     if let Some(address) = address {
         interface::set_address(conn, booted.id, subnet.id, address).await?;
     }
     Ok(address)
+}
+
+/// The lowest address of a subnet that nobody has; the subnet stays locked until the end of the transaction, so that no
+/// other region takes it meanwhile. None when the subnet is full, or is not IPv4.
+pub async fn pick(conn: &mut PgConnection, id: i64) -> Result<Option<Ipv4Addr>, DbError> {
+    lock_subnet(conn, id).await?;
+    let subnets = world::subnets(conn).await?;
+    let Some(subnet) = subnets.iter().find(|s| s.id == id) else { return Ok(None) };
+    Ok(lowest_free(subnet, &address::taken(conn, id).await?))
 }
 
 fn lowest_free(subnet: &world::Subnet, taken: &address::Taken) -> Option<Ipv4Addr> {
@@ -152,6 +161,11 @@ fn lowest_free(subnet: &world::Subnet, taken: &address::Taken) -> Option<Ipv4Add
         .chain(subnet.gateway)
         .chain(subnet.dns_servers.iter().copied())
         .collect();
+    if !subnet.managed {
+        let mut offered =
+            taken.reserved.iter().flat_map(|(first, last)| u32::from(*first)..=u32::from(*last));
+        return offered.find(|a| !singles.contains(&Ipv4Addr::from(*a))).map(Ipv4Addr::from);
+    }
     let mut candidate = u32::from(subnet.cidr.network()) + 1;
     let end = u32::from(subnet.cidr.broadcast());
     while candidate < end {
@@ -239,7 +253,10 @@ mod tests {
         let mut taken = address::Taken {
             addresses: vec![[10, 77, 0, 2].into()],
             ranges: vec![([10, 77, 0, 3].into(), [10, 77, 0, 9].into())],
+            reserved: vec![([10, 77, 0, 3].into(), [10, 77, 0, 9].into())],
         };
+        let unmanaged = world::Subnet { managed: false, ..subnet() };
+        assert_eq!(lowest_free(&unmanaged, &taken), Some([10, 77, 0, 3].into()));
         assert_eq!(lowest_free(&subnet(), &taken), Some([10, 77, 0, 10].into()));
         taken.ranges.push(([10, 77, 0, 10].into(), [10, 77, 0, 254].into()));
         assert_eq!(lowest_free(&subnet(), &taken), None);

@@ -2,7 +2,7 @@
 
 use crate::db::event::{self, NewEvent};
 use crate::db::lease::{self, Lease};
-use crate::db::{DbError, discovery, machine, rack};
+use crate::db::{DbError, address_probe, dhcp_seen, discovery, machine, operation, rack};
 use crate::inband::InBand;
 use crate::network;
 use rackwright_common::link::{BootStage, Fact, JournalEntry, RackAddress};
@@ -93,6 +93,25 @@ async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) ->
         }
         Fact::Boot { mac, uuid, stage, detail } => boot(conn, source, *mac, *uuid, *stage, detail).await,
         Fact::Warning { code, message, mac } => warn(conn, source, *mac, code, message).await,
+        Fact::Probed { operation: asked, addresses, answered } => {
+            for address in addresses {
+                let by = answered.iter().find(|(a, _)| a == address).map(|(_, mac)| *mac);
+                address_probe::answered(conn, *asked, *address, by).await?;
+            }
+            operation::poke(conn, *asked).await
+        }
+        Fact::DhcpServer { subnet, server } => {
+            if dhcp_seen::server(conn, *subnet, *server, &source.name).await? {
+                let message = format!(
+                    "a DHCP server that is not Rackwright's answers on a network of {}: {server}; switch it off there, or set \
+                     the VLAN's DHCP to shadow or proxy",
+                    source.name
+                );
+                warn(conn, source, None, "dhcp.foreign-server", &message).await?;
+            }
+            Ok(())
+        }
+        Fact::Shadow(seen) => dhcp_seen::shadow(conn, &source.name, entry.at, seen).await,
         Fact::Sighting(seen) => discovery::put(conn, source.id, seen, entry.at).await,
         Fact::Report(_) | Fact::Unknown => Ok(()),
     }

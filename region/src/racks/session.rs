@@ -5,7 +5,7 @@ use super::service::RackService;
 use super::{complaint, console, leases, snapshot, switches, tasks};
 use crate::db::lease_state::Changes;
 use crate::db::wakeups::Wakeup;
-use crate::db::{DbError, rack, rack_task, region, switch_task};
+use crate::db::{DbError, address_probe, rack, rack_task, region, switch_task};
 use crate::network;
 use futures_util::StreamExt;
 use rackwright_common::link::{DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, RackHello, Relay, ToRack, ToRegion};
@@ -217,6 +217,10 @@ impl Session {
                     self.send(ToRack::Leases(Box::new(news))).await?;
                 }
             }
+            ToRegion::Time(report) => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                rack::set_time(&mut conn, source.id, &report).await?;
+            }
             ToRegion::Unknown => {}
         }
         Ok(())
@@ -271,6 +275,12 @@ impl Session {
                 continue;
             }
             self.send(ToRack::Task(task)).await?;
+        }
+        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+        let probes = address_probe::claim(&mut conn, id).await?;
+        drop(conn);
+        for (operation, addresses) in probes {
+            self.send(ToRack::Probe { operation, addresses }).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! generations follow the order of changes, and equal content never makes a new one.
 
 use crate::db::rack::Rack;
-use crate::db::{DbError, discovery, dns_zone, domain, lease_block, rack, setting, subnet, world};
+use crate::db::{DbError, discovery, dns_zone, domain, lease_block, rack, region, setting, subnet, world};
 use crate::lifecycle::request::EPHEMERAL_IMAGE;
 use crate::model::setting::Settings;
 use crate::network;
@@ -12,11 +12,13 @@ use crate::secrets::{AgentToken, MasterKey};
 use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_common::id::Fence;
 use rackwright_common::names::NamesView;
+use rackwright_common::ntp::{TimeReport, TimeView};
 use rackwright_common::snapshot::{
     BlobRef, BlockView, BootDecision, EphemeralBoot, HostInterface, HostView, OptionView, ReservationView,
-    Snapshot, SubnetView,
+    ServeMode, Snapshot, SubnetView,
 };
 use sqlx::{Connection, PgConnection};
+use std::net::Ipv4Addr;
 
 /// The name under which boot loaders are registered.
 pub const BOOT_LOADERS: &str = "bootloaders";
@@ -59,6 +61,12 @@ async fn content(
     let reached = addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(&a.network.addr())));
     let domain = domain::list(conn, None).await?.into_iter().find(|d| d.is_default).map(|d| d.name);
     let reached: Vec<_> = reached.collect();
+    let mut subnets6 = world::subnets6(conn).await?;
+    subnets6.retain(|v6| subnets.iter().any(|s| s.vlan == v6.vlan));
+    for v6 in &mut subnets6 {
+        v6.domain = v6.domain.take().or_else(|| domain.clone());
+    }
+    let clocks = clocks(racks, present, &subnets);
     let names = NamesView {
         zones: dns_zone::whole(conn, None).await?,
         clients: subnet::list(conn, None).await?.into_iter().map(|s| s.cidr).collect(),
@@ -67,7 +75,9 @@ async fn content(
     };
     Ok(Snapshot {
         generation: 0,
+        subnets6,
         names,
+        time: time_view(conn, &settings).await?,
         enlist: boot.as_ref().filter(|_| settings.enlist).map(|b| b.boot(keys, None)),
         hosts,
         reservations: reservations
@@ -88,20 +98,47 @@ async fn content(
             .filter(|(id, _)| subnets.iter().any(|s| s.id == *id))
             .map(|(_, net)| net)
             .collect(),
-        subnets: subnets.iter().map(|s| subnet_view(s, &blocks, domain.as_deref())).collect(),
+        subnets: subnets.iter().map(|s| subnet_view(s, &blocks, domain.as_deref(), &clocks)).collect(),
     })
 }
 
-fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block], domain: Option<&str>) -> SubnetView {
+async fn time_view(conn: &mut PgConnection, settings: &Settings) -> Result<TimeView, DbError> {
+    let regions = region::time_servers(conn, None).await?;
+    let sources = if regions.is_empty() { settings.ntp_servers.clone() } else { regions };
+    Ok(TimeView { sources, local: settings.ntp_local_reference })
+}
+
+/// Where machines in reach of a rack get the time: addresses of racks that have it, its own first.
+fn clocks(racks: &[Rack], present: &Rack, subnets: &[world::Subnet]) -> Vec<Ipv4Addr> {
+    let own = racks.iter().filter(|r| r.id == present.id);
+    let others = racks.iter().filter(|r| r.id != present.id && r.alive);
+    let having = own.chain(others).filter(|r| r.time.as_ref().is_some_and(TimeReport::is_synchronised));
+    let addresses = having.flat_map(|r| &r.addresses).map(|a| a.network.addr());
+    addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(a))).collect()
+}
+
+/// Those in the subnet; where none is, a router leads to the others.
+fn near(subnet: &world::Subnet, clocks: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
+    let near: Vec<_> = clocks.iter().copied().filter(|a| subnet.cidr.contains(a)).collect();
+    if near.is_empty() { clocks.to_vec() } else { near }
+}
+
+fn subnet_view(
+    subnet: &world::Subnet,
+    blocks: &[lease_block::Block],
+    domain: Option<&str>,
+    clocks: &[Ipv4Addr],
+) -> SubnetView {
     SubnetView {
         id: subnet.id,
         cidr: subnet.cidr,
         gateway: subnet.gateway,
         dns_servers: subnet.dns_servers.clone(),
-        ntp_servers: Vec::new(),
+        ntp_servers: near(subnet, clocks),
         domain: subnet.domain.clone().or_else(|| domain.map(str::to_owned)),
         mtu: u16::try_from(subnet.mtu).ok().filter(|mtu| *mtu != 1500),
-        dhcp: subnet.dhcp,
+        // A rack of the version before, which knows no modes, must not serve where another server does.
+        dhcp: subnet.dhcp && subnet.mode == ServeMode::Serve,
         lease_seconds: u32::try_from(subnet.lease_seconds).unwrap_or(600),
         blocks: blocks
             .iter()
@@ -109,7 +146,7 @@ fn subnet_view(subnet: &world::Subnet, blocks: &[lease_block::Block], domain: Op
             .map(|b| BlockView { first: b.first, last: b.last, epoch: b.epoch, since: b.since })
             .collect(),
         vlan: Some(subnet.vlan),
-        mode: subnet.mode,
+        mode: if subnet.dhcp { subnet.mode } else { ServeMode::Serve },
         boot_architectures: subnet
             .boot_architectures
             .as_ref()

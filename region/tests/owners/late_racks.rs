@@ -1,13 +1,12 @@
 //! Owners on racks: whoever has claimed a command to a BMC, or holds a machine's request.
 
 use crate::crossings::Crossing;
+use crate::lives::{self, Stage};
 use crate::racks::{ALL, Guards, Racks};
 use crate::story::{Story, rows};
-use crate::support::machine::World;
-use rackwright_common::MachineId;
 use rackwright_common::bmc::{BmcAction, BmcEndpoint, BmcError, BmcOrder, BmcSettings, DriverKind};
 use rackwright_common::id::{Fence, OperationId};
-use serde_json::json;
+use rackwright_region::lifecycle::OperationRequest;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -15,14 +14,15 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Killed,
-    /// It stands still, and goes on when the machine is deployed.
+    /// It stands still, and goes on when the operation is over.
     Stopped,
 }
 
 struct Bench {
-    world: World,
-    id: MachineId,
+    stage: Stage,
     racks: Racks,
+    /// What the BMC is commanded when nobody ends.
+    commands: Option<Vec<BmcAction>>,
 }
 
 /// What one run showed.
@@ -35,39 +35,37 @@ struct Run {
 }
 
 impl Bench {
-    async fn new(guards: Guards) -> Self {
-        let (mut world, id) = World::ready().await;
-        let racks = Racks::new(&mut world, guards).await;
-        Self { world, id, racks }
+    async fn new(request: &OperationRequest, guards: Guards) -> Self {
+        let mut stage = Stage::new(request).await;
+        let racks = Racks::new(&mut stage.world, guards).await;
+        Self { stage, racks, commands: None }
     }
 
-    /// Deploys; the first rack ends at its crossing number `at`.
+    /// Does it; the first rack ends at its crossing number `at`.
     async fn run(&mut self, at: Option<usize>, fate: Fate) -> Run {
-        self.world.done.clear();
         self.racks.arm(at);
-        self.world.act(&self.id, "deploy", json!({ "image": "debian-12" })).await;
+        self.stage.begin().await;
         let mut late = None;
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.world.running(&self.id).await.is_some() {
-            assert!(Instant::now() < deadline, "{:?}", self.world.running(&self.id).await);
-            self.world.hurry().await;
-            self.world.work_region().await;
-            self.racks.work(&mut self.world).await;
+        while let Some(seen) = self.stage.world.running(&self.stage.id).await {
+            assert!(Instant::now() < deadline, "{seen:?}");
+            self.stage.world.hurry().await;
+            self.stage.world.work_region().await;
+            self.racks.work(&mut self.stage.world).await;
             if late.is_none() && self.racks.crossings.is_stopped() {
-                late = Some(self.racks.let_claims_lapse(&self.world, fate == Fate::Killed).await);
+                late = Some(self.racks.let_claims_lapse(&self.stage.world, fate == Fate::Killed).await);
             }
-            self.world.work_agent().await;
+            self.stage.world.work_agent().await;
         }
         let commands = self.racks.log.len();
-        let before = rows(&self.world).await;
+        let before = rows(&self.stage.world).await;
         if let (Some(orders), Fate::Stopped) = (late, fate) {
-            self.racks.wake(&mut self.world, orders).await;
+            self.racks.wake(&mut self.stage.world, orders).await;
         }
         let wrong = self.is_wrong(commands, &before).await;
-        let story = Story::read(&self.world, &self.id).await;
+        let story = Story::read(&self.stage.world, &self.stage.id).await;
         let run = Run { story, passed: self.racks.crossings.passed(), wrong };
         self.racks.crossings.arm(None);
-        self.world.undeploy(&self.id).await;
         run
     }
 
@@ -91,31 +89,42 @@ impl Bench {
             rest.next();
         }
         actions.extend(rest);
-        if !matches!(actions[..], [BmcAction::Off, BmcAction::SetBoot { .. }, BmcAction::On]) {
+        if self.commands.as_ref().is_some_and(|expected| *expected != actions) {
             return Some(format!("the BMC was commanded {log:?}"));
         }
-        let after = rows(&self.world).await;
+        let after = rows(&self.stage.world).await;
         (before != after).then(|| format!("the late rack made\n{before}\ninto\n{after}"))
     }
 
-    /// Every crossing there is, and the story of an undisturbed deployment.
+    /// Every crossing there is, and the story when nobody ends.
     async fn undisturbed(&mut self) -> (Vec<Crossing>, Story) {
         let run = self.run(None, Fate::Killed).await;
         assert_eq!(run.wrong, None);
-        assert_eq!(run.story.ended, ("deployed".into(), "done".into()));
-        assert_eq!(run.story.done, ["install", "reboot"]);
-        let met: BTreeSet<Crossing> = run.passed.iter().copied().collect();
-        assert_eq!(met, BTreeSet::from(Crossing::ALL));
+        assert_eq!(run.story.ended, (self.stage.life.ends.into(), "done".into()));
+        assert_eq!(run.story.done, self.stage.life.done);
+        self.commands = Some(self.racks.log.iter().map(|(_, action)| *action).collect());
         (run.passed, run.story)
     }
 }
 
 /// Every crossing, one run each.
-async fn each_crossing(fate: Fate) {
-    let mut bench = Bench::new(ALL).await;
+async fn each_crossing(request: OperationRequest, fate: Fate) {
+    let mut bench = Bench::new(&request, ALL).await;
     let (crossings, expected) = bench.undisturbed().await;
-    for (at, crossing) in crossings.iter().enumerate() {
-        let place = format!("{fate:?} at crossing {at} of {}, a {crossing:?}", crossings.len());
+    if matches!(request, OperationRequest::Deploy { .. }) {
+        let met: BTreeSet<Crossing> = crossings.iter().copied().collect();
+        assert_eq!(met, BTreeSet::from(Crossing::ALL));
+        let commands = bench.commands.as_deref();
+        let deployed = matches!(commands, Some([BmcAction::Off, BmcAction::SetBoot { .. }, BmcAction::On]));
+        assert!(deployed, "the BMC was commanded {commands:?}");
+    }
+    assert!(!crossings.is_empty());
+    // Of other actions half: their commands and messages are of the same kinds.
+    let step = if matches!(request, OperationRequest::Deploy { .. }) { 1 } else { 2 };
+    for at in (0..crossings.len()).step_by(step) {
+        let crossing = crossings[at];
+        let kind = request.kind();
+        let place = format!("{kind}, {fate:?} at crossing {at} of {}, a {crossing:?}", crossings.len());
         let run = bench.run(Some(at), fate).await;
         assert_eq!(run.passed.len(), at + 1, "{place} was not where it ended: {:?}", run.passed);
         if let Some(difference) = run.story.differs_from(&expected).or(run.wrong) {
@@ -125,18 +134,24 @@ async fn each_crossing(fate: Fate) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rack_stopped_in_the_middle_of_any_other_action_does_nothing_when_it_wakes_up() {
+    let lives = lives::others().into_iter().map(|request| each_crossing(request, Fate::Stopped));
+    futures_util::future::join_all(lives).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rack_killed_at_any_message_or_command_delays_a_deployment_and_nothing_else() {
-    each_crossing(Fate::Killed).await;
+    each_crossing(lives::deploy(), Fate::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rack_stopped_at_any_message_or_command_does_nothing_when_it_wakes_up() {
-    each_crossing(Fate::Stopped).await;
+    each_crossing(lives::deploy(), Fate::Stopped).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_leases_a_rack_that_wakes_up_would_be_seen_to_switch_the_machine_off() {
-    let mut bench = Bench::new(Guards { leases: false, ..ALL }).await;
+    let mut bench = Bench::new(&lives::deploy(), Guards { leases: false, ..ALL }).await;
     let (crossings, _) = bench.undisturbed().await;
     let first = crossings.iter().position(|crossing| *crossing == Crossing::Command).unwrap();
     for at in [first - 1, first] {
@@ -149,16 +164,16 @@ async fn without_leases_a_rack_that_wakes_up_would_be_seen_to_switch_the_machine
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_that_sends_an_old_order_late_is_refused_by_the_fence_of_the_rack_that_saw_a_newer_one() {
     for (fences, expected) in [(true, Err(BmcError::StaleEpoch)), (false, Ok(()))] {
-        let mut bench = Bench::new(Guards { leases: false, fences }).await;
+        let mut bench = Bench::new(&lives::deploy(), Guards { leases: false, fences }).await;
         let run = bench.run(None, Fate::Killed).await;
         assert_eq!(run.wrong, None);
         let (operation, epoch): (i64, i64) =
             sqlx::query_as("SELECT operation_id, epoch FROM rack_task WHERE key LIKE '%:power-off:%' ORDER BY id DESC LIMIT 1")
-                .fetch_one(&bench.world.site.pool)
+                .fetch_one(&bench.stage.world.site.pool)
                 .await
                 .unwrap();
         let endpoint = BmcEndpoint {
-            machine: bench.id.clone(),
+            machine: bench.stage.id.clone(),
             driver: DriverKind::Ipmi,
             address: "10.78.0.1".into(),
             port: None,
@@ -169,7 +184,7 @@ async fn a_region_that_sends_an_old_order_late_is_refused_by_the_fence_of_the_ra
         let fence = Some(Fence { operation: OperationId(operation), epoch });
         let late = BmcOrder { endpoint, fence, action: BmcAction::Off };
         let commands = bench.racks.log.len();
-        let said = bench.racks.late(&mut bench.world, late).await;
+        let said = bench.racks.late(&mut bench.stage.world, late).await;
         assert_eq!(said.map(drop), expected, "fences {fences}");
         assert_eq!(bench.racks.log.len() - commands, usize::from(!fences), "{:?}", bench.racks.log);
     }

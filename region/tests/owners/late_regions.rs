@@ -1,14 +1,12 @@
 //! Owners in regions: workers that claim an operation and decide.
 
 use crate::database_relay::{DatabaseRelay, State};
+use crate::lives::{self, Stage};
 use crate::story::{Story, rows};
 use crate::support::machine::World;
-use rackwright_common::MachineId;
-use rackwright_common::storage::StorageLayout;
 use rackwright_region::db::DbError;
 use rackwright_region::lifecycle::engine::work_once;
 use rackwright_region::lifecycle::{OperationRequest, Timing, steps};
-use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -21,16 +19,15 @@ enum Wakes {
     Never,
     /// When another owner has done what was due.
     Soon,
-    /// When the machine is deployed.
+    /// When the operation is over.
     Late,
 }
 
 type Work = JoinHandle<Result<Option<()>, DbError>>;
 
-/// A machine that is deployed again and again, each time by an owner of its own at first.
+/// A machine of which the same is asked again and again, each time worked on by an owner of its own at first.
 struct Bench {
-    world: World,
-    id: MachineId,
+    stage: Stage,
     relay: DatabaseRelay,
 }
 
@@ -44,52 +41,48 @@ struct Run {
 }
 
 impl Bench {
-    async fn new() -> Self {
-        let (world, id) = World::ready().await;
-        let relay = DatabaseRelay::new(world.site.database_url());
-        Self { world, id, relay }
+    async fn new(request: &OperationRequest) -> Self {
+        let stage = Stage::new(request).await;
+        let relay = DatabaseRelay::new(stage.world.site.database_url());
+        Self { stage, relay }
     }
 
-    /// Deploys; the first owner ends before its statement number `at`.
+    /// Does it; the first owner ends before its statement number `at`.
     async fn run(&mut self, at: Option<usize>, wakes: Wakes) -> Run {
-        self.world.done.clear();
         let state = if wakes == Wakes::Never { State::Killed } else { State::Stopped };
         self.relay.arm(at.map(|at| (at, state)));
         let first = self.relay.pool();
-        let mut run = Run { story: Story::read(&self.world, &self.id).await, boundary: None, changed: None };
-        let mut late = None;
-        self.world.act(&self.id, "deploy", json!({ "image": "debian-12" })).await;
+        let (mut boundary, mut changed, mut late) = (None, None, None);
+        self.stage.begin().await;
         let deadline = Instant::now() + Duration::from_secs(60);
-        while self.world.running(&self.id).await.is_some() {
-            assert!(Instant::now() < deadline, "{:?}", self.world.running(&self.id).await);
-            self.world.hurry().await;
-            if run.boundary.is_none() {
+        while let Some(seen) = self.stage.world.running(&self.stage.id).await {
+            assert!(Instant::now() < deadline, "{seen:?}");
+            self.stage.world.hurry().await;
+            if boundary.is_none() {
                 late = work_until_it_ends(&self.relay, &first).await;
                 if !self.relay.works() {
-                    run.boundary = Some(self.boundary().await);
-                    self.world.expire_claims().await;
-                    self.world.hurry().await;
+                    boundary = Some(self.boundary().await);
+                    self.stage.world.expire_claims().await;
+                    self.stage.world.hurry().await;
                 }
             }
-            if run.boundary.is_some() {
-                self.world.work_region().await;
+            if boundary.is_some() {
+                self.stage.world.work_region().await;
                 if wakes == Wakes::Soon {
                     self.wake(&mut late).await;
                 }
             }
-            self.world.work_bmc().await;
-            self.world.work_agent().await;
+            self.stage.world.work_bmc().await;
+            self.stage.world.work_agent().await;
         }
         if wakes == Wakes::Late {
-            let before = rows(&self.world).await;
+            let before = rows(&self.stage.world).await;
             self.wake(&mut late).await;
-            let after = rows(&self.world).await;
-            run.changed = (before != after).then_some((before, after));
+            let after = rows(&self.stage.world).await;
+            changed = (before != after).then_some((before, after));
         }
-        run.story = Story::read(&self.world, &self.id).await;
-        drop(first);
-        self.world.undeploy(&self.id).await;
-        run
+        let story = Story::read(&self.stage.world, &self.stage.id).await;
+        Run { story, boundary, changed }
     }
 
     /// The owner goes on with what it was about to do, to the end of it.
@@ -102,17 +95,16 @@ impl Bench {
     }
 
     async fn boundary(&self) -> (String, String) {
-        let step = self.world.running(&self.id).await.map(|(step, _)| step).unwrap_or_default();
+        let running = self.stage.world.running(&self.stage.id).await;
+        let step = running.map(|(step, _)| step).unwrap_or_default();
         (step, self.relay.statements().pop().unwrap_or_default())
     }
 
-    /// How many statements an owner sends in a deployment, and the story of it.
+    /// How many statements an owner sends to the end, and the story of it.
     async fn undisturbed(&mut self) -> (usize, Story) {
         let run = self.run(None, Wakes::Never).await;
-        assert_eq!(run.story.ended, ("deployed".into(), "done".into()));
-        assert_eq!(run.story.done, ["install", "reboot"]);
-        let actions: Vec<&str> = run.story.tasks.iter().filter_map(|task| task.split(' ').nth(1)).collect();
-        assert_eq!(actions, ["off", "set-boot", "on"]);
+        assert_eq!(run.story.ended, (self.stage.life.ends.into(), "done".into()));
+        assert_eq!(run.story.done, self.stage.life.done, "{:#?}", run.story);
         let statements = self.relay.statements();
         for expected in ["BEGIN", "COMMIT", "UPDATE operation o SET owner = $1"] {
             assert!(statements.iter().any(|s| s.contains(expected)), "{expected} is not in {statements:#?}");
@@ -146,19 +138,20 @@ fn only_reads(statement: &str) -> bool {
     statement.trim_start().starts_with("SELECT") && !statement.contains("FOR UPDATE")
 }
 
-/// Every boundary of this half of them, one run each.
-async fn every(half: usize, wakes: Wakes) -> BTreeSet<String> {
-    let mut bench = Bench::new().await;
+/// One run for each boundary of `share`: every second, say, beginning with the first. The steps in which the owner ended.
+async fn every(request: OperationRequest, share: (usize, usize), wakes: Wakes) -> BTreeSet<String> {
+    let mut bench = Bench::new(&request).await;
     let (count, expected) = bench.undisturbed().await;
-    assert!(count > 50, "{count} statements are not a deployment");
     let statements = bench.relay.statements();
-    let boundaries: Vec<usize> =
-        (0..count).filter(|at| wakes == Wakes::Soon || !only_reads(&statements[*at])).collect();
+    // What is a read's harm is looked for where a deployment's owner wakes soon.
+    let all = wakes == Wakes::Soon && matches!(request, OperationRequest::Deploy { .. });
+    let boundaries: Vec<usize> = (0..count).filter(|at| all || !only_reads(&statements[*at])).collect();
     let mut steps = BTreeSet::new();
-    for at in boundaries.into_iter().skip(half).step_by(2) {
+    for at in boundaries.into_iter().skip(share.0).step_by(share.1) {
         let run = bench.run(Some(at), wakes).await;
         let (step, statement) = run.boundary.unwrap_or_else(|| panic!("statement {at} was never reached"));
-        let place = format!("{wakes:?}, statement {at}, in step {step}, before {statement}");
+        let place =
+            format!("{}, {wakes:?}, statement {at}, in step {step}, before {statement}", request.kind());
         if let Some(difference) = run.story.differs_from(&expected) {
             panic!("{place}: {difference}");
         }
@@ -170,24 +163,35 @@ async fn every(half: usize, wakes: Wakes) -> BTreeSet<String> {
     steps
 }
 
+/// An owner ended in each step that the code has for this request.
+fn in_each_step(request: &OperationRequest, mut met: BTreeSet<String>) {
+    // Where an owner looks for more and the operation has ended.
+    assert!(met.remove(""), "{met:?}");
+    let planned: BTreeSet<String> =
+        steps::plan(request).iter().map(|step| step.as_str().to_owned()).collect();
+    assert_eq!(met, planned, "{}", request.kind());
+}
+
 /// Both halves at once: a deployment waits for the database most of the time.
 async fn each_boundary(wakes: Wakes) {
-    let halves = [0, 1].map(|half| tokio::spawn(every(half, wakes)));
+    let halves = [0, 1].map(|half| tokio::spawn(every(lives::deploy(), (half, 2), wakes)));
     let mut met = BTreeSet::new();
     for half in halves {
         met.extend(half.await.unwrap());
     }
-    // Where an owner looks for more and the operation has ended.
-    assert!(met.remove(""));
-    let deploy = OperationRequest::Deploy {
-        image: String::new(),
-        layout: StorageLayout::default(),
-        user_data: None,
-        ssh_keys: Vec::new(),
-    };
-    let planned: BTreeSet<String> =
-        steps::plan(&deploy).iter().map(|step| step.as_str().to_owned()).collect();
-    assert_eq!(met, planned, "an owner ended in each step that the code has");
+    in_each_step(&lives::deploy(), met);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_stopped_in_any_step_of_any_other_action_delays_it_and_nothing_else() {
+    let lives = lives::others().into_iter().map(|request| {
+        // Half of them: most steps are a deployment's too, and each that is not is met.
+        let runs = tokio::spawn(every(request.clone(), (0, 2), Wakes::Soon));
+        (request, runs)
+    });
+    for (request, met) in lives.collect::<Vec<_>>() {
+        in_each_step(&request, met.await.unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +211,7 @@ async fn a_region_stopped_before_any_statement_may_wake_up_when_all_is_done() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_check_of_its_claim_a_region_that_wakes_up_would_be_seen_to_do_harm() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(&lives::deploy()).await;
     let (count, expected) = bench.undisturbed().await;
     bench.relay.always_holds();
     for at in 0..count {

@@ -1,4 +1,4 @@
-//! What a deployment leaves behind: equal stories mean that each effect happened once, in the same order.
+//! What an action leaves behind: equal stories mean that each effect happened once, in the same order.
 
 use crate::support::machine::World;
 use rackwright_common::MachineId;

@@ -330,19 +330,6 @@ impl World {
         }
     }
 
-    /// Puts a deployed machine back to where it was before, without the work of a release.
-    pub async fn undeploy(&mut self, id: &MachineId) {
-        sqlx::query(
-            "UPDATE machine SET status = 'ready', resting_status = 'ready', boot = 'local', boot_operation_id = NULL,
-                    boot_epoch = NULL, power_state = 'off' WHERE id = $1",
-        )
-        .bind(id.as_str())
-        .execute(&self.site.pool)
-        .await
-        .unwrap();
-        (self.on, self.agent, self.installed) = (false, None, None);
-    }
-
     /// Waiting is over: everything that runs is due now.
     pub async fn hurry(&self) {
         sqlx::query("UPDATE operation SET next_attempt_at = now() WHERE status = 'running'")

@@ -136,7 +136,8 @@ impl LabPlan {
     #[must_use]
     pub fn with_controllers(databases: u8, regions: u8, racks: u8, machines: Vec<Machine>) -> Self {
         let office = |last: u8| (OFFICE_VLAN, format!("10.79.0.{last}/24"));
-        let mut hosts = vec![Host::on("ctl", &[office(2), (BMC_VLAN, "10.78.0.200/24".to_owned())])];
+        let guest = (BOOT_VLAN, "10.77.0.100/24".to_owned());
+        let mut hosts = vec![Host::on("ctl", &[office(2), (BMC_VLAN, "10.78.0.200/24".to_owned()), guest])];
         hosts.extend((1..=databases).map(|n| Host::on(&format!("db-{n}"), &[office(30 + n)])));
         hosts.extend((1..=regions).map(|n| Host::on(&format!("region-{n}"), &[office(10 + n)])));
         hosts.extend((1..=racks).map(|n| {

@@ -14,6 +14,7 @@ pub mod machine_action;
 pub mod machine_bulk;
 pub mod machine_edit;
 pub mod machine_list;
+pub mod name;
 pub mod network;
 pub mod network_edit;
 pub mod operation;
@@ -95,6 +96,9 @@ fn pages() -> Router<App> {
         .route("/images/{reference}", get(image::show))
         .route("/images/{reference}/delete", post(image::delete))
         .route("/controllers", get(controller::list))
+        .route("/names", get(name::list))
+        .route("/names/{noun}/{id}", get(name::show).post(name::save))
+        .route("/names/{noun}/{id}/delete", post(name::delete))
         .route("/networks", get(network::list))
         .route("/networks/{noun}/{id}", get(network_edit::show).post(network_edit::save))
         .route("/networks/{noun}/{id}/{verb}", post(network_edit::act))

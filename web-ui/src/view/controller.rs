@@ -4,6 +4,7 @@ use super::{Layout, Pill, Tone};
 use crate::format::{self, Moment};
 use askama::Template;
 use askama_web::WebTemplate;
+use rackwright_common::ntp::{TimeReport, TimeState};
 use rackwright_region::model::controller::{DatabaseRole, DatabaseServer, Rack, Region, SiteStatus};
 use time::OffsetDateTime;
 
@@ -28,6 +29,8 @@ pub struct RackRow {
     pub free_at: Option<Moment>,
     /// A person said that its box is off.
     pub fenced: bool,
+    /// Whether it gives the time; nothing when it serves none.
+    pub time: Option<Clock>,
     /// Addresses: interface, network.
     pub addresses: Vec<(String, String)>,
     /// Software version.
@@ -55,12 +58,23 @@ pub struct RegionRow {
     pub lacks: Vec<String>,
     /// Why they are not here yet.
     pub lacks_because: String,
+    /// Whether it gives the time; nothing when it serves none.
+    pub time: Option<Clock>,
     /// Software version.
     pub version: String,
     /// Since when it runs.
     pub started: Moment,
     /// Last sign of life.
     pub seen: Moment,
+}
+
+/// How a controller has the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clock {
+    /// In a word.
+    pub state: Pill,
+    /// More about it.
+    pub message: String,
 }
 
 /// A server of the database.
@@ -109,6 +123,18 @@ fn state(connected: bool) -> Pill {
     if connected { Pill::new(Tone::Good, "Alive") } else { Pill::new(Tone::Bad, "Not heard") }
 }
 
+fn clock(time: &TimeReport) -> Option<Clock> {
+    let state = match time.state {
+        TimeState::Off => return None,
+        TimeState::Synchronised => Pill::new(Tone::Good, "Synchronised"),
+        TimeState::Unsynchronised => Pill::new(Tone::Warning, "Has none"),
+        TimeState::Starting => Pill::new(Tone::Busy, "Starting"),
+        TimeState::Failed => Pill::new(Tone::Bad, "Not served"),
+        TimeState::Unknown => Pill::new(Tone::Quiet, "Unknown"),
+    };
+    Some(Clock { state, message: time.message.clone() })
+}
+
 impl ControllersPage {
     /// Of all controllers.
     pub fn new(layout: Layout, status: &SiteStatus, now: OffsetDateTime) -> Self {
@@ -133,6 +159,7 @@ impl ControllersPage {
             ),
             free_at: r.blocks_free_at.map(|at| Moment::new(at, now)),
             fenced: r.fenced_at.is_some(),
+            time: r.time.as_ref().and_then(clock),
             addresses: r.addresses.iter().map(|a| (a.interface.clone(), a.network.to_string())).collect(),
             version: r.version.clone(),
             seen: r.last_seen_at.map(|at| Moment::new(at, now)),
@@ -152,6 +179,7 @@ impl ControllersPage {
             },
             lacks: r.lacks.clone(),
             lacks_because: r.lacks_because.clone().unwrap_or_default(),
+            time: r.time.as_ref().and_then(clock),
             version: r.version.clone(),
             started: Moment::new(r.started_at, now),
             seen: Moment::new(r.last_seen_at, now),

@@ -22,6 +22,7 @@ pub mod login;
 pub mod machine;
 pub mod machine_edit;
 pub mod machine_list;
+pub mod name;
 pub mod network;
 pub mod network_edit;
 pub mod network_map;
@@ -146,7 +147,7 @@ pub struct Layout {
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 14] = [
+const NAV: [(&str, &str, Role); 15] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
@@ -155,6 +156,7 @@ const NAV: [(&str, &str, Role); 14] = [
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
     ("Switches", "/switches", Role::Viewer),
+    ("Names", "/names", Role::Viewer),
     ("Groups", "/groups", Role::Viewer),
     ("Discovery", "/discoveries", Role::Viewer),
     ("Controllers", "/controllers", Role::Viewer),
@@ -268,6 +270,7 @@ mod tests {
             ("start", start::StartPage::sample().to_string()),
             ("images", image::ImagesPage::sample().to_string()),
             ("controllers", controller::ControllersPage::sample().to_string()),
+            ("names", name::NamesPage::sample().to_string()),
             ("networks", network::NetworksPage::sample().to_string()),
             ("account", account::AccountPage::sample().to_string()),
             ("users", user::UsersPage::sample().to_string()),

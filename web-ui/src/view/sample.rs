@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 /// What hostile texts are.
 pub const MARKUP: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 
-fn of<T: DeserializeOwned>(value: Value) -> T {
+pub fn of<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a sample fits its model")
 }
 
@@ -315,9 +315,11 @@ pub fn keys() -> Vec<SshKey> {
 pub fn controllers() -> (Vec<Region>, Vec<Rack>) {
     let region = json!({ "name": MARKUP, "version": MARKUP, "connected": true, "stream": MARKUP,
                          "draining": true, "racks": [MARKUP], "lacks": [MARKUP], "lacks_because": MARKUP,
+                         "time": { "state": "synchronised", "message": MARKUP, "stratum": 3, "offset_ns": 1000 },
                          "started_at": "2026-11-22T06:00:00Z", "last_seen_at": "2026-11-22T06:29:59Z" });
     let rack = json!({ "id": 1, "name": MARKUP, "version": MARKUP, "connected": true,
                        "addresses": [{ "interface": MARKUP, "network": "10.77.0.1/24", "http_port": 5248 }],
+                       "time": { "state": "unsynchronised", "message": MARKUP },
                        "running": 41, "generation": 42, "regions": [MARKUP], "blocks": 2, "block_addresses": 64, "created_at": "2026-11-20T10:00:00Z" });
     let mut gone = rack.clone();
     gone["connected"] = false.into();

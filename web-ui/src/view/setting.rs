@@ -57,7 +57,8 @@ fn text(value: &Value, between: &str) -> String {
 /// A setting that is a list of words.
 pub const LISTS: [&str; 3] = ["default_tests", "upstream_dns", "ntp_servers"];
 /// A setting that is yes or no.
-pub const SWITCHES: [&str; 4] = ["enlist", "auto_commission", "router_advertisements", "record_consoles"];
+pub const SWITCHES: [&str; 5] =
+    ["enlist", "auto_commission", "router_advertisements", "record_consoles", "ntp_local_reference"];
 
 fn form(csrf: &str, s: &Settings, images: &[Image]) -> Form {
     let map = s.to_map();
@@ -109,6 +110,11 @@ fn form(csrf: &str, s: &Settings, images: &[Image]) -> Form {
             .hint("addresses, separated by spaces"),
         Field::text("ntp_servers", "Time servers", words("ntp_servers"))
             .hint("names or addresses, separated by spaces"),
+        Field::check(
+            "ntp_local_reference",
+            "While no time server has given the time, the controllers' own clocks count",
+            s.ntp_local_reference,
+        ),
         Field::check(
             "router_advertisements",
             "Racks answer router solicitations, which saves old iPXE 13 s where no router does",

@@ -105,15 +105,41 @@ fn print(report: &Report, json: bool) -> Result<()> {
 }
 
 /// A region and a rack on the lab's controller.
-struct Site<'a> {
-    lab: &'a Lab,
-    program: PathBuf,
-    seed: PathBuf,
-    interrupt: &'a Interrupt,
+pub(super) struct Site<'a> {
+    pub(super) lab: &'a Lab,
+    pub(super) program: PathBuf,
+    pub(super) seed: PathBuf,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// A region and a rack that run.
+pub(super) struct Running {
+    region: ProcessId,
+    rack: ProcessId,
+    api: Client,
 }
 
 impl Site<'_> {
     fn measure(&self, database: &str, machines: u32) -> Result<Report> {
+        let running = self.start(database, machines)?;
+        for _ in 0..LISTS {
+            self.interrupt.check()?;
+            let page = running.api.get("/api/v1/machines?limit=1000")?;
+            let found = page["items"].as_array().map_or(0, Vec::len);
+            ensure!(found == usize::try_from(machines.min(1000))?, "{found} machines were listed");
+        }
+        has_snapshot(&running.api)?;
+        let memory = |process: &ProcessId, goal| Memory::of(process.pid(), goal);
+        Ok(Report {
+            machines,
+            region: memory(&running.region, REGION_GOAL)?,
+            rack: memory(&running.rack, RACK_GOAL)?,
+            load: load()?,
+        })
+    }
+
+    /// Starts both on an empty database and seeds so many machines; returns when the rack serves them.
+    pub(super) fn start(&self, database: &str, machines: u32) -> Result<Running> {
         let region = self.start_region(database)?;
         let port = forward::spawn(0, &self.lab.namespace("ctl"), REGION.parse()?)?;
         let api = Client::new(port);
@@ -128,20 +154,7 @@ impl Site<'_> {
         let api = api.with_token(&token);
         let rack = self.start_rack()?;
         self.until("the rack to run its newest snapshot", &rack, "rack", || has_snapshot(&api))?;
-        for _ in 0..LISTS {
-            self.interrupt.check()?;
-            let page = api.get("/api/v1/machines?limit=1000")?;
-            let found = page["items"].as_array().map_or(0, Vec::len);
-            ensure!(found == usize::try_from(machines.min(1000))?, "{found} machines were listed");
-        }
-        has_snapshot(&api)?;
-        let memory = |process: &ProcessId, goal| Memory::of(process.pid(), goal);
-        Ok(Report {
-            machines,
-            region: memory(&region, REGION_GOAL)?,
-            rack: memory(&rack, RACK_GOAL)?,
-            load: load()?,
-        })
+        Ok(Running { region, rack, api })
     }
 
     fn start_region(&self, database: &str) -> Result<ProcessId> {

@@ -5,6 +5,7 @@
 //! Left out: databases (`rackwright ha ctl switchover` moves the leader), power and cables: this stops in order.
 
 mod control;
+mod dhcp;
 mod probe;
 mod safety;
 
@@ -12,6 +13,7 @@ use crate::client::Client;
 use crate::console::Console;
 use anyhow::{Context, Result, ensure};
 use control::Control;
+use dhcp::{Asking, Offered};
 use probe::{Noticed, Probe};
 use rackwright_region::model::controller::SiteStatus;
 use reqwest::Method;
@@ -28,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(250);
 const GONE: Duration = Duration::from_secs(30);
 /// Until when it has to be back.
 const BACK: Duration = Duration::from_secs(180);
+
+/// No client may wait longer for the offer of an address, seconds.
+const OFFER: f64 = 4.0;
 
 /// What is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -58,6 +63,10 @@ pub struct Drill {
     /// The drill fails when the API gives no answer for longer, seconds.
     #[arg(long, default_value_t = 3.0)]
     limit: f64,
+    /// An interface of this box on the rack's network: clients ask for addresses there meanwhile. Not one that a rack on this
+    /// box serves.
+    #[arg(long, value_name = "INTERFACE")]
+    dhcp: Option<String>,
     /// Say whether it would be safe, and stop nothing.
     #[arg(long)]
     check: bool,
@@ -70,6 +79,8 @@ struct Report {
     name: String,
     /// The API, asked ten times a second.
     api: Noticed,
+    /// Clients that asked for addresses, where that was wanted.
+    dhcp: Option<Offered>,
     /// Until it no longer counted as alive.
     seen_gone: f64,
     /// Until no rack had a stream to it (region), or it had none (rack).
@@ -94,6 +105,10 @@ impl Drill {
         }
         let control = Control::new(self.kind, self.on.as_deref(), self.control.as_deref())?;
         control.check(&self.name)?;
+        let asking = match &self.dhcp {
+            Some(interface) => Some(Asking::start(interface).await?),
+            None => None,
+        };
         let probe = Probe::start(client.clone());
         tokio::time::sleep(CALM).await;
         let stopped = self.stop(client, &control).await;
@@ -102,13 +117,14 @@ impl Drill {
         control.start().await.with_context(|| format!("{} IS STILL STOPPED; start it by hand", self.name))?;
         let back = self.until(client, began, BACK, "to be back", |status| self.works(status, &before)).await;
         tokio::time::sleep(CALM).await;
-        let api = probe.end();
+        let (api, dhcp) = (probe.end(), asking.map(Asking::end));
         let (seen_gone, streams_moved, work_moved) = stopped?;
         let networks = safety::networks(&before, self.kind, &self.name);
         let report = Report {
             kind: self.kind,
             name: self.name.clone(),
             api,
+            dhcp,
             seen_gone,
             streams_moved,
             work_moved,
@@ -118,6 +134,12 @@ impl Drill {
         console.show(&report, text)?;
         let gap = report.api.longest_gap;
         ensure!(gap <= self.limit, "the API gave no answer for {gap:.1} s; the limit is {} s", self.limit);
+        let Some(Offered { unanswered, longest_wait, .. }) = report.dhcp else { return Ok(()) };
+        ensure!(unanswered == 0, "{unanswered} clients were offered no address");
+        ensure!(
+            longest_wait <= OFFER,
+            "a client waited {longest_wait:.1} s for an address; the limit is {OFFER} s"
+        );
         Ok(())
     }
 
@@ -210,6 +232,10 @@ fn text(report: &Report) -> String {
     };
     line("longest time without an answer", format!("{longest_gap:.2} s"));
     line("requests that failed", format!("{failed} of {asked}"));
+    if let Some(Offered { clients, unanswered, longest_wait }) = &report.dhcp {
+        line("longest wait for an address", format!("{longest_wait:.2} s"));
+        line("clients that were offered none", format!("{unanswered} of {clients}"));
+    }
     line("seen gone after", after(Some(report.seen_gone)));
     line("its streams moved after", after(report.streams_moved));
     line("its operations moved after", after(report.work_moved));

@@ -31,6 +31,9 @@ pub(super) fn is_denied(config: &Config, client: &Client) -> bool {
 impl Exchange<'_> {
     /// Fills in the boot file, when this client boots, may, and there is one for it.
     pub(super) fn add_boot(&self, packet: &mut Packet) {
+        if !self.may_boot_here() {
+            return;
+        }
         let Some(file) = permission(self.config, self.client).and_then(|boot| self.boot_file(boot)) else {
             return;
         };
@@ -59,6 +62,15 @@ impl Exchange<'_> {
         if fits {
             packet.set_sname(&server);
         }
+    }
+
+    /// Whether the subnet lets this architecture boot.
+    fn may_boot_here(&self) -> bool {
+        let allowed = |allowed: &Vec<u16>| match self.client.archs.as_slice() {
+            [] => allowed.contains(&0),
+            archs => archs.iter().any(|arch| allowed.contains(arch)),
+        };
+        self.subnet.more.boot_archs.as_ref().is_none_or(allowed)
     }
 
     fn server_id_text(&self) -> String {

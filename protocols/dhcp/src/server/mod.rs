@@ -1,8 +1,10 @@
 //! The server: what to answer, and where to send it.
 
 mod boot;
+mod bootp;
 mod discover;
 mod inform;
+mod proxy;
 mod reply;
 mod request;
 mod return_address;
@@ -10,7 +12,7 @@ mod return_address;
 use std::net::Ipv4Addr;
 
 use crate::client::Client;
-use crate::config::{Config, Subnet};
+use crate::config::{Config, Mode, Subnet};
 use crate::lease::{Lease, LeaseState, Leases};
 use crate::mac::{ClientKey, MacAddr};
 use crate::options::{MessageType, code};
@@ -86,8 +88,14 @@ pub enum Destination {
 pub enum Reason {
     /// It is a server's message, or of a type that clients do not send.
     NotFromClient,
-    /// Plain BOOTP.
+    /// Plain BOOTP of a client without a fixed address.
     Bootp,
+    /// The subnet is only listened to.
+    Shadow,
+    /// Another server gives addresses here, and it does not boot.
+    Proxy,
+    /// This client asks too often, or has declined too many addresses.
+    TooOften,
     /// Neither hardware address nor identifier.
     NoClient,
     /// No subnet is served where it comes from.
@@ -127,16 +135,41 @@ pub fn respond(packet: &Packet, arrival: Arrival, config: &Config, leases: &mut 
     let action = Exchange::new(packet, arrival, config, &client, now).map_or_else(
         Action::Silent,
         |(exchange, kind)| match kind {
-            MessageType::Discover => exchange.discover(leases),
-            MessageType::Request => exchange.request(leases, &mut changes),
-            MessageType::Decline => exchange.decline(leases, &mut changes),
-            MessageType::Release => exchange.release(leases, &mut changes),
-            MessageType::Inform => exchange.inform(),
-            MessageType::Offer | MessageType::Ack | MessageType::Nak => Action::Silent(Reason::NotFromClient),
+            _ if exchange.subnet.more.mode == Mode::Shadow => Action::Silent(Reason::Shadow),
+            kind if exchange.subnet.more.mode == Mode::Proxy => exchange.proxy(kind),
+            None => exchange.bootp(leases),
+            Some(kind) => exchange.by_type(kind, leases, &mut changes),
         },
     );
     let boot_denied = boot::is_denied(config, &client);
     Outcome { action, changes, client, boot_denied }
+}
+
+/// What a server that only listens would have said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The network that the client is on.
+    pub network: ipnet::Ipv4Net,
+    /// Its fixed address; it would get one of the pools when absent.
+    pub fixed: Option<Ipv4Addr>,
+    /// The file or URL that it would boot.
+    pub boot_file: Option<String>,
+}
+
+/// What would be answered to a DISCOVER or REQUEST; nothing is held and nothing changes.
+pub fn preview(packet: &Packet, arrival: Arrival, config: &Config, now: u64) -> Option<Preview> {
+    let client = Client::of(packet);
+    let (exchange, kind) = Exchange::new(packet, arrival, config, &client, now).ok()?;
+    if !matches!(kind, Some(MessageType::Discover | MessageType::Request)) {
+        return None;
+    }
+    let mut reply = exchange.head(MessageType::Offer);
+    exchange.add_boot(&mut reply);
+    Some(Preview {
+        network: exchange.subnet.network,
+        fixed: exchange.fixed_address(),
+        boot_file: reply.options.text(code::BOOT_FILE),
+    })
 }
 
 /// One message and all that it is judged by.
@@ -159,19 +192,30 @@ impl<'a> Exchange<'a> {
         config: &'a Config,
         client: &'a Client,
         now: u64,
-    ) -> Result<(Exchange<'a>, MessageType), Reason> {
+    ) -> Result<(Exchange<'a>, Option<MessageType>), Reason> {
         if packet.op != 1 {
             return Err(Reason::NotFromClient);
         }
-        if packet.options.get(code::MESSAGE_TYPE).is_none() {
-            return Err(Reason::Bootp);
-        }
-        let kind = packet.options.message_type().ok_or(Reason::NotFromClient)?;
+        let kind = match packet.options.get(code::MESSAGE_TYPE) {
+            None => None,
+            Some(_) => Some(packet.options.message_type().ok_or(Reason::NotFromClient)?),
+        };
         let key = packet.client_key().ok_or(Reason::NoClient)?;
         let relay = packet.options.get(code::RELAY_INFO).map(RelayInfo::decode).unwrap_or_default();
         let subnet = subnet(packet, arrival, config, &relay).ok_or(Reason::NoSubnet)?;
         let server_id = relay.server_id_override.unwrap_or(arrival.server);
         Ok((Exchange { packet, arrival, config, client, key, server_id, subnet, now }, kind))
+    }
+
+    fn by_type(&self, kind: MessageType, leases: &mut Leases, changes: &mut Vec<Lease>) -> Action {
+        match kind {
+            MessageType::Discover => self.discover(leases),
+            MessageType::Request => self.request(leases, changes),
+            MessageType::Decline => self.decline(leases, changes),
+            MessageType::Release => self.release(leases, changes),
+            MessageType::Inform => self.inform(),
+            MessageType::Offer | MessageType::Ack | MessageType::Nak => Action::Silent(Reason::NotFromClient),
+        }
     }
 
     /// The client's subnet and the others on its link.

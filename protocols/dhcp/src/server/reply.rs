@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use super::{Destination, Exchange, Reason, Reply};
 use crate::config::Subnet;
 use crate::options::{MessageType, code};
@@ -79,6 +81,16 @@ impl Exchange<'_> {
         if wants(code::NTP_SERVERS) {
             options.set_addresses(code::NTP_SERVERS, &subnet.ntp_servers);
         }
+        if wants(code::CLASSLESS_ROUTES) && !subnet.more.routes.is_empty() {
+            options.set(code::CLASSLESS_ROUTES, routes(subnet));
+        }
+        let host = self.client.mac.and_then(|mac| self.config.host(mac));
+        for (code, value) in host.iter().flat_map(|h| &h.options).chain(&subnet.more.options) {
+            let nearer = host.is_some_and(|h| h.options.iter().any(|(c, v)| c == code && v != value));
+            if wants(*code) && !nearer {
+                options.set(*code, value.as_slice());
+            }
+        }
     }
 
     /// What is returned as it came: the identifier (RFC 6842) and the relay's information (RFC 3046).
@@ -96,7 +108,7 @@ impl Exchange<'_> {
         asked.max(60).min(subnet.lease_seconds)
     }
 
-    fn destination(&self, address: Ipv4Addr) -> Destination {
+    pub(super) fn destination(&self, address: Ipv4Addr) -> Destination {
         if !self.packet.giaddr.is_unspecified() {
             return Destination::Relay(self.packet.giaddr);
         }
@@ -108,6 +120,20 @@ impl Exchange<'_> {
             None => Destination::Broadcast,
         }
     }
+}
+
+/// Option 121 (RFC 3442): for each route the prefix's length, its significant bytes, and the router. A client that takes
+/// it ignores option 3, so that the default route is in it too.
+fn routes(subnet: &Subnet) -> Vec<u8> {
+    let default = subnet.routers.first().map(|router| (Ipv4Net::default(), *router));
+    let mut bytes = Vec::new();
+    for (network, router) in subnet.more.routes.iter().copied().chain(default) {
+        let length = network.prefix_len();
+        bytes.push(length);
+        bytes.extend_from_slice(&network.network().octets()[..usize::from(length.div_ceil(8))]);
+        bytes.extend_from_slice(&router.octets());
+    }
+    bytes
 }
 
 impl Reply {

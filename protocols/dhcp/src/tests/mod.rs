@@ -2,6 +2,7 @@
 //! own PXE and HTTP boot, BusyBox udhcpc 1.35, ISC dhclient 4.4).
 
 mod boot;
+mod details;
 pub(crate) mod hostile;
 mod lease;
 mod racks;
@@ -80,6 +81,7 @@ pub(crate) fn subnet() -> Subnet {
         pools: vec![pool([10, 77, 0, 100], [10, 77, 0, 103])],
         lease_seconds: 600,
         authoritative: true,
+        more: Default::default(),
     }
 }
 
@@ -89,7 +91,14 @@ pub(crate) fn pool(first: [u8; 4], last: [u8; 4]) -> Pool {
 
 pub(crate) fn host(mac: MacAddr, addresses: &[Ipv4Addr]) -> Host {
     let hostname = Some("node-1".into());
-    Host { mac, uuid: None, addresses: addresses.to_vec(), hostname, boot: HostBoot::Network }
+    Host {
+        mac,
+        uuid: None,
+        addresses: addresses.to_vec(),
+        hostname,
+        boot: HostBoot::Network,
+        options: vec![],
+    }
 }
 
 pub(crate) fn boot_table() -> Boot {

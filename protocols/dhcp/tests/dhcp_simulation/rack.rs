@@ -279,6 +279,7 @@ fn config(terms: Terms) -> Config {
         pools: vec![],
         lease_seconds: terms.longest_lease_seconds as u32,
         authoritative: true,
+        more: Default::default(),
     };
     let limits = Limits { offer_seconds: 10, quarantine_seconds: 40, ..Limits::default() };
     Config::new(vec![subnet], vec![], Boot::default(), limits)

@@ -27,6 +27,7 @@ impl Site {
             pools: vec![Pool { first: address, last: address }],
             lease_seconds: 600,
             authoritative: true,
+            more: Default::default(),
         };
         let config = Config::new(vec![subnet], vec![], Boot::default(), Limits::default());
         Site { config, leases: Leases::new(), reporter: Reporter::new(OffsetDateTime::UNIX_EPOCH) }

@@ -1,5 +1,6 @@
 //! The steps of operations: one file each, one function that looks and decides.
 
+mod addresses;
 mod await_agent;
 mod await_system;
 mod commissioning_scripts;
