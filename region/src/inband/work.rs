@@ -1,7 +1,7 @@
 //! Turns a stored item into work for an agent. Secrets enter here, derived from the master key.
 
 use crate::db::work_item::Item;
-use crate::db::{DbError, machine, script_run, setting, world};
+use crate::db::{DbError, interface, machine, rack, script_run, setting, world};
 use crate::lifecycle::steps::target_environment;
 use crate::network::plan::Stored;
 use crate::scripts::parameters;
@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The user that Rackwright makes on BMCs it finds.
 const BMC_USER: &str = "rackwright";

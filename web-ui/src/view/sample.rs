@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 /// What hostile texts are.
 pub const MARKUP: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 
+/// A value as the API writes it.
 pub fn of<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a sample fits its model")
 }
