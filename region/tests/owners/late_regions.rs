@@ -143,7 +143,7 @@ fn only_reads(statement: &str) -> bool {
     statement.trim_start().starts_with("SELECT") && !statement.contains("FOR UPDATE")
 }
 
-/// One run for each boundary of `share`: every second, say, beginning with the first. The steps in which the owner ended.
+/// One run for each boundary of `share`: every second, say, beginning with the last. The steps in which the owner ended.
 async fn every(request: OperationRequest, share: (usize, usize), wakes: Wakes) -> BTreeSet<String> {
     let mut bench = Bench::new(&request).await;
     let (count, expected) = bench.undisturbed().await;
@@ -152,7 +152,8 @@ async fn every(request: OperationRequest, share: (usize, usize), wakes: Wakes) -
     let all = wakes == Wakes::Soon && matches!(request, OperationRequest::Deploy { .. });
     let boundaries: Vec<usize> = (0..count).filter(|at| all || !only_reads(&statements[*at])).collect();
     let mut steps = BTreeSet::new();
-    for at in boundaries.into_iter().skip(share.0).step_by(share.1) {
+    // From the end: where an owner looks for more is always met.
+    for at in boundaries.into_iter().rev().skip(share.0).step_by(share.1) {
         let run = bench.run(Some(at), wakes).await;
         let (step, statement) = run.boundary.unwrap_or_else(|| panic!("statement {at} was never reached"));
         let place =
