@@ -15,6 +15,7 @@ mod login;
 mod machine;
 mod names;
 mod network;
+mod notification;
 mod operation;
 mod profile;
 mod retry;
@@ -98,6 +99,12 @@ enum Command {
     /// Sessions of the web pages: who is logged in, from where.
     #[command(subcommand, visible_alias = "sessions")]
     Session(account::SessionCommand),
+    /// Where people log in besides here: an OpenID Connect provider.
+    #[command(subcommand)]
+    LoginProvider(account::LoginProviderCommand),
+    /// Who is told of what happens: by page, mail and webhook.
+    #[command(subcommand, visible_alias = "notifications")]
+    Notification(notification::NotificationCommand),
     /// What people did, in a chain that shows whether it was changed.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -212,6 +219,8 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Setting(command) => command.run(console).await,
         Command::User(command) => command.run(console).await,
         Command::Session(command) => command.run(console).await,
+        Command::LoginProvider(command) => command.run(console).await,
+        Command::Notification(command) => command.run(console).await,
         Command::Audit(command) => command.run(console).await,
         Command::Token(command) => command.run(console).await,
         Command::SshKey(command) => command.run(console).await,

@@ -8,10 +8,10 @@ use crate::net::{Hostname, Mac};
 use crate::newer;
 use crate::ntp::TimeView;
 use crate::secret::{Secret, exposed};
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use uuid::Uuid;
 
 /// One rack's picture of the world.
@@ -22,6 +22,9 @@ pub struct Snapshot {
     pub generation: u64,
     /// The subnets whose VLANs this rack serves.
     pub subnets: Vec<SubnetView>,
+    /// IPv6 subnets of the VLANs that this rack serves, where DHCP is on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subnets6: Vec<Subnet6View>,
     /// Known machines.
     pub hosts: Vec<HostView>,
     /// Fixed addresses of things that are not (yet) machines.
@@ -89,6 +92,40 @@ pub struct SubnetView {
     /// Routes for its clients (option 121, RFC 3442).
     #[serde(default)]
     pub routes: Vec<RouteView>,
+}
+
+/// An IPv6 subnet as DHCPv6 needs it. All racks compute the same addresses from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet6View {
+    /// The subnet's number in the region.
+    pub id: i64,
+    /// Its VLAN's number in the region.
+    pub vlan: i64,
+    /// The network.
+    pub cidr: Ipv6Net,
+    /// Name servers for clients.
+    #[serde(default)]
+    pub dns_servers: Vec<Ipv6Addr>,
+    /// Domain name for clients.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// How long an address is valid, seconds.
+    pub valid_seconds: u32,
+    /// Dynamic ranges: first and last address.
+    #[serde(default)]
+    pub ranges: Vec<(Ipv6Addr, Ipv6Addr)>,
+    /// Fixed addresses.
+    #[serde(default)]
+    pub fixed: Vec<Fixed6View>,
+}
+
+/// A fixed IPv6 address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fixed6View {
+    /// Whose.
+    pub mac: Mac,
+    /// Which.
+    pub address: Ipv6Addr,
 }
 
 /// What a rack does where DHCP is on.

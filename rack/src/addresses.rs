@@ -1,11 +1,11 @@
 //! The box's own addresses on the interfaces that machines are on, and what is served on each of them.
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use nix::ifaddrs::getifaddrs;
 use rackwright_common::link::RackAddress;
 use std::collections::HashMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,31 @@ pub fn read(interfaces: &[String], http_port: u16) -> io::Result<Vec<RackAddress
     Ok(addresses)
 }
 
+/// The IPv6 addresses of the named interfaces that others can use: not those that are good on one link only.
+pub fn read6(interfaces: &[String]) -> io::Result<Vec<(String, Ipv6Net)>> {
+    let mut found = Vec::new();
+    for entry in getifaddrs().map_err(io::Error::from)?.filter(|e| interfaces.contains(&e.interface_name)) {
+        let Some(ip) = entry.address.as_ref().and_then(|a| a.as_sockaddr_in6()).map(|a| a.ip()) else {
+            continue;
+        };
+        if ip.is_unicast_link_local() || ip.is_loopback() {
+            continue;
+        }
+        let mask = entry.netmask.as_ref().and_then(|m| m.as_sockaddr_in6()).map(|m| m.ip());
+        let bits = mask.map_or(128, |m: Ipv6Addr| u128::from(m).leading_ones());
+        let network = u8::try_from(bits).ok().and_then(|bits| Ipv6Net::new(ip, bits).ok());
+        found.extend(network.map(|network| (entry.interface_name.clone(), network)));
+    }
+    Ok(found)
+}
+
+/// The addresses of the named interfaces that machines can reach, of both families.
+fn read_all(interfaces: &[String]) -> io::Result<Vec<IpAddr>> {
+    let v4 = read(interfaces, 0)?.into_iter().map(|a| IpAddr::V4(a.network.addr()));
+    let v6 = read6(interfaces)?.into_iter().map(|(_, net)| IpAddr::V6(net.addr()));
+    Ok(v4.chain(v6).collect())
+}
+
 /// Runs `serve` on each address of the interfaces, from when the address comes until it goes. Ends when cancelled,
 /// or with the first error: of an address that was there at the start at once, later ones are tried again.
 pub async fn serve_each<F, Fut, E>(
@@ -39,17 +64,16 @@ pub async fn serve_each<F, Fut, E>(
     serve: F,
 ) -> Result<(), E>
 where
-    F: Fn(Ipv4Addr, CancellationToken) -> Fut,
+    F: Fn(IpAddr, CancellationToken) -> Fut,
     Fut: Future<Output = Result<(), E>> + Send + 'static,
     E: std::fmt::Display + Send + 'static,
 {
-    let mut running: HashMap<Ipv4Addr, CancellationToken> = HashMap::new();
+    let mut running: HashMap<IpAddr, CancellationToken> = HashMap::new();
     let mut tasks = JoinSet::new();
     let mut first = true;
     loop {
-        let now = read(interfaces, 0).map(|found| found.iter().map(|a| a.network.addr()).collect::<Vec<_>>());
-        let now = now.unwrap_or_else(|_| running.keys().copied().collect());
-        if first && now.is_empty() {
+        let now = read_all(interfaces).unwrap_or_else(|_| running.keys().copied().collect());
+        if first && !now.iter().any(IpAddr::is_ipv4) {
             tracing::warn!(
                 ?interfaces,
                 "these interfaces have no IPv4 address yet: nothing is served to machines until one has"
@@ -82,7 +106,8 @@ where
                 Some(Ok((address, ended))) = tasks.join_next() => {
                     running.remove(&address);
                     match ended {
-                        Err(error) if first => return Err(error),
+                        // An IPv6 address cannot be used before the kernel has looked whether it is anybody's.
+                        Err(error) if first && address.is_ipv4() => return Err(error),
                         Err(error) => tracing::warn!(%address, %error, "not served, for now"),
                         Ok(()) => {}
                     }

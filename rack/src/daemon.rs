@@ -6,6 +6,7 @@ use crate::cache::{Cache, CacheConfig, keep_pinned};
 use crate::config::RackConfig;
 use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
 use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
+use crate::dhcp6::Dhcp6;
 use crate::link::{self, Hub, LinkContext, RegionBlobs, TaskRunner};
 use crate::served::Served;
 use crate::state::{Journal, StateError, World};
@@ -160,6 +161,11 @@ pub async fn run_with(
         discovery::run(config.interfaces.clone(), world.clone(), journal.clone(), stop.clone()),
     ));
     spawn_boot(&mut parts, &config, &boot, &stop);
+    if config.dhcp {
+        let service =
+            Dhcp6 { interfaces: config.interfaces.clone(), world: world.clone(), boot: boot.clone() };
+        parts.spawn(endless("DHCPv6", service.run(config.http_port, stop.clone())));
+    }
     if config.dns {
         let (names, port) = (config.interfaces.clone(), config.dns_port);
         parts.spawn(endless("names", dns::run(names, port, world.clone(), served, stop.clone())));

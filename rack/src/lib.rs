@@ -14,6 +14,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod discovery;
 pub mod dns;
 pub mod link;

@@ -205,6 +205,11 @@ impl Region {
         parts.spawn(endless("time", ntp::run(pool.clone(), wakeups.world(), time, stop.clone())));
         let bulk = crate::app::bulk::run(self.app.clone(), stop.clone());
         parts.spawn(endless("actions on many machines", bulk));
+        for _ in 0..crate::notify::WORKERS {
+            let (keys, wakeups) = (self.app.keys().clone(), wakeups.clone());
+            let run = crate::notify::run(pool.clone(), keys, wakeups, standing.clone(), stop.clone());
+            parts.spawn(endless("notifications", run));
+        }
         let sweep = crate::images::sweep::run(self.app.store().clone(), pool.clone(), stop.clone());
         parts.spawn(endless("image store", sweep));
         parts.spawn(endless("addresses", crate::network::watch_low(pool.clone(), stop.clone())));

@@ -16,6 +16,7 @@ pub mod inband;
 pub mod lifecycle;
 pub mod model;
 pub mod network;
+pub mod notify;
 pub mod ntp;
 pub mod presence;
 pub mod racks;

@@ -5,10 +5,14 @@
 
 mod support;
 
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use rackwright_region::model::Role::{Administrator, Operator, User, Viewer};
 use rackwright_region::model::audit::{AuditEntry, Broken, Walk};
 use serde_json::{Value, json};
+use std::time::Duration;
 use support::{PASSWORD, Reply, Site};
+use tower::ServiceExt;
 
 async fn ask(site: &Site, token: &str, method: &str, path: &str, body: Option<Value>) -> Reply {
     let bearer = format!("Bearer {token}");
@@ -221,6 +225,35 @@ async fn a_session_is_listed_and_ended() {
     let path = format!("/sessions/{}", all["items"][0]["id"]);
     site.request(Some(Administrator), "DELETE", &path, &[], None).await.expect(204);
     get(&one, "/machines").await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_what_its_reader_may_changes() {
+    let site = Site::new().await;
+    site.set_password(User).await;
+    let body = json!({ "name": "user", "password": PASSWORD });
+    let reply = site.request(None, "POST", "/session", &[], Some(&body)).await;
+    let cookie = reply.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let session =
+        site.request(Some(Administrator), "GET", "/sessions?user=user", &[], None).await.expect(200);
+    let bearer = format!("Bearer {}", site.token(Viewer));
+    let open = async |name: &str, value: &str| {
+        let request = Request::get("/api/v1/events/stream").header(name, value).body(Body::empty()).unwrap();
+        let response = site.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body()
+    };
+    let streams = [open("cookie", &cookie).await, open("authorization", &bearer).await];
+    let restricted = json!({ "restricted": true, "pools": { "default": "user" } });
+    site.request(Some(Administrator), "PATCH", "/users/viewer", &[], Some(&restricted)).await.expect(200);
+    let path = format!("/sessions/{}", session["items"][0]["id"]);
+    site.request(Some(Administrator), "DELETE", &path, &[], None).await.expect(204);
+    for stream in streams {
+        let read = tokio::time::timeout(Duration::from_secs(20), to_bytes(stream, 1 << 20)).await;
+        let text = read.expect("the stream goes on, although what its reader may has changed").unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("user.changed"), "it was read while it lasted: {text}");
+    }
 }
 
 async fn entries(site: &Site) -> Vec<AuditEntry> {

@@ -134,6 +134,18 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("list_zones", Viewer, none.clone()),
         ("lock_machine", User, none.clone()),
         ("logout", Viewer, none.clone()),
+        ("list_notifications", Viewer, none.clone()),
+        ("see_notifications", Viewer, json!({ "upto": 0 })),
+        ("list_notification_rules", Administrator, none.clone()),
+        ("put_notification_rule", Administrator, json!({ "channel": { "kind": "page" } })),
+        ("delete_notification_rule", Administrator, none.clone()),
+        ("show_login_provider", Administrator, none.clone()),
+        ("delete_login_provider", Administrator, none.clone()),
+        (
+            "put_login_provider",
+            Administrator,
+            json!({ "issuer": "https://id.example", "client_id": "x", "base_url": "https://rw.example", "label": "x" }),
+        ),
         ("mark_machine_broken", Operator, none.clone()),
         ("mark_machine_fixed", Operator, none.clone()),
         ("override_failed_tests", Operator, none.clone()),
@@ -196,7 +208,7 @@ const PUBLIC: &[&str] = &["enroll_rack", "join_region", "login"];
 const IN_A_POOL: &[&str] = &["create_bulk_action", "create_machine"];
 
 /// Operations that no limited token allows, because with them it could get rid of its limit.
-const WHOLE: &[&str] = &["create_user", "update_user"];
+const WHOLE: &[&str] = &["create_user", "put_login_provider", "update_user"];
 
 /// Answers that do not end.
 const STREAMS: &[&str] = &["stream_console", "stream_events"];

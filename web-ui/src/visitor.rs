@@ -14,7 +14,7 @@ use axum_extra::extract::CookieJar;
 use rackwright_common::Secret;
 use rackwright_region::api::actor::{peer, session_cookie};
 use rackwright_region::app::session::{self, Credential};
-use rackwright_region::app::{App, Error};
+use rackwright_region::app::{App, Error, notification};
 use rackwright_region::auth::Actor;
 
 /// The chosen theme's cookie.
@@ -34,6 +34,8 @@ pub struct Visitor {
     pub theme: String,
     /// The session's cookie.
     pub cookie: Secret<String>,
+    /// Notifications that they have not seen, counted to a hundred.
+    pub unread: i64,
 }
 
 impl Visitor {
@@ -42,9 +44,11 @@ impl Visitor {
         Layout {
             user: self.actor.name.clone(),
             role: self.actor.role,
+            highest: self.actor.highest(),
             csrf: self.csrf.clone(),
             theme: self.theme.clone(),
             nav,
+            unread: self.unread,
         }
     }
 
@@ -54,7 +58,10 @@ impl Visitor {
         let actor = session::authenticate(app, &shown, peer(&parts.extensions)).await?;
         let current = session::current(app, &actor, Some(&cookie)).await?;
         let theme = theme(&CookieJar::from_headers(&parts.headers));
-        Ok(Self { actor, csrf: current.csrf.unwrap_or_default(), theme, cookie })
+        // What is fetched into a page shows no navigation.
+        let live = parts.headers.contains_key(LIVE);
+        let unread = if live { 0 } else { notification::unread(app, &actor).await? };
+        Ok(Self { actor, csrf: current.csrf.unwrap_or_default(), theme, cookie, unread })
     }
 }
 

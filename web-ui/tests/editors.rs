@@ -17,7 +17,9 @@ use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
 /// Every page that an administrator has.
-const PAGES: [&str; 36] = [
+const PAGES: [&str; 38] = [
+    "/notifications",
+    "/settings/login",
     "/",
     "/start",
     "/machines",

@@ -106,6 +106,13 @@ pub const PACKAGES: &[Package] = &[
     package("tcpdump", "/usr/bin/tcpdump", Need::Test, "what was on the wire"),
     package("systemd", "/usr/bin/systemd-analyze", Need::Test, "reads the packaged units"),
     package("jq", "/usr/bin/jq", Need::Test, "a JSON parser nobody here wrote"),
+    package("npm", "/usr/bin/npm", Need::Browser, "brings what is not packaged: axe-core, oidc-provider"),
+    package(
+        "python3-aiosmtpd",
+        "/usr/lib/python3/dist-packages/aiosmtpd/__init__.py",
+        Need::Test,
+        "a mail server nobody here wrote",
+    ),
     package("chromium", "/usr/bin/chromium", Need::Browser, "opens the web pages"),
     package(
         "dnsmasq-base",

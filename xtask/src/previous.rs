@@ -103,7 +103,8 @@ fn build_of(commit: &str) -> Result<PathBuf> {
     fs::create_dir_all(&source)?;
     let archive = folder.join("source.tar");
     git(&["archive", "--output", path(&archive)?, hash.trim()])?;
-    ns::run(Command::new("tar").args(["-xf", path(&archive)?, "-C", path(&source)?]))?;
+    // As new files: those of a commit would be older than what was built of another one, and not be built.
+    ns::run(Command::new("tar").args(["-xmf", path(&archive)?, "-C", path(&source)?]))?;
     fs::remove_file(archive)?;
     copy_dependencies(&build::target().join("debug"), &target.join("debug"))?;
     println!("$ cargo build --workspace --bin rackwright   # of {commit}, {}", hash.trim());

@@ -48,6 +48,9 @@ pub enum UserCommand {
         /// Machines that may be theirs at once; -1 for no limit.
         #[arg(long, allow_negative_numbers = true)]
         machine_limit: Option<i32>,
+        /// What the login provider knows them by, its issuer and their subject there with a blank between them; empty: not at all.
+        #[arg(long)]
+        subject: Option<String>,
     },
     /// Remove a user. Their machines stay, without owner.
     Delete {
@@ -75,7 +78,7 @@ impl UserCommand {
                 let page: Page<User> = console.client.get("/users").await?;
                 console.list(
                     &page.items,
-                    &["NAME", "ROLE", "IN POOLS", "MACHINES", "PASSWORD", "STATE", "SINCE"],
+                    &["NAME", "ROLE", "IN POOLS", "MACHINES", "LOGS IN BY", "STATE", "SINCE"],
                     |u| {
                         let yes =
                             |b: bool, yes: &str, no: &str| if b { yes.to_owned() } else { no.to_owned() };
@@ -84,7 +87,13 @@ impl UserCommand {
                             u.role.to_string(),
                             pools_of(u),
                             u.machine_limit.map_or_else(|| "any".into(), |n| format!("{n} at most")),
-                            yes(u.has_password, "yes", "no"),
+                            match (u.has_password, &u.subject) {
+                                (true, None) => "password",
+                                (true, Some(_)) => "password, provider",
+                                (false, Some(_)) => "provider",
+                                (false, None) => "token",
+                            }
+                            .into(),
                             yes(u.disabled, "disabled", "active"),
                             u.created_at.to_string(),
                         ]
@@ -96,14 +105,22 @@ impl UserCommand {
                 let user: User = console.client.post("/users", &NewUser { name, role, password }).await?;
                 console.show(&user, |u| format!("{} was made, with the role {}", u.name, u.role))
             }
-            Self::Set { name, role, disabled, password_file, pools, no_pools, restricted, machine_limit } => {
+            Self::Set {
+                name,
+                role,
+                disabled,
+                password_file,
+                pools,
+                no_pools,
+                restricted,
+                machine_limit,
+                subject,
+            } => {
                 let pools = (no_pools || !pools.is_empty()).then(|| pools.into_iter().collect());
                 let password = password_file.map(|f| read_token(&f)).transpose()?;
                 let path = format!("/users/{}", path_part(&name));
-                let user: User = console
-                    .client
-                    .patch(&path, &UserPatch { role, disabled, pools, restricted, machine_limit, password })
-                    .await?;
+                let patch = UserPatch { role, disabled, pools, restricted, machine_limit, subject, password };
+                let user: User = console.client.patch(&path, &patch).await?;
                 console.show(&user, |u| format!("{} was changed", u.name))
             }
             Self::Delete { name } => {

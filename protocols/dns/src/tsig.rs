@@ -83,7 +83,9 @@ struct Signature {
 impl Signature {
     fn read(message: &[u8], at: usize) -> Option<Self> {
         let record = Record::read(message, at)?;
-        if record.kind != RecordType::TSIG || record.class != ANY_CLASS || record.end != message.len() {
+        // RFC 8945 §4.2: what is signed is taken to be so, and so it must be.
+        let plain = record.class == ANY_CLASS && record.ttl == 0;
+        if record.kind != RecordType::TSIG || !plain || record.end != message.len() {
             return None;
         }
         let (algorithm, at) = read_name(message, record.data.start)?;
@@ -268,6 +270,9 @@ mod tests {
         assert_eq!(proven(&message, &[key(b"other")], 1_000_000).unwrap_err(), Unproven::Signature);
         assert_eq!(proven(&message, &[], 1_000_000).unwrap_err(), Unproven::Key);
         assert_eq!(proven(&message, &[key(b"secret")], 1_000_301).unwrap_err(), Unproven::Time);
+        let mut lasting = message.clone();
+        lasting[35] = 1;
+        assert_eq!(proven(&lasting, &[key(b"secret")], 1_000_000).unwrap_err(), Unproven::Format);
         let mut changed = message;
         changed[14] = b'b';
         assert_eq!(proven(&changed, &[key(b"secret")], 1_000_000).unwrap_err(), Unproven::Signature);

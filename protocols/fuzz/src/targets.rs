@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
         feed: |b| show(RelayInfo::decode(b)),
         seeds: || bytes(&["0104636972310206020000000001050404d04d00", "0b040a4d0001"]),
     },
+    Target { name: "dhcpv6", feed: dhcpv6, seeds: dhcpv6_seeds },
     Target { name: "tftp", feed: tftp, seeds: tftp_seeds },
     Target { name: "ipmi", feed: ipmi, seeds: ipmi_seeds },
     Target { name: "amt", feed: amt, seeds: amt_seeds },
@@ -66,6 +67,28 @@ fn dhcp(input: &[u8]) -> String {
         }
         Err(error) => error.to_string(),
     }
+}
+
+/// Decoded, asked what its sender is, and answered as a relay would have it.
+fn dhcpv6(input: &[u8]) -> String {
+    match rackwright_dhcp6::Packet::decode(input) {
+        Some(packet) => {
+            let client = rackwright_dhcp6::Client::of(&packet, std::net::Ipv6Addr::LOCALHOST);
+            format!("{client:?} {}", packet.answer(&packet.message).len() % 2)
+        }
+        None => "no message".to_owned(),
+    }
+}
+
+fn dhcpv6_seeds() -> Vec<Vec<u8>> {
+    // SOLICIT of firmware (RFC 5970), and the same through a relay that names the client (RFC 6939).
+    let solicit = "01abcdef0001000a0003000152540000000700060008001700180038003b00030028000000070000000000000000000500180000000000000000fd0000920000000000000000000000000000003d000200070010001a00000157001450584543                   6c69656e743a417263683a3030303037000f00060004695058450008000200 00";
+    let solicit = solicit.replace([' ', '\n'], "");
+    let length = format!("{:04x}", solicit.len() / 2);
+    let relayed = format!(
+        "0c00fd009200000000000000000000000000fe8000000000000000000000000000000012000470 6f7274004f00080001525400000009 0009{length}{solicit}"
+    );
+    bytes(&[solicit.as_str(), relayed.replace(' ', "").as_str()])
 }
 
 fn dhcp_seeds() -> Vec<Vec<u8>> {

@@ -13,7 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -25,12 +25,12 @@ const BODY_MAX: usize = 8 << 20;
 pub enum HttpError {
     /// The port is taken.
     #[error("HTTP: port {1} of {0} is in use: stop what listens there (see `ss -ltnp`), or set `http_port`")]
-    InUse(Ipv4Addr, u16),
+    InUse(IpAddr, u16),
     /// Another error.
     #[error("HTTP: {address}:{port} cannot be served")]
     Socket {
         /// Address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Port.
         port: u16,
         /// What the kernel said.
@@ -50,7 +50,7 @@ struct Served {
 /// Serves one address until cancelled.
 pub async fn serve(
     context: BootContext,
-    address: Ipv4Addr,
+    address: IpAddr,
     cancel: CancellationToken,
 ) -> Result<(), HttpError> {
     let port = context.http_port;
@@ -59,7 +59,7 @@ pub async fn serve(
         _ => HttpError::Socket { address, port, source },
     })?;
     tracing::info!(%address, port, "HTTP is served to machines");
-    let router = router(Served { context, local: format!("{address}:{port}") });
+    let router = router(Served { context, local: SocketAddr::new(address, port).to_string() });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
         () = cancel.cancelled() => Ok(()),

@@ -20,7 +20,7 @@ use rackwright_common::Mac;
 use rackwright_common::link::{BootStage, Fact};
 use rackwright_common::snapshot::{BlobRef, BootDecision, Snapshot};
 use seen::Seen;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use unsigned::{Unsigned, Verdict};
@@ -55,7 +55,7 @@ impl BootContext {
     }
 
     /// DHCP gave this address to this machine: what is asked for from there is its doing.
-    pub fn leased(&self, address: Ipv4Addr, mac: Mac) {
+    pub fn leased(&self, address: impl Into<IpAddr>, mac: Mac) {
         self.seen.leased(address.into(), mac);
     }
 

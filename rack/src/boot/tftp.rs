@@ -8,7 +8,7 @@ use super::BootContext;
 use rackwright_tftp::{Request, code, error};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use tokio::net::UdpSocket;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -26,15 +26,15 @@ pub enum TftpError {
     #[error(
         "TFTP: port {1} of {0} is in use: stop the other TFTP server (tftpd, dnsmasq), or set `tftp_port`"
     )]
-    InUse(Ipv4Addr, u16),
+    InUse(IpAddr, u16),
     /// Not allowed.
     #[error("TFTP: port {1} of {0} may not be opened: run as root or with CAP_NET_BIND_SERVICE")]
-    NotAllowed(Ipv4Addr, u16),
+    NotAllowed(IpAddr, u16),
     /// Another error.
     #[error("TFTP: {address}:{port} cannot be served")]
     Socket {
         /// Address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Port.
         port: u16,
         /// What the kernel said.
@@ -49,7 +49,7 @@ type Key = (SocketAddr, u64);
 /// Serves one address until cancelled.
 pub async fn serve(
     context: BootContext,
-    address: Ipv4Addr,
+    address: IpAddr,
     port: u16,
     cancel: CancellationToken,
 ) -> Result<(), TftpError> {

@@ -16,7 +16,7 @@ use forward::Forwarder;
 use rackwright_common::names::{NamesView, ZoneView};
 use rackwright_dns::{Data, Query, Record, Rest, Writer, Zone, Zones, flag, rcode, refusal};
 use rackwright_services::dns::{Respond, Transport, Verdict, serve};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -41,16 +41,21 @@ pub async fn run(
 }
 
 async fn at_address(
-    address: Ipv4Addr,
+    address: IpAddr,
     port: u16,
     names: Arc<Names>,
     served: Served,
     stop: CancellationToken,
 ) -> Result<(), std::convert::Infallible> {
-    names.forwarder.own(address.into(), true);
-    let told = |now: Result<(), &std::io::Error>| served.set_names(address, now.is_ok());
+    names.forwarder.own(address, true);
+    let told = |now: Result<(), &std::io::Error>| {
+        // Machines are told of IPv4 addresses only.
+        if let IpAddr::V4(address) = address {
+            served.set_names(address, now.is_ok());
+        }
+    };
     serve(SocketAddr::from((address, port)), names.clone(), told, stop).await;
-    names.forwarder.own(address.into(), false);
+    names.forwarder.own(address, false);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use rackwright_rack::boot::BootContext;
 use rackwright_rack::cache::{BlobSource, BlobStream, Cache, CacheConfig};
 use rackwright_rack::link::Hub;
 use rackwright_rack::state::{Journal, World};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub struct Rack {
     pub journal: Journal,
     pub context: BootContext,
     pub cancel: CancellationToken,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
 }
 
 impl Rack {

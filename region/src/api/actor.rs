@@ -1,6 +1,6 @@
 //! Finds out who asks, from `Authorization: Bearer` or from the session's cookie.
 
-use crate::app::session::{Credential, authenticate};
+use crate::app::session::{Credential, authenticate, is_unchanged};
 use crate::app::{App, Error};
 use crate::auth::Actor;
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -9,6 +9,7 @@ use axum::http::{Extensions, HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
 use rackwright_common::Secret;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// The session's cookie.
 pub const COOKIE: &str = "rackwright_session";
@@ -24,6 +25,24 @@ pub fn credential(headers: &HeaderMap, method: &Method) -> Option<Credential> {
     let cookie = session_cookie(headers)?;
     let reads_only = matches!(*method, Method::GET | Method::HEAD);
     Some(Credential::Session { cookie, csrf: text("x-csrf-token").map(str::to_owned), reads_only })
+}
+
+/// How often is looked whether who reads a stream may still do so.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Lasts as long as who opened a stream may exactly what they might then: it ends when their session or token does, and when
+/// their roles or their sight change. An outage of the database changes nothing.
+pub async fn unchanged(app: App, actor: Actor, headers: HeaderMap) {
+    // Without anything shown there would be no actor.
+    let Some(shown) = credential(&headers, &Method::GET) else { return };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match is_unchanged(&app, &shown, &actor).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::debug!(%error, "who reads a stream is not looked up now"),
+        }
+    }
 }
 
 /// The session's cookie, if there is one.

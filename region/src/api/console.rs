@@ -1,5 +1,6 @@
 //! `/machines/{id}/console`: its end, and the same as server-sent events.
 
+use super::actor::unchanged;
 use super::extract::{ApiPath, ApiQuery};
 use super::problem::Refused;
 use crate::app::{App, Error, console};
@@ -25,7 +26,8 @@ pub async fn show_console(
     console::tail(&app, &actor, &id, query.bytes).await.map(Json)
 }
 
-/// The console as it is written, as server-sent events; goes on after `Last-Event-ID` or `after`.
+/// The console as it is written, as server-sent events; goes on after `Last-Event-ID` or `after`. Ends when what the caller may
+/// changes.
 #[utoipa::path(get, path = "/machines/{id}/console/stream", tag = "machines",
     params(("id" = MachineId, Path), ConsoleAfter,
         ("Last-Event-ID" = Option<i64>, Header, description = "The last position that was read")),
@@ -39,6 +41,7 @@ pub async fn stream_console(
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, axum::Error>>>, Error> {
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let pieces = console::follow(&app, &actor, &id, last.or(query.after)).await?;
+    let pieces = pieces.take_until(Box::pin(unchanged(app, actor, headers)));
     let stream = pieces.map(|piece| sse::Event::default().id(piece.position.to_string()).json_data(piece));
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
 }

@@ -1,5 +1,6 @@
 //! `/events`, and the same as server-sent events.
 
+use super::actor::unchanged;
 use super::extract::ApiQuery;
 use super::problem::Refused;
 use crate::app::{App, Error, event};
@@ -24,7 +25,7 @@ pub async fn list_events(
     event::list(&app, &actor, &query).await.map(Json)
 }
 
-/// Events as they happen, as server-sent events; goes on after `Last-Event-ID` or `after`.
+/// Events as they happen, as server-sent events; goes on after `Last-Event-ID` or `after`. Ends when what the caller may changes.
 #[utoipa::path(get, path = "/events/stream", tag = "events",
     params(EventQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The last event that was read")),
     responses((status = 200, body = Event, content_type = "text/event-stream"), Refused))]
@@ -36,7 +37,8 @@ pub async fn stream_events(
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, axum::Error>>>, Error> {
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let query = EventQuery { after: last.or(query.after), ..query };
-    let events = event::follow(&app, &actor, query).await?;
+    let events =
+        event::follow(&app, &actor, query).await?.take_until(Box::pin(unchanged(app, actor, headers)));
     let stream = events.map(|event| sse::Event::default().id(event.id.to_string()).json_data(event));
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
 }

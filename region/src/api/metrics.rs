@@ -21,6 +21,13 @@ pub(super) fn render(status: &SiteStatus) -> String {
     for (region, count) in &status.operations_by_region {
         text.sample(&[("region", region)], count);
     }
+    text.metric(
+        "rackwright_notifications_refused",
+        "Notifications that their receiver refused: pending ones are tried again, failed ones were given up.",
+    );
+    for (state, count) in &status.notifications_refused {
+        text.sample(&[("state", state)], count);
+    }
     regions(&mut text, status);
     racks(&mut text, &status.racks);
     database(&mut text, status);

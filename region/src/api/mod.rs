@@ -22,10 +22,12 @@ pub mod health;
 pub mod idempotency;
 pub mod image;
 pub mod interface;
+pub mod login_provider;
 pub mod machine;
 pub mod machine_action;
 mod metrics;
 pub mod network;
+pub mod notification;
 pub mod operation;
 pub mod problem;
 pub mod rack_token;
@@ -121,6 +123,10 @@ fn work() -> OpenApiRouter<App> {
         .routes(routes!(operation::show_operation_log))
         .routes(routes!(event::list_events))
         .routes(routes!(event::stream_events))
+        .routes(routes!(notification::list_notifications))
+        .routes(routes!(notification::see_notifications))
+        .routes(routes!(notification::list_notification_rules))
+        .routes(routes!(notification::put_notification_rule, notification::delete_notification_rule))
         .routes(routes!(image::list_images, image::create_image))
         .routes(routes!(image::show_image, image::delete_image))
         .routes(routes!(image::list_image_machines))
@@ -200,6 +206,11 @@ fn accounts() -> OpenApiRouter<App> {
         .routes(routes!(session::login, session::show_session, session::logout))
         .routes(routes!(session::list_sessions))
         .routes(routes!(session::delete_session))
+        .routes(routes!(
+            login_provider::show_login_provider,
+            login_provider::put_login_provider,
+            login_provider::delete_login_provider
+        ))
         .routes(routes!(audit::list_audit))
         .routes(routes!(account::list_users, account::create_user))
         .routes(routes!(account::show_user, account::update_user, account::delete_user))

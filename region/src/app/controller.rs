@@ -121,11 +121,13 @@ async fn overview_of(app: &App, pools: Option<&[String]>) -> Result<SiteStatus> 
         let role = if position.is_some() { DatabaseRole::Primary } else { DatabaseRole::Standby };
         database.push(DatabaseServer { name: "database".to_owned(), role, lag_bytes: None });
     }
+    let (pending, failed) = db::notification::troubles(&mut conn).await?;
     Ok(SiteStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         machines: db::machine_query::count_by_status(&mut conn, pools).await?.into_iter().collect(),
         operations_running: db::operation_query::count_running(&mut conn).await?,
         operations_by_region: db::operation_query::count_by_region(&mut conn).await?.into_iter().collect(),
+        notifications_refused: [("pending".to_owned(), pending), ("failed".to_owned(), failed)].into(),
         last_takeover: db::controller_query::last_takeover(&mut conn).await?,
         database,
         regions: db::controller_query::regions(&mut conn).await?,

@@ -18,10 +18,12 @@ pub mod event;
 pub mod group;
 pub mod image;
 pub mod interface;
+pub mod login_provider;
 pub mod machine;
 pub mod machine_action;
 pub mod network;
 pub mod network_plan;
+pub mod notification;
 pub mod once;
 pub mod operation;
 mod parameters;
@@ -42,7 +44,7 @@ pub mod user;
 
 pub use error::{Describe, Error, Result};
 
-use crate::auth::Actor;
+use crate::auth::{Actor, openid};
 use crate::db;
 use crate::db::wakeups::Wakeups;
 use crate::db::{Database, Transaction};
@@ -68,6 +70,7 @@ pub struct App {
     invitation: Option<Arc<region_token::Invitation>>,
     standing: Standing,
     exchange: Option<Exchange>,
+    login: openid::Cache,
 }
 
 impl App {
@@ -82,6 +85,7 @@ impl App {
             invitation: None,
             standing: Standing::default(),
             exchange: None,
+            login: openid::Cache::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{App, Error, Result, audit};
 use crate::app::Change;
 use crate::auth::{Actor, limit, password, token};
 use crate::db;
-use crate::model::user::{Login, Session, SessionInfo, SessionQuery};
+use crate::model::user::{Login, Session, SessionInfo, SessionQuery, User};
 use crate::model::{Page, Role};
 use rackwright_common::Secret;
 use sqlx::PgConnection;
@@ -59,10 +59,19 @@ async fn identify(conn: &mut PgConnection, credential: &Credential, from: Option
             if !reads_only && !bool::from(sent.as_bytes().ct_eq(session.csrf.as_bytes())) {
                 return Err(Error::Forbidden("a change by session needs its X-CSRF-Token".into()));
             }
-            let mut actor = Actor::new(session.user_id, session.name, session.role, from);
+let mut actor = Actor::new(session.user_id, session.name, session.role, from);
             (actor.pools, actor.restricted) = (session.pools, session.restricted);
             Ok(actor)
         }
+    }
+}
+
+/// Whether somebody may still exactly what they might when they showed this.
+pub async fn is_unchanged(app: &App, credential: &Credential, actor: &Actor) -> Result<bool> {
+    match look_again(app, credential, actor.from).await {
+        Ok(now) => Ok(now == *actor),
+        Err(Error::Unauthenticated(_)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -88,17 +97,28 @@ pub async fn login(
         tracing::warn!(from = from.map(tracing::field::display), "a login failed");
         return Err(Error::Unauthenticated("name or password is wrong"));
     };
-    let (cookie, csrf) = (Secret::new(token::random()), token::random());
     let mut tx = app.begin().await?;
     db::login_try::forget(&mut tx, &counted).await?;
+    let message = format!("{} logged in", row.user.name);
+    let begun = begin(&mut tx, row.user, (from, program), message).await?;
+    tx.commit().await?;
+    Ok(begun)
+}
+
+/// Begins a session of somebody who has shown who they are, and tells of it.
+pub(super) async fn begin(
+    conn: &mut PgConnection,
+    user: User,
+    (from, program): (Option<IpAddr>, &str),
+    message: String,
+) -> Result<(Secret<String>, Session)> {
+    let (cookie, csrf) = (Secret::new(token::random()), token::random());
     let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
     let hash = token::hash(cookie.expose());
-    let expires_at = db::session::insert(&mut tx, &hash, row.user.id, &csrf, (from, &program)).await?;
-    let actor = Actor::new(row.user.id, row.user.name.clone(), row.user.role, from);
-    let message = format!("{} logged in", actor.name);
-    audit(&mut tx, &actor, Change { kind: "session.created", message, ..Change::default() }).await?;
-    tx.commit().await?;
-    Ok((cookie, Session { user: row.user, csrf: Some(csrf), expires_at: Some(expires_at) }))
+    let expires_at = db::session::insert(conn, &hash, user.id, &csrf, (from, &program)).await?;
+    let actor = Actor::new(user.id, user.name.clone(), user.role, from);
+    audit(conn, &actor, Change { kind: "session.created", message, ..Change::default() }).await?;
+    Ok((cookie, Session { user, csrf: Some(csrf), expires_at: Some(expires_at) }))
 }
 
 /// Ends a session.

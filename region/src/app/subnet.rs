@@ -14,6 +14,9 @@ use rackwright_common::dhcp_option::DhcpOption;
 use sqlx::PgConnection;
 use std::net::IpAddr;
 
+/// The fewest addresses of a dynamic IPv6 range: with fewer, clients would often have the same one computed.
+const SMALLEST_RANGE6: u128 = 65_536;
+
 /// All subnets.
 pub async fn list(app: &App, actor: &Actor) -> Result<Page<Subnet>> {
     actor.require(Role::Viewer)?;
@@ -161,6 +164,16 @@ pub async fn create_ip_range(app: &App, actor: &Actor, new: &NewIpRange) -> Resu
         if !subnet.cidr.contains(&address) {
             return Err(Error::invalid(field, format!("{address} does not lie in {}", subnet.cidr)));
         }
+    }
+    if let (RangeKind::Dynamic, IpAddr::V6(first), IpAddr::V6(last)) = (new.kind, new.first, new.last)
+        && u128::from(last).saturating_sub(first.into()) < SMALLEST_RANGE6 - 1
+    {
+        return Err(Error::invalid(
+            "last",
+            format!(
+                "a dynamic range of IPv6 has {SMALLEST_RANGE6} addresses at least: racks compute which a client gets"
+            ),
+        ));
     }
     let is_end = |address: IpAddr| {
         subnet.cidr.addr().is_ipv4()

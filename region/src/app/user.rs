@@ -64,7 +64,8 @@ pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> 
         || patch.disabled.is_some()
         || patch.pools.is_some()
         || patch.restricted.is_some()
-        || patch.machine_limit.is_some();
+        || patch.machine_limit.is_some()
+        || patch.subject.is_some();
     if name != actor.name || is_access {
         actor.require(Role::Administrator)?;
     }
@@ -82,6 +83,8 @@ pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> 
     row.user.has_password |= hash.is_some();
     row.user.restricted = patch.restricted.unwrap_or(row.user.restricted);
     row.user.machine_limit = patch.machine_limit.map_or(row.user.machine_limit, |n| (n != -1).then_some(n));
+    row.user.subject =
+        patch.subject.clone().map_or(row.user.subject, |text| Some(text).filter(|text| !text.is_empty()));
     row.user.pools = patch.pools.clone().unwrap_or(row.user.pools);
     if row.user.restricted && row.user.role > Role::Viewer {
         return Err(Error::invalid(
@@ -116,7 +119,7 @@ pub async fn update(app: &App, actor: &Actor, name: &str, patch: &UserPatch) -> 
 }
 
 /// Refuses whoever came with a limited token: with a password they could do what the token may not.
-fn whole(actor: &Actor) -> Result<()> {
+pub(super) fn whole(actor: &Actor) -> Result<()> {
     match actor.scope {
         Some(most) => {
             Err(Error::Forbidden(format!("this token is limited to the role {most}; it changes no users")))
@@ -125,7 +128,7 @@ fn whole(actor: &Actor) -> Result<()> {
     }
 }
 
-async fn keep_an_administrator(conn: &mut sqlx::PgConnection, id: i64) -> Result<()> {
+pub(super) async fn keep_an_administrator(conn: &mut sqlx::PgConnection, id: i64) -> Result<()> {
     if db::user::count_other_administrators(conn, id).await? > 0 {
         return Ok(());
     }

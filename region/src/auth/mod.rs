@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod bootstrap;
 pub mod limit;
+pub mod openid;
 pub mod password;
 pub mod token;
 

@@ -23,6 +23,7 @@ struct Row {
     password_hash: Option<String>,
     machine_limit: Option<i32>,
     restricted: bool,
+    subject: Option<String>,
     pools: serde_json::Value,
     created_at: time::OffsetDateTime,
 }
@@ -46,6 +47,7 @@ impl TryFrom<Row> for UserRow {
             pools: pools(row.pools)?,
             restricted: row.restricted,
             machine_limit: row.machine_limit,
+            subject: row.subject,
             created_at: row.created_at.into(),
         };
         Ok(Self { user, password_hash: row.password_hash })
@@ -56,7 +58,7 @@ impl TryFrom<Row> for UserRow {
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>, DbError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, created_at,
+        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, subject, created_at,
                   (SELECT coalesce(jsonb_object_agg(b.pool, b.role), '{}') FROM role_binding b WHERE b.user_id = u.id) AS "pools!"
            FROM "user" u ORDER BY name"#
     )
@@ -69,7 +71,7 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>, DbError> {
 pub async fn find(conn: &mut PgConnection, name: &str) -> Result<Option<UserRow>, DbError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, created_at,
+        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, subject, created_at,
                   (SELECT coalesce(jsonb_object_agg(b.pool, b.role), '{}') FROM role_binding b WHERE b.user_id = u.id) AS "pools!"
            FROM "user" u WHERE name = $1"#,
         name
@@ -83,7 +85,7 @@ pub async fn find(conn: &mut PgConnection, name: &str) -> Result<Option<UserRow>
 pub async fn get(conn: &mut PgConnection, id: i64) -> Result<UserRow, DbError> {
     sqlx::query_as!(
         Row,
-        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, created_at,
+        r#"SELECT id, name, role, disabled, password_hash, machine_limit, restricted, subject, created_at,
                   (SELECT coalesce(jsonb_object_agg(b.pool, b.role), '{}') FROM role_binding b WHERE b.user_id = u.id) AS "pools!"
            FROM "user" u WHERE id = $1"#,
         id
@@ -110,16 +112,18 @@ pub async fn insert(
     .await?)
 }
 
-/// Writes role, disabled, password, limit and sight of a user. Roles in pools are [`set_pools`]'s.
+/// Writes role, disabled, password, limit, sight and subject of a user. Roles in pools are [`set_pools`]'s.
 pub async fn update(conn: &mut PgConnection, row: &UserRow) -> Result<(), DbError> {
     sqlx::query!(
-        r#"UPDATE "user" SET role = $2, disabled = $3, password_hash = $4, machine_limit = $5, restricted = $6 WHERE id = $1"#,
+        r#"UPDATE "user" SET role = $2, disabled = $3, password_hash = $4, machine_limit = $5, restricted = $6, subject = $7
+           WHERE id = $1"#,
         row.user.id,
         row.user.role.as_str(),
         row.user.disabled,
         row.password_hash,
         row.user.machine_limit,
-        row.user.restricted
+        row.user.restricted,
+        row.user.subject
     )
     .execute(conn)
     .await?;

@@ -4,7 +4,7 @@ use super::DbError;
 use crate::model::network::BootArchitecture;
 use ipnet::Ipv4Net;
 use rackwright_common::dhcp_option::DhcpOption;
-use rackwright_common::snapshot::{RouteView, ServeMode};
+use rackwright_common::snapshot::{Fixed6View, RouteView, ServeMode, Subnet6View};
 use rackwright_common::{Hostname, Mac, MachineId, OperationId};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -82,6 +82,43 @@ pub async fn subnets(conn: &mut PgConnection) -> Result<Vec<Subnet>, DbError> {
                     .map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
                 options: merged(r.dhcp_options, r.vlan_options)?,
                 routes: r.routes.iter().filter_map(|route| self::route(route)).collect(),
+            })
+        })
+        .collect()
+}
+
+/// IPv6 subnets where addresses are given, as racks need them. Fixed addresses are reservations.
+pub async fn subnets6(conn: &mut PgConnection) -> Result<Vec<Subnet6View>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT s.id, v.id AS vlan, text(s.cidr) AS "cidr!", s.domain, s.lease_seconds,
+                  ARRAY(SELECT host(d) FROM unnest(s.dns_servers) d) AS "dns!",
+                  ARRAY(SELECT host(r.first) || ' ' || host(r.last) FROM ip_range r WHERE r.subnet_id = s.id AND r.kind = 'dynamic'
+                        ORDER BY r.first) AS "ranges!",
+                  ARRAY(SELECT r.mac || ' ' || host(r.address) FROM reservation r WHERE r.subnet_id = s.id ORDER BY r.id) AS "fixed!"
+           FROM subnet s JOIN vlan v ON v.id = s.vlan_id
+           WHERE family(s.cidr) = 6 AND v.dhcp AND v.dhcp_mode = 'serve' ORDER BY s.id"#
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let pairs = |all: &[String]| -> Vec<(String, String)> {
+                let split = all.iter().filter_map(|pair| pair.split_once(' '));
+                split.map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+            };
+            let range = |(first, last): (String, String)| Some((first.parse().ok()?, last.parse().ok()?));
+            let fixed = |(mac, address): (String, String)| {
+                Some(Fixed6View { mac: mac.parse().ok()?, address: address.parse().ok()? })
+            };
+            Ok(Subnet6View {
+                id: r.id,
+                vlan: r.vlan,
+                cidr: r.cidr.parse().map_err(|_| DbError::Corrupt { what: "subnet" })?,
+                dns_servers: r.dns.iter().filter_map(|d| d.parse().ok()).collect(),
+                domain: r.domain,
+                valid_seconds: u32::try_from(r.lease_seconds).unwrap_or(600),
+                ranges: pairs(&r.ranges).into_iter().filter_map(range).collect(),
+                fixed: pairs(&r.fixed).into_iter().filter_map(fixed).collect(),
             })
         })
         .collect()

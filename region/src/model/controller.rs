@@ -105,6 +105,10 @@ pub struct SiteStatus {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub operations_by_region: std::collections::BTreeMap<String, i64>,
+    /// Notifications that their receiver refused: `pending` ones are tried again, `failed` ones were given up.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub notifications_refused: std::collections::BTreeMap<String, i64>,
     /// The last time that a region took over what another did not go on with.
     #[serde(default)]
     pub last_takeover: Option<Takeover>,

@@ -28,6 +28,9 @@ pub struct User {
     /// Machines that may be theirs at once; no limit when absent.
     #[serde(default)]
     pub machine_limit: Option<i32>,
+    /// What the login provider knows them by: its issuer and their subject there, a blank between them.
+    #[serde(default)]
+    pub subject: Option<String>,
     /// Since when.
     pub created_at: Timestamp,
 }
@@ -65,6 +68,9 @@ pub struct UserPatch {
     /// Machines that may be theirs at once; -1 for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_limit: Option<i32>,
+    /// What the login provider knows them by: its issuer and their subject there, a blank between them; empty for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// New password.
     #[serde(default, with = "optional_secret", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, write_only)]
@@ -196,7 +202,7 @@ pub struct NewSshKey {
 }
 
 /// Serde for a secret that may be absent.
-mod optional_secret {
+pub(super) mod optional_secret {
     use rackwright_common::Secret;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

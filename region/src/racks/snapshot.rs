@@ -61,6 +61,11 @@ async fn content(
     let reached = addresses.filter(|a| subnets.iter().any(|s| s.cidr.contains(&a.network.addr())));
     let domain = domain::list(conn, None).await?.into_iter().find(|d| d.is_default).map(|d| d.name);
     let reached: Vec<_> = reached.collect();
+    let mut subnets6 = world::subnets6(conn).await?;
+    subnets6.retain(|v6| subnets.iter().any(|s| s.vlan == v6.vlan));
+    for v6 in &mut subnets6 {
+        v6.domain = v6.domain.take().or_else(|| domain.clone());
+    }
     let clocks = clocks(racks, present, &subnets);
     let names = NamesView {
         zones: dns_zone::whole(conn, None).await?,
@@ -70,6 +75,7 @@ async fn content(
     };
     Ok(Snapshot {
         generation: 0,
+        subnets6,
         names,
         time: time_view(conn, &settings).await?,
         enlist: boot.as_ref().filter(|_| settings.enlist).map(|b| b.boot(keys, None)),

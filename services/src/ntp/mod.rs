@@ -28,10 +28,11 @@ use tracking::Tracking;
 
 /// Where clients ask.
 pub const PORT: u16 = 123;
-/// How often its state is read.
+/// How often its state is read while it is to change soon, and afterwards.
 const EVERY: Duration = Duration::from_secs(2);
+const SETTLED: Duration = Duration::from_secs(10);
 /// So many times in a row it may not be read.
-const SILENT: u32 = 10;
+const SILENT: u32 = 40;
 /// How often it is looked whether another program still has the port.
 const TAKEN: Duration = Duration::from_secs(5);
 /// How long it is waited for before it is started again; doubled up to the second.
@@ -137,17 +138,25 @@ async fn prepare(folder: &Path) -> io::Result<()> {
 /// Reads its state again and again. Ends when that has not worked for long.
 async fn follow(folder: &Path, config: &NtpConfig, state: &watch::Sender<TimeReport>) -> String {
     let mut failures = 0;
+    let has_source = !config.sources.is_empty() || config.local.is_some();
     loop {
+        let mut pause = SETTLED;
         match Tracking::read(folder).await {
             Ok(tracking) => {
                 failures = 0;
+                if has_source && !tracking.synchronised {
+                    pause = EVERY;
+                }
                 tell(state, report(&tracking, config));
             }
             Err(error) if failures >= SILENT => return format!("chronyd does not say how it is: {error}"),
-            Err(_) => failures += 1,
+            Err(_) => {
+                failures += 1;
+                // It answers a moment after its start.
+                pause = EVERY / 8;
+            }
         }
-        // It answers a moment after its start.
-        tokio::time::sleep(if failures > 0 { EVERY / 8 } else { EVERY }).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -174,7 +183,7 @@ fn tell(state: &watch::Sender<TimeReport>, now: TimeReport) {
         changed
     });
     if news {
-        tracing::info!(state = now.state.as_str(), now.message, "time");
+        tracing::info!(state = now.state.as_str(), why = now.message, "time");
     }
 }
 

@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod event;
 pub mod group;
 pub mod image;
+pub mod login_provider;
 pub mod machine;
 pub mod machine_action;
 pub mod machine_bulk;
@@ -17,6 +18,7 @@ pub mod machine_list;
 pub mod name;
 pub mod network;
 pub mod network_edit;
+pub mod notification;
 pub mod operation;
 pub mod script;
 pub mod session;
@@ -65,6 +67,9 @@ fn pages() -> Router<App> {
     Router::new()
         .route("/", get(dashboard::show))
         .route("/login", get(session::show).post(session::login))
+        .route("/login/provider", get(session::go_away))
+        .route("/login/return", get(session::come_back))
+        .route("/login/leave", get(session::leave_provider))
         .route("/logout", post(session::logout))
         .route("/theme", post(session::set_theme))
         .route("/machines", get(machine_list::show))
@@ -93,6 +98,10 @@ fn pages() -> Router<App> {
         .route("/operations/{id}/part", get(operation::part))
         .route("/operations/{id}/log", get(operation::log))
         .route("/events", get(event::list))
+        .route("/notifications", get(notification::list))
+        .route("/notifications/seen", post(notification::see))
+        .route("/notifications/rules", post(notification::save_rule))
+        .route("/notifications/rules/{name}/delete", post(notification::delete_rule))
         .route("/images", get(image::list))
         .route("/images/new", get(image::fresh))
         .route("/images/{reference}", get(image::show))
@@ -129,6 +138,8 @@ fn pages() -> Router<App> {
         .route("/scripts/{name}", get(script::show))
         .route("/scripts/{name}/delete", post(script::delete))
         .route("/settings", get(setting::list).post(setting::save))
+        .route("/settings/login", get(login_provider::show).post(login_provider::save))
+        .route("/settings/login/delete", post(login_provider::delete))
         .merge(assets::router())
 }
 

@@ -13,7 +13,7 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 use rackwright_common::Secret;
 use rackwright_region::api::actor::{COOKIE, peer, session_cookie};
 use rackwright_region::api::session::{cookie, program};
-use rackwright_region::app::{App, session};
+use rackwright_region::app::{App, Error, login_provider, session};
 use rackwright_region::auth::token;
 use rackwright_region::model::user::Login;
 use serde::Deserialize;
@@ -21,20 +21,90 @@ use serde::Deserialize;
 /// Ties the log-in form to the browser that asked for it, as long as there is no session.
 const FORM: &str = "rackwright_login";
 
+/// Keeps what the login provider has to bring back.
+const AWAY: &str = "rackwright_login_away";
+
 /// The log-in page.
-pub async fn show(jar: CookieJar, visitor: Result<Visitor, Response>, params: Params) -> Response {
+pub async fn show(
+    State(app): State<App>,
+    jar: CookieJar,
+    visitor: Result<Visitor, Response>,
+    params: Params,
+) -> Response {
     let next = local(&params.get("next").unwrap_or_default());
     if visitor.is_ok() {
         return go(&next);
     }
-    let page = LoginPage {
-        theme: theme(&jar),
+    let left = params.get("left").is_some();
+    let page = LoginPage { left, ..fresh(&app, &jar, next).await };
+    with_form_cookie(jar, page)
+}
+
+/// The log-in page before anything is typed. Its form works also when the provider's name cannot be read.
+async fn fresh(app: &App, jar: &CookieJar, next: String) -> LoginPage {
+    LoginPage {
+        theme: theme(jar),
         csrf: String::new(),
         next,
         name: String::new(),
         refused: String::new(),
-    };
-    with_form_cookie(jar, page)
+        provider: login_provider::label(app).await.ok().flatten(),
+        left: false,
+    }
+}
+
+/// Sends somebody to the login provider.
+pub async fn go_away(State(app): State<App>, jar: CookieJar, params: Params) -> Response {
+    let next = local(&params.get("next").unwrap_or_default());
+    match login_provider::begin(&app, &next).await {
+        Ok((url, kept)) => {
+            let kept = Cookie::build((AWAY, kept.expose().clone()));
+            // Lax: it has to come along when the provider sends the browser back.
+            let kept = kept.path("/login").http_only(true).same_site(SameSite::Lax).build();
+            (jar.add(kept), go(&url)).into_response()
+        }
+        Err(error) => refuse(&app, jar, next, &error).await,
+    }
+}
+
+/// Somebody is back from the login provider.
+pub async fn come_back(
+    State(app): State<App>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    jar: CookieJar,
+    params: Params,
+) -> Response {
+    let kept = jar.get(AWAY).map(|cookie| cookie.value().to_owned()).unwrap_or_default();
+    let jar = jar.remove(Cookie::build(AWAY).path("/login"));
+    let text = |name: &str| params.get(name).unwrap_or_default();
+    let (code, state, error) = (text("code"), text("state"), text("error"));
+    let back = login_provider::Return { code, state, error, kept: Secret::new(kept) };
+    match login_provider::finish(&app, &back, (peer(&extensions), program(&headers))).await {
+        Ok((value, _, next)) => (jar.add(cookie(&value)), go(&local(&next))).into_response(),
+        Err(error) => refuse(&app, jar, "/".into(), &error).await,
+    }
+}
+
+/// Ends the session at the login provider, when that is possible there.
+pub async fn leave_provider(State(app): State<App>, jar: CookieJar) -> Response {
+    match login_provider::leave(&app).await {
+        Ok(Some(url)) => go(&url),
+        Ok(None) => {
+            let none = Error::conflict(
+                "the login provider offers no log-out to other programs; log out on its own pages",
+            );
+            refuse(&app, jar, "/".into(), &none).await
+        }
+        Err(error) => refuse(&app, jar, "/".into(), &error).await,
+    }
+}
+
+/// The log-in page with the reason.
+async fn refuse(app: &App, jar: CookieJar, next: String, error: &Error) -> Response {
+    log(error);
+    let page = LoginPage { refused: sentence(&error.to_string()), ..fresh(app, &jar, next).await };
+    (describe(error).0, with_form_cookie(jar, page)).into_response()
 }
 
 fn with_form_cookie(jar: CookieJar, page: LoginPage) -> Response {
@@ -76,13 +146,7 @@ pub async fn login(
     jar: CookieJar,
     Form(form): Form<LoginForm>,
 ) -> Response {
-    let page = LoginPage {
-        theme: theme(&jar),
-        csrf: String::new(),
-        next: local(&form.next),
-        name: form.name.clone(),
-        refused: String::new(),
-    };
+    let page = LoginPage { name: form.name.clone(), ..fresh(&app, &jar, local(&form.next)).await };
     let tied = jar.get(FORM).is_some_and(|c| !form.csrf.is_empty() && c.value() == form.csrf);
     if !tied {
         let refused = "This form had grown old. Please try again.".to_owned();
@@ -110,7 +174,9 @@ pub async fn logout(State(app): State<App>, headers: HeaderMap, jar: CookieJar, 
     {
         return crate::error::PageError(error).into_response();
     }
-    (jar.remove(Cookie::build(COOKIE).path("/")), go("/login")).into_response()
+    let provider = login_provider::label(&app).await.ok().flatten();
+    let to = if provider.is_some() { "/login?left=yes" } else { "/login" };
+    (jar.remove(Cookie::build(COOKIE).path("/")), go(to)).into_response()
 }
 
 /// Chooses light or dark for this browser; `app.js` does the same without a round trip.

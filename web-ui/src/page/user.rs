@@ -59,6 +59,7 @@ fn access(fields: &Fields) -> Result<UserPatch, Error> {
         pools: Some(pools),
         restricted: Some(fields.ticked("restricted")),
         machine_limit: Some(limit.unwrap_or(-1)),
+        subject: Some(fields.text("subject").trim().to_owned()),
         password: None,
     })
 }

@@ -17,6 +17,10 @@ pub struct LoginPage {
     pub name: String,
     /// Why it was refused.
     pub refused: String,
+    /// What the button of the login provider says, if there is one.
+    pub provider: Option<String>,
+    /// Somebody has just logged out here.
+    pub left: bool,
 }
 
 #[cfg(test)]
@@ -24,6 +28,14 @@ impl LoginPage {
     /// Every field filled with markup.
     pub fn sample() -> Self {
         let hostile = || "\"><script>alert(1)</script>".to_owned();
-        Self { theme: "dark".into(), csrf: hostile(), next: hostile(), name: hostile(), refused: hostile() }
+        Self {
+            theme: "dark".into(),
+            csrf: hostile(),
+            next: hostile(),
+            name: hostile(),
+            refused: hostile(),
+            provider: Some(hostile()),
+            left: true,
+        }
     }
 }

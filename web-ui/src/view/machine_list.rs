@@ -291,7 +291,7 @@ impl MachineList {
         let completions = used.map(|s| format!("status:{}", s.as_str()));
         let completions = completions.chain(around.pools.iter().map(|p| format!("pool:{p}")));
         let completions = completions.chain(around.zones.iter().map(|z| format!("zone:{z}")));
-        let verbs = super::bulk::choices(layout.role);
+let verbs = super::bulk::choices(layout.highest);
         Self {
             filter: crate::filter::text(query),
             sort: query.sort.clone().unwrap_or_default(),
@@ -356,15 +356,15 @@ mod tests {
     }
 
     #[test]
-    fn viewers_choose_nothing() {
+    fn viewers_choose_nothing_and_whoever_has_a_role_in_a_pool_does() {
+        use rackwright_region::model::Role;
         let chosen = |role| {
             let list = MachineList::sample();
-            let layout = Layout { role, ..list.layout };
+            let layout = Layout { role: Role::Viewer, highest: role, ..list.layout };
             let page = Page { items: vec![sample::machine().summary], total: 1, next_cursor: None };
             let around = Surroundings { counts: &BTreeMap::new(), pools: &[], zones: &[] };
             MachineList::new(layout, &page, &around, &MachineQuery::default(), sample_now()).to_string()
         };
-        use rackwright_region::model::Role;
         assert!(chosen(Role::Operator).contains(r#"name="machine" value="k3x9ab""#));
         assert!(!chosen(Role::Viewer).contains(r#"name="machine""#));
         assert!(!chosen(Role::Viewer).contains(r#"id="bulk""#));

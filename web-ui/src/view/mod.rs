@@ -19,6 +19,7 @@ pub mod group;
 pub mod hardware;
 pub mod image;
 pub mod login;
+pub mod login_provider;
 pub mod machine;
 pub mod machine_edit;
 pub mod machine_list;
@@ -26,6 +27,7 @@ pub mod name;
 pub mod network;
 pub mod network_edit;
 pub mod network_map;
+pub mod notification;
 pub mod operation;
 pub mod problem;
 #[cfg(test)]
@@ -139,20 +141,25 @@ pub struct Layout {
     pub user: String,
     /// What they may do.
     pub role: Role,
+    /// The most that they may do, be it in some pool only.
+    pub highest: Role,
     /// CSRF token for the forms.
     pub csrf: String,
     /// `light`, `dark`, or empty to follow the system.
     pub theme: String,
     /// The page's place in the navigation.
     pub nav: &'static str,
+    /// Notifications that they have not seen, counted to a hundred.
+    pub unread: i64,
 }
 
 /// The pages of the navigation: name, address, who may see them.
-const NAV: [(&str, &str, Role); 15] = [
+const NAV: [(&str, &str, Role); 16] = [
     ("Overview", "/", Role::Viewer),
     ("Machines", "/machines", Role::Viewer),
     ("Operations", "/operations", Role::Viewer),
     ("Events", "/events", Role::Viewer),
+    ("Notifications", "/notifications", Role::Viewer),
     ("Images", "/images", Role::Viewer),
     ("Scripts", "/scripts", Role::Viewer),
     ("Networks", "/networks", Role::Viewer),
@@ -173,9 +180,11 @@ impl Layout {
         Self {
             user: "ann".into(),
             role: Role::Operator,
+            highest: Role::Operator,
             csrf: "csrf-of-ann".into(),
             theme: String::new(),
             nav,
+            unread: 3,
         }
     }
 
@@ -183,6 +192,12 @@ impl Layout {
     pub fn places(&self) -> Vec<(&'static str, &'static str)> {
         let mine = NAV.into_iter().filter(|(.., least)| self.role >= *least);
         mine.map(|(name, address, _)| (name, address)).collect()
+    }
+
+    /// What stands beside an entry: how many are new.
+    pub fn news(&self, name: &str) -> Option<String> {
+        let many = if self.unread >= 100 { "99+".to_owned() } else { self.unread.to_string() };
+        (name == "Notifications" && self.unread > 0).then(|| format!("{many} new"))
     }
 
     /// The page is under this entry.
@@ -265,6 +280,8 @@ mod tests {
             ("operation", operation::OperationPage::sample().to_string()),
             ("events", event::EventsPage::sample().to_string()),
             ("audit", audit::AuditPage::sample().to_string()),
+            ("notifications", notification::NotificationsPage::sample().to_string()),
+            ("login provider", login_provider::LoginProviderPage::sample().to_string()),
             ("editor", editor::EditorPage::sample().to_string()),
             ("groups", group::GroupsPage::sample().to_string()),
             ("image", image::ImagePage::sample().to_string()),

@@ -10,6 +10,7 @@ use rackwright_region::model::event::Event;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
 use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
+use rackwright_region::model::notification::{Notification, NotificationRule};
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
 use rackwright_region::model::script::{Script, ScriptRun};
 use rackwright_region::model::script_history::{ScriptHistory, SiteRun};
@@ -287,6 +288,18 @@ pub fn script_in_full() -> (Script, ScriptHistory) {
 pub fn users() -> Vec<User> {
     vec![of(json!({ "id": 9, "name": MARKUP, "role": "operator", "disabled": true, "has_password": false,
                     "created_at": "2026-11-21T10:00:00Z" }))]
+}
+
+/// Two on the page, one of them unread, and one that was refused; and a rule.
+pub fn notifications() -> (Vec<Notification>, Vec<NotificationRule>) {
+    let event = json!({ "id": 9, "at": "2026-11-22T06:00:00Z", "kind": MARKUP, "level": "error", "machine": "k3x9ab",
+                        "actor": MARKUP, "message": MARKUP, "data": {} });
+    let one = |id: i64, state: &str, unread: bool| {
+        of(json!({ "id": id, "rule": MARKUP, "state": state, "unread": unread, "attempt": 2, "error": MARKUP,
+                   "created_at": "2026-11-22T06:00:00Z", "event": event }))
+    };
+    let rule = json!({ "name": MARKUP, "kinds": [MARKUP], "pool": MARKUP, "channel": { "kind": "webhook", "url": MARKUP } });
+    (vec![one(7, "shown", true), one(6, "shown", false), one(5, "failed", false)], vec![of(rule)])
 }
 
 /// A token that works and one that does not any more.

@@ -44,7 +44,12 @@ impl Row {
             } else {
                 Pill::new(Tone::Good, "Active")
             },
-            way: if u.has_password { "password, tokens" } else { "tokens only" },
+            way: match (u.has_password, u.subject.is_some()) {
+                (true, true) => "password, login provider, tokens",
+                (true, false) => "password, tokens",
+                (false, true) => "login provider, tokens",
+                (false, false) => "tokens only",
+            },
             created: Moment::new(u.created_at, now),
         }
     }
@@ -125,6 +130,8 @@ impl UserPage {
             Field::check("restricted", "Sees the machines of those pools only", user.restricted)
                 .hint("needs the role viewer above"),
             Field::text("machine_limit", "Machines at once", limit(user)).hint("that may be theirs; any number when empty"),
+            Field::text("subject", "Known at the login provider by", user.subject.clone().unwrap_or_default())
+                .hint("its issuer and their subject, a blank between them; empty: they do not log in there"),
             Field::check("disabled", "Disabled: may not log in, and their tokens do not work", user.disabled),
         ];
         let known = || vec![("user", user.name.clone())];

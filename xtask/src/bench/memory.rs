@@ -71,7 +71,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
         nic.addresses = vec![ADDRESS.to_owned()];
     }
     let lab = Lab::temporary(PREFIX, plan)?;
-    let site = Site { lab: &lab, program, seed, interrupt: &interrupt };
+    let site = Site { lab: &lab, program, seed: Some(seed), interrupt: &interrupt };
     let report = site.measure(&postgres.url("postgres"), machines)?;
     // The region lets go of the database first.
     drop(lab);
@@ -108,7 +108,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
 pub(super) struct Site<'a> {
     pub(super) lab: &'a Lab,
     pub(super) program: PathBuf,
-    pub(super) seed: PathBuf,
+    /// `bench-seed`; without it the only network is the rack's own.
+    pub(super) seed: Option<PathBuf>,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -148,8 +149,9 @@ impl Site<'_> {
             ensure!(answer.status == 200, "/readyz says {}", answer.status);
             Ok(())
         })?;
-        let mut seed = Command::new(&self.seed);
-        ns::run(seed.arg(machines.to_string()).env("DATABASE_URL", database))?;
+        if let Some(seed) = &self.seed {
+            ns::run(Command::new(seed).arg(machines.to_string()).env("DATABASE_URL", database))?;
+        }
         let token = fs::read_to_string(self.folder("region").join("admin.token"))?;
         let api = api.with_token(&token);
         let rack = self.start_rack()?;

@@ -8,7 +8,7 @@ use rackwright_common::snapshot::BlobRef;
 use rackwright_tftp::{Mode, Request, to_netascii};
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +86,7 @@ fn read_at(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
 /// Opens what `request` names.
 pub(super) async fn open(
     context: &BootContext,
-    local: Ipv4Addr,
+    local: IpAddr,
     peer: IpAddr,
     request: &Request,
 ) -> Result<(Content, Step), Missing> {
@@ -104,7 +104,7 @@ pub(super) async fn open(
 
 async fn find(
     context: &BootContext,
-    local: Ipv4Addr,
+    local: IpAddr,
     peer: IpAddr,
     name: &str,
 ) -> Result<(Content, Step), Missing> {
@@ -115,7 +115,7 @@ async fn find(
     }
     if let Some(mac) = grub::mac_in_name(name) {
         context.seen.identify(peer, Some(mac), None);
-        let script = grub::script(&snapshot, mac, &format!("{local}:{}", context.http_port));
+        let script = grub::script(&snapshot, mac, &SocketAddr::new(local, context.http_port).to_string());
         return Ok((Content::memory(script.text.into()), (script.stage, script.detail)));
     }
     if let Some(sha256) = name.strip_prefix("blob/") {

@@ -4,7 +4,7 @@ use super::super::{BootContext, plain_name};
 use super::content::{self, Content, Missing};
 use rackwright_tftp::{Limits, Outcome, Output, Request, Transfer, code, data, error};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use tokio::net::UdpSocket;
 
@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 const RECEIVE_MAX: usize = 1024;
 
 /// Answers one request, from the first datagram to the last.
-pub(super) async fn run(context: &BootContext, local: Ipv4Addr, peer: SocketAddr, request: &Request) {
+pub(super) async fn run(context: &BootContext, local: IpAddr, peer: SocketAddr, request: &Request) {
     let moved = async {
         let socket = UdpSocket::bind((local, 0)).await?;
         socket.connect(peer).await?;

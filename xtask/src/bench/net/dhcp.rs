@@ -13,6 +13,7 @@ const LOST: f64 = 1.0;
 const BASE: u32 = 0x0102_0304;
 
 pub(super) fn measure(bench: &Bench<'_>, database: &str) -> Result<Row> {
+    bench.sql(database, "UPDATE vlan SET dhcp = TRUE")?;
     bench.sql(
         database,
         &format!(
@@ -26,9 +27,10 @@ pub(super) fn measure(bench: &Bench<'_>, database: &str) -> Result<Row> {
         serves(bench, RACK).map(Some)
     })?;
     let ours = climb(bench, RACK)?;
+    let pid = format!("KEA_PIDFILE_DIR={}", bench.folder("kea"));
     let kea = bench.beside(
         "kea",
-        &["kea-dhcp4", "-c", &kea_config(bench)?],
+        &["env", &pid, "KEA_LOCKFILE_DIR=none", "kea-dhcp4", "-c", &kea_config(bench)?],
         || serves(bench, address("kea")),
         || climb(bench, address("kea")),
     )?;

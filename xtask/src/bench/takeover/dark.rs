@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use rackwright_lab::process::ProcessId;
 use rackwright_lab::qemu::BootOrder;
 use rackwright_lab::{MachineHandle, ns, poll};
+use serde_json::json;
 use std::fs;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 pub const TELLS: &str = "all regions and databases without power: DHCP, DNS, reboots, an image being written";
 /// A machine that boots its disk.
 const MACHINE: &str = "bios-1";
+/// A name that somebody entered, and what it leads to. The machine itself has no address before it is commissioned.
+const NAME: (&str, &str) = ("www.rackwright.internal", "10.77.0.9");
 /// Its firmware and iPXE are emulated, and the box may be busy.
 const REBOOT: Duration = Duration::from_secs(90);
 /// How long the site may take once there is power.
@@ -219,8 +222,10 @@ fn write_image(site: &Site<'_>) -> JoinHandle<Result<String>> {
     })
 }
 
-/// Gives the regions and racks time to publish the machine's name. Whether they have is what the row measures.
+/// Enters a name, and gives the racks time to hear of it. Whether they have is what the row measures.
 fn until_named(site: &Site<'_>) -> Result<()> {
+    let record = json!({ "name": NAME.0, "type": "A", "data": NAME.1 });
+    site.cluster.ask(|api| api.post("/api/v1/dns-records", &record))?;
     let namespace = site.cluster.client_namespace();
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
@@ -231,21 +236,15 @@ fn until_named(site: &Site<'_>) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(500));
     }
-    eprintln!("  the racks do not resolve {MACHINE}: its row will say so");
+    eprintln!("  the racks do not resolve {}: its row will say so", NAME.0);
     Ok(())
 }
 
 /// Asks a rack for a name of the site.
 fn look_up(namespace: &str, rack: &str) -> Result<()> {
     let mut dig = ns::command(namespace, "dig");
-    dig.args([
-        "+short",
-        "+time=2",
-        "+tries=1",
-        &format!("@{rack}"),
-        &format!("{MACHINE}.rackwright.internal"),
-    ]);
+    dig.args(["+short", "+time=2", "+tries=1", &format!("@{rack}"), NAME.0]);
     let said = ns::run_for_text(&mut dig)?;
-    ensure!(!said.trim().is_empty(), "racks serve none, or not this one");
+    ensure!(said.trim() == NAME.1, "{} is {:?}", NAME.0, said.trim());
     Ok(())
 }

@@ -111,6 +111,8 @@ fn measure(
                 }
             }
             Err(error) => {
+                // A box that has too little for everybody looks like a site that does not come back.
+                let error = error.context(format!("load {:.1}", load()?));
                 eprintln!("{:<13} {number}/{runs}  DID NOT COME TO ITS END: {error:#}", row.name);
                 report.fail(row.tells, &error);
                 // Of all that ran until then: what follows may change the picture.
