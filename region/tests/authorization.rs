@@ -205,7 +205,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
 const PUBLIC: &[&str] = &["enroll_rack", "join_region", "login"];
 
 /// Operations beside those on a machine that a role in its pool, or in some pool, allows.
-const IN_A_POOL: &[&str] = &["create_bulk_action", "create_machine"];
+const IN_A_POOL: &[&str] = &["create_bulk_action", "create_machine", "stop_bulk_action"];
 
 /// Operations that no limited token allows, because with them it could get rid of its limit.
 const WHOLE: &[&str] = &["create_user", "put_login_provider", "update_user"];

@@ -23,6 +23,16 @@
     // What a machine calls a link is text: nothing is opened.
     linkHandler: { activate() {}, allowNonHttpProtocols: false },
   });
+  // Terminals answer questions that stand in what they show. Here a machine would type with somebody's hands.
+  const questions = [
+    { final: "n" }, { prefix: "?", final: "n" },
+    { final: "c" }, { prefix: ">", final: "c" }, { prefix: "=", final: "c" },
+    { intermediates: "$", final: "p" }, { prefix: "?", intermediates: "$", final: "p" },
+    { final: "t" }, { prefix: ">", final: "q" }, { prefix: "?", final: "u" },
+  ];
+  for (const question of questions) terminal.parser.registerCsiHandler(question, () => true);
+  for (const colour of [4, 10, 11, 12]) terminal.parser.registerOscHandler(colour, (data) => data.includes("?"));
+  terminal.parser.registerDcsHandler({ intermediates: "$", final: "q" }, () => true);
   const fit = new FitAddon.FitAddon();
   terminal.loadAddon(fit);
   terminal.open(place);

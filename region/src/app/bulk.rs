@@ -25,8 +25,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Machines of one action at most.
 const MOST: usize = 10_000;
-/// A change of a machine is tried again so often when somebody else changes it at the same moment.
-const TRIES: u8 = 5;
 /// Machines whose rows are told with an action.
 const SHOWN: i64 = 100;
 
@@ -148,9 +146,8 @@ async fn next(app: &App) -> Result<bool> {
         Ok(()) => None,
         // The claim runs out, and somebody tries again.
         Err(Error::Unavailable(_) | Error::Internal(_)) => return done.map(|()| true),
-        // Whoever has taken its place says how it ended; and when it was changed all the time, it is tried again.
+        // Whoever has taken its place says how it ended.
         Err(Error::Busy(why)) if once::is_replaced(why) => return Ok(true),
-        Err(Error::PreconditionFailed { .. }) => return Ok(true),
         Err(error) => Some(error.to_string()),
     };
     db::bulk::finish(&mut *app.database().pool().acquire().await?, &claimed, refusal.as_deref()).await?;
@@ -231,17 +228,9 @@ async fn act(app: &App, actor: &Actor, verb: BulkVerb, id: &MachineId, with: &Bu
     }
 }
 
-/// Changes a machine as it is now; one that somebody else changes at the same moment is read again.
+/// Changes a machine as it is now.
 async fn change(app: &App, actor: &Actor, verb: BulkVerb, id: &MachineId, value: &str) -> Result<()> {
-    let mut tries = 1;
-    loop {
-        let found = machine::get(app, actor, id).await?.summary;
-        let patch = patch(verb, &found, value);
-        match machine::update(app, actor, id, Some(found.version), &patch).await {
-            Err(Error::PreconditionFailed { .. }) if tries < TRIES => tries += 1,
-            ended => return ended.map(drop),
-        }
-    }
+    machine::update_by(app, actor, id, None, |now| patch(verb, &now.summary, value)).await.map(drop)
 }
 
 /// What changes on a machine.

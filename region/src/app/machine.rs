@@ -169,7 +169,20 @@ pub async fn update(
     version: Option<i64>,
     patch: &MachinePatch,
 ) -> Result<Machine> {
+    update_by(app, actor, id, version, |_| patch.clone()).await
+}
+
+/// The same with a change that follows from how the machine is; nobody else changes it in between.
+pub(super) async fn update_by(
+    app: &App,
+    actor: &Actor,
+    id: &MachineId,
+    version: Option<i64>,
+    patch: impl FnOnce(&Machine) -> MachinePatch + Send,
+) -> Result<Machine> {
     let (mut tx, found) = access::own(app, actor, id).await?;
+    let before = read(&mut tx, id).await?;
+    let patch = patch(&before);
     if let Some(pool) = patch.pool.as_ref().filter(|pool| **pool != found.pool) {
         // A pool says who may use a machine: whoever moves one has to have the say in both.
         actor.require_in(Role::Operator, &found.pool)?;
@@ -183,7 +196,6 @@ pub async fn update(
             message: "the installed system has this name; release the machine before you rename it".into(),
         });
     }
-    let before = read(&mut tx, id).await?;
     db::machine_edit::update(&mut tx, id, &patch).await?;
     let machine = read(&mut tx, id).await?;
     let change = Change {

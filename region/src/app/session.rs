@@ -59,7 +59,7 @@ async fn identify(conn: &mut PgConnection, credential: &Credential, from: Option
             if !reads_only && !bool::from(sent.as_bytes().ct_eq(session.csrf.as_bytes())) {
                 return Err(Error::Forbidden("a change by session needs its X-CSRF-Token".into()));
             }
-let mut actor = Actor::new(session.user_id, session.name, session.role, from);
+            let mut actor = Actor::new(session.user_id, session.name, session.role, from);
             (actor.pools, actor.restricted) = (session.pools, session.restricted);
             Ok(actor)
         }

@@ -360,10 +360,10 @@ mod tests {
 
     #[test]
     fn every_verb_is_in_the_table_under_its_name() {
-        for (verb, name, label, ..) in VERBS {
-            assert_eq!((Bulkparse(name), name(verb), label(verb)), (Some(verb), name, label));
+        for (verb, word, shown, ..) in VERBS {
+            assert_eq!((parse(word), name(verb), label(verb)), (Some(verb), word, shown));
         }
-        assert_eq!(Bulkparse("explode"), None);
+        assert_eq!(parse("explode"), None);
     }
 
     #[test]
@@ -399,8 +399,8 @@ mod tests {
 
     #[test]
     fn roles_have_their_verbs() {
-        assert_eq!(Bulkchoices(Role::Viewer), []);
+        assert_eq!(choices(Role::Viewer), []);
         assert!(!choices(Role::User).iter().any(|(name, _)| *name == "delete"));
-        assert_eq!(Bulkchoices(Role::Operator).len(), VERBS.len());
+        assert_eq!(choices(Role::Operator).len(), VERBS.len());
     }
 }

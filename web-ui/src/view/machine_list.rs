@@ -291,7 +291,7 @@ impl MachineList {
         let completions = used.map(|s| format!("status:{}", s.as_str()));
         let completions = completions.chain(around.pools.iter().map(|p| format!("pool:{p}")));
         let completions = completions.chain(around.zones.iter().map(|z| format!("zone:{z}")));
-let verbs = super::bulk::choices(layout.highest);
+        let verbs = super::bulk::choices(layout.highest);
         Self {
             filter: crate::filter::text(query),
             sort: query.sort.clone().unwrap_or_default(),
