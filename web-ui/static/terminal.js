@@ -119,31 +119,25 @@
     };
   }
 
-  // The region takes at most 1024 bytes at a time, and so many pieces a moment as a serial line does.
-  const pieces = [];
-  let sending = false;
+  // The region takes at most 1024 bytes at a time, and so many pieces a moment as a serial line does: what is typed while one is on
+  // its way goes with the next.
+  let typed = [];
+  let resting = false;
   function pump() {
-    if (sending) return;
-    sending = true;
-    const next = () => {
-      const piece = pieces.shift();
-      if (piece === undefined || !mine) {
-        pieces.length = 0;
-        sending = false;
-        return;
-      }
-      send({ type: "type", text: piece });
-      if (pieces.length) setTimeout(next, 100);
-      else sending = false;
-    };
-    next();
+    if (!mine) typed = [];
+    if (resting || !typed.length) return;
+    send({ type: "type", text: typed.splice(0, 256).join("") });
+    resting = true;
+    setTimeout(() => {
+      resting = false;
+      pump();
+    }, 100);
   }
 
   terminal.onData((data) => {
     if (!mine) return;
     complain("");
-    const characters = [...data];
-    for (let at = 0; at < characters.length; at += 256) pieces.push(characters.slice(at, at + 256).join(""));
+    typed.push(...data);
     pump();
   });
   turn.addEventListener("click", () => {

@@ -10,16 +10,21 @@ use rackwright_region::db;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use support::{PASSWORD, Site};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/provider");
 const SECRET: &str = "secret: of the, site & long enough for HS256";
+
+static FETCH: Mutex<()> = Mutex::new(());
 
 /// The provider; ended with the test.
 struct Provider(Child);
 
 impl Provider {
     fn start(port: u16, site: &Site, groups: &Value) -> Self {
+        // Not by two tests at once: it begins by removing what is there.
+        let _alone = FETCH.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::path::Path::new(&format!("{FOLDER}/node_modules/oidc-provider")).exists() {
             let npm = Command::new("npm")
                 .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", FOLDER])

@@ -140,7 +140,6 @@ pub const PACKAGES: &[Package] = &[
     ),
     package("resource-agents", "/usr/sbin/ocf-tester", Need::Test, "tries the packaged OCF agents"),
     package("kea-dhcp4-server", "/usr/sbin/kea-dhcp4", Need::Bench, "a DHCP server to measure against"),
-    package("kea-admin", "/usr/sbin/perfdhcp", Need::Bench, "DHCP clients by the thousand"),
     package("dnsperf", "/usr/bin/dnsperf", Need::Bench, "questions by the thousand"),
     package("nginx", "/usr/sbin/nginx", Need::Bench, "the floor to measure against"),
 ];

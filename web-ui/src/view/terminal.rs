@@ -40,7 +40,10 @@ impl TerminalPage {
 impl TerminalPage {
     /// Every field filled with markup.
     pub fn sample() -> Self {
-        use super::sample::{actor, hostile};
-        Self::new(Layout::sample("Machines"), &actor(), &hostile().summary)
+        use super::sample::{MARKUP, actor, machine};
+        Self {
+            hostname: MARKUP.into(),
+            ..Self::new(Layout::sample("Machines"), &actor(), &machine().summary)
+        }
     }
 }
