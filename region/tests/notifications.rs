@@ -232,6 +232,13 @@ async fn a_webhook_is_signed_tried_again_and_told_once() {
     assert_eq!(headers["rackwright-delivery"].to_str().unwrap(), body["delivery"]);
     assert_eq!((&body["rule"], &body["event"]["message"]), (&json!("hook"), &json!("it\nhappened")));
     // The key is of this address: another one gets none without being given it.
+    // Whoever reads events or what went wrong does not learn the address.
+    let told = "SELECT count(*) FROM event WHERE data::text LIKE '%/hook%'";
+    let wrong = "SELECT count(*) FROM notification WHERE error LIKE '%/hook%'";
+    for leak in [told, wrong] {
+        let found: i64 = sqlx::query_scalar(leak).fetch_one(&site.pool).await.unwrap();
+        assert_eq!(found, 0, "{leak}");
+    }
     let elsewhere = json!({ "channel": { "kind": "webhook", "url": "https://chat.example" } });
     assert!(put(&site, "hook", elsewhere).await.problem(422, "invalid").contains("a webhook is signed"));
 }

@@ -66,13 +66,23 @@ pub async fn put_rule(
     let change = Change {
         kind: "notification-rule.changed",
         message: format!("The notification rule {name} was set"),
-        before: json(&before.map(|(rule, _)| rule)),
-        after: json(&rule),
+        before: json(&before.map(|(rule, _)| for_event(&rule))),
+        after: json(&for_event(&rule)),
         ..Change::default()
     };
     audit(&mut tx, actor, change).await?;
     tx.commit().await?;
     Ok(rule)
+}
+
+/// A rule as everybody may read it in events: of a webhook's address the host only, as the rest is often a secret.
+fn for_event(rule: &NotificationRule) -> NotificationRule {
+    let mut shown = rule.clone();
+    if let Channel::Webhook { url, .. } = &mut shown.channel {
+        let host = reqwest::Url::parse(url).ok().map(|u| u.origin().ascii_serialization());
+        *url = host.unwrap_or_default();
+    }
+    shown
 }
 
 fn require_secret(channel: &Channel, given: bool) -> Result<()> {
@@ -163,7 +173,7 @@ pub async fn delete_rule(app: &App, actor: &Actor, name: &str) -> Result<()> {
     let change = Change {
         kind: "notification-rule.deleted",
         message: format!("The notification rule {name} was removed"),
-        before: json(&before.map(|(rule, _)| rule)),
+        before: json(&before.map(|(rule, _)| for_event(&rule))),
         ..Change::default()
     };
     audit(&mut tx, actor, change).await?;

@@ -178,7 +178,8 @@ pub async fn outcome(conn: &mut PgConnection, id: i64) -> Result<Option<Result<(
         ("done", None) => Some(Ok(())),
         ("done", Some(error)) => Some(Err(serde_json::from_value(error).map_err(corrupt)?)),
         _ if row.expired => Some(Err(SwitchError::Unreachable(
-            "no rack took the task in time; is a rack of this version connected?".into(),
+            "no rack took the task in time: none of this version is connected, or the switch is still being read; try again"
+                .into(),
         ))),
         _ => None,
     })

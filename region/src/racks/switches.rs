@@ -42,7 +42,12 @@ pub async fn claim(
 ) -> Result<Vec<Task>, DbError> {
     let mut tasks = Vec::new();
     for Claimed { id, claim, switch, action } in switch_task::claim(conn, rack, BATCH).await? {
-        match endpoint(conn, keys, switch).await? {
+        let found = match endpoint(conn, keys, switch).await {
+            // The switch was removed just now, and its tasks with it.
+            Err(DbError::NotFound) => continue,
+            found => found?,
+        };
+        match found {
             Ok(endpoint) => {
                 let work = TaskWork::Switch(SwitchOrder { endpoint, action });
                 tasks.push(Task { id, claim, beat, work });
