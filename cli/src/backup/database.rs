@@ -36,6 +36,8 @@ pub fn dump(url: &str, file: &Path, has_primary: bool) -> Result<Dump> {
     let dump = Dump(path);
     let mut command = program("pg_dump", url)?;
     command.args(["--format=custom", "--no-owner", "--no-privileges"]);
+    // What people have typed into consoles and no rack has taken yet is in such a table.
+    command.arg("--no-unlogged-table-data");
     if !has_primary {
         command.env("PGTARGETSESSIONATTRS", "any");
     }

@@ -133,6 +133,12 @@ pub async fn forget(conn: &mut PgConnection, machine: &MachineId) -> Result<u64,
     Ok(gone.rows_affected())
 }
 
+/// Removes what was typed half a minute ago and is in nobody's hands any more: they have been told, or have left.
+pub async fn sweep(conn: &mut PgConnection) -> Result<(), DbError> {
+    sqlx::query!("DELETE FROM console_input WHERE at < now() - interval '30 seconds'").execute(conn).await?;
+    Ok(())
+}
+
 /// What is still worth typing, in order.
 pub async fn fresh(conn: &mut PgConnection) -> Result<Vec<Input>, DbError> {
     Ok(sqlx::query_as!(

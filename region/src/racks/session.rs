@@ -155,6 +155,8 @@ impl Session {
                     if beats.is_multiple_of(5) {
                         self.send_snapshot(source.id).await?;
                         self.send_regions().await?;
+                        let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                        console_seat::sweep(&mut conn).await?;
                     }
                 },
                 () = changed(&mut world) => self.send_snapshot(source.id).await?,
