@@ -10,6 +10,7 @@ pub mod batch;
 pub mod blob;
 pub mod command;
 pub mod config;
+pub mod dhcp6;
 pub mod erase;
 pub mod error;
 pub mod identity;

@@ -6,7 +6,7 @@
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rackwright_agent::config::Config;
-use rackwright_agent::{power, work};
+use rackwright_agent::{dhcp6, power, work};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -14,7 +14,19 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         supervise();
     }
-    let config = Config::from_arguments(std::env::args().skip(1));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, interface] = arguments.as_slice()
+        && command == "dhcp6"
+    {
+        return match dhcp6::run(interface) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("rackwright-agent: DHCPv6 on {interface}: {}", error.sentence());
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let config = Config::from_arguments(arguments.into_iter());
     let config = config.and_then(|config| work::prepare(&config).map(|()| config));
     match config {
         Ok(config) => {

@@ -153,6 +153,9 @@ enum Command {
     /// Records that people entered into domains.
     #[command(subcommand, visible_alias = "records")]
     Record(names::RecordCommand),
+    /// Keys that zones are signed with (DNSSEC).
+    #[command(subcommand, visible_alias = "dns-keys")]
+    DnsKey(names::DnsKeyCommand),
     /// Name servers that get copies of all zones.
     #[command(subcommand, visible_alias = "secondaries")]
     Secondary(names::SecondaryCommand),
@@ -238,6 +241,7 @@ async fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Space(command) => command.run(console).await,
         Command::Domain(command) => command.run(console).await,
         Command::Record(command) => command.run(console).await,
+        Command::DnsKey(command) => command.run(console).await,
         Command::Secondary(command) => command.run(console).await,
         Command::Name(command) => command.run(console).await,
         Command::Discovery(command) => command.run(console).await,

@@ -155,6 +155,13 @@ pub struct Disk {
     pub firmware: Option<String>,
 }
 
+impl Disk {
+    /// It stays where it is, so that a system may be installed to it unasked.
+    pub fn is_fixed(&self) -> bool {
+        !self.removable && self.transport.as_deref() != Some("usb")
+    }
+}
+
 /// One physical network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -14,7 +14,7 @@ use crate::secret::{Secret, exposed};
 use crate::snapshot::Snapshot;
 use crate::switch::{SwitchError, SwitchOrder, SwitchReading};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -151,6 +151,11 @@ pub enum ToRegion {
     Leases(LeaseReport),
     /// How the rack has the time: when that changes, and again from time to time. Replaces what it said before.
     Time(TimeReport),
+    /// Which blobs the rack has whole: when that changes. Replaces what it said before.
+    Held {
+        /// SHA-256, lower-case hexadecimal, in order.
+        blobs: Vec<String>,
+    },
     /// From a newer version.
     #[serde(other)]
     Unknown,
@@ -317,6 +322,19 @@ pub enum Fact {
         /// The client's own idea of its name.
         #[serde(default)]
         hostname: Option<String>,
+    },
+    /// A dynamic or fixed IPv6 address was given or extended; or is over, when `expires` is past. For people only.
+    Lease6 {
+        /// Which.
+        address: Ipv6Addr,
+        /// The client's identifier (RFC 8415 section 11), hexadecimal.
+        duid: String,
+        /// Its hardware address, where it is known.
+        #[serde(default)]
+        mac: Option<Mac>,
+        /// Until when.
+        #[serde(with = "time::serde::rfc3339")]
+        expires: OffsetDateTime,
     },
     /// A lease was given back or declined.
     LeaseEnded {

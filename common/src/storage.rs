@@ -1,6 +1,28 @@
 //! How a system is laid out on disk.
 
+use crate::inventory::Disk;
 use serde::{Deserialize, Serialize};
+
+/// Size of the BIOS boot partition of `flat` and `lvm`, MiB.
+pub const BIOS_BOOT_MIB: u64 = 1;
+
+/// Size of the EFI system partition that `flat` and `lvm` make on a disk of so many bytes, MiB.
+pub fn esp_mib(disk_bytes: u64) -> u64 {
+    if disk_bytes < 8 << 30 { 64 } else { 512 }
+}
+
+/// The disk with this serial number, or else world-wide identifier or kernel name.
+pub fn named_disk<'a>(disks: &'a [Disk], name: &str) -> Option<&'a Disk> {
+    let is = |field: &Option<String>| field.as_deref() == Some(name);
+    let found = disks.iter().find(|disk| is(&disk.serial));
+    found.or_else(|| disks.iter().find(|disk| is(&disk.wwid) || disk.name == name))
+}
+
+/// The disk that a system of `needed` bytes goes to when none is named: the smallest fixed one that can be written.
+pub fn smallest_disk(disks: &[Disk], needed: u64) -> Option<&Disk> {
+    let fits = |disk: &&Disk| disk.is_fixed() && !disk.read_only && disk.size_bytes >= needed;
+    disks.iter().filter(fits).min_by_key(|disk| disk.size_bytes)
+}
 
 /// How the agent writes a system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

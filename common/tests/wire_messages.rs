@@ -94,10 +94,12 @@ variants! {
         ToRegion::ConsoleTyped { .. } => "console typed",
         ToRegion::Leases(_) => "leases to region",
         ToRegion::Time(_) => "time",
+        ToRegion::Held { .. } => "held",
         ToRegion::Unknown => "unknown",
     }
     fact, FACT: Fact {
         Fact::Lease { .. } => "fact lease",
+        Fact::Lease6 { .. } => "fact IPv6 lease",
         Fact::LeaseEnded { .. } => "fact lease ended",
         Fact::Boot { .. } => "fact boot",
         Fact::Warning { .. } => "fact warning",

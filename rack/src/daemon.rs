@@ -2,7 +2,7 @@
 
 use crate::bmc::BmcQueues;
 use crate::boot::{BootContext, HttpError, TftpError, serve_http, serve_tftp};
-use crate::cache::{Cache, CacheConfig, keep_pinned};
+use crate::cache::{Cache, CacheConfig, keep_pinned, keep_told};
 use crate::config::RackConfig;
 use crate::console::{self, ConsoleTiming, Consoles, Surroundings};
 use crate::dhcp::{self, DhcpConfig, DhcpError, DhcpWorld, LeaseExchange};
@@ -134,7 +134,10 @@ pub async fn run_with(
     let leases = LeaseExchange::default();
     let served = Served::new(config.dns && config.dns_port == DNS_PORT);
     let time = spawn_time(&mut parts, &config, &world, &stop);
+    let (told, held) = watch::channel(Vec::new());
+    parts.spawn(endless("list of blobs", keep_told(cache.clone(), told, stop.clone())));
     let context = LinkContext {
+        held,
         time,
         leases: leases.clone(),
         config: config.clone(),

@@ -6,6 +6,8 @@
 
 #[path = "dhcp/link.rs"]
 mod link;
+#[path = "common/rack.rs"]
+mod rack;
 #[path = "dhcp/server.rs"]
 mod server;
 

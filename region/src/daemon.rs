@@ -1,6 +1,7 @@
 //! A region as a whole: one set of tasks, of which one that dies takes the process down, to be started clean.
 
 use crate::api::bridge::bridge;
+use crate::api::crowd;
 use crate::app::App;
 use crate::app::region_token::Invitation;
 use crate::auth;
@@ -224,11 +225,12 @@ impl Region {
                 rackwright_link::serve_on(racks, &credentials, service, stop_racks).await.map_err(Into::into),
             )
         });
-        let tls = self.tls()?.map(Arc::new);
+        let tls = tls(&self.config, self.ca.clone())?.map(Arc::new);
         if let Some(tls) = tls.clone() {
             parts.spawn(endless("certificate", async move { tls.watch().await }));
         }
         let router = router.layer(from_fn_with_state(self.app.clone(), bridge));
+        let router = crowd::limit(router, self.app.clone(), self.config.database_connections);
         let proxies = self.config.trusted_proxies.clone();
         let router = admit(router, tls.is_some() && !self.config.plain_http, proxies);
         let https = tls.is_some();
@@ -242,22 +244,6 @@ impl Region {
             parts.abort_all();
         }
         ended
-    }
-
-    /// What `tls` asks for.
-    fn tls(&self) -> Result<Option<Tls>, TlsError> {
-        Ok(match &self.config.tls {
-            None => None,
-            Some(TlsSetting::Files(files)) => Some(Tls::files(files.clone())?),
-            Some(TlsSetting::Own(_)) => {
-                let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-                let mut names = vec![self.config.name.clone(), host.trim().to_owned()];
-                names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-                names.extend(self.config.tls_names.iter().cloned());
-                names.retain(|name| is_host_name(name));
-                Some(Tls::own(self.ca.clone(), names))
-            }
-        })
     }
 
     fn rack_service(&self) -> RackService {
@@ -281,7 +267,24 @@ impl Region {
     }
 }
 
-async fn listen(address: &str, setting: &'static str) -> Result<TcpListener, RegionError> {
+/// What `tls` asks for, with certificates of this authority where it says so.
+pub(crate) fn tls(config: &RegionConfig, ca: Arc<Ca>) -> Result<Option<Tls>, TlsError> {
+    Ok(match &config.tls {
+        None => None,
+        Some(TlsSetting::Files(files)) => Some(Tls::files(files.clone())?),
+        Some(TlsSetting::Own(_)) => {
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let mut names = vec![config.name.clone(), host.trim().to_owned()];
+            names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+            names.extend(config.tls_names.iter().cloned());
+            names.retain(|name| is_host_name(name));
+            Some(Tls::own(ca, names))
+        }
+    })
+}
+
+/// Opens a port; `setting` is what to change when it cannot be had.
+pub(crate) async fn listen(address: &str, setting: &'static str) -> Result<TcpListener, RegionError> {
     let failed = |source| RegionError::Listen { address: address.to_owned(), setting, source };
     TcpListener::bind(address).await.map_err(failed)
 }

@@ -23,3 +23,4 @@ pub mod racks;
 pub mod scripts;
 pub mod secrets;
 pub mod standing;
+pub mod waiting;

@@ -23,6 +23,8 @@ fn table() -> Vec<(&'static str, Role, Value)> {
     let key = json!({ "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl" });
     vec![
         ("abort_machine", User, none.clone()),
+        ("accept_hardware_changes", Operator, json!({ "upto": 1 })),
+        ("list_hardware_changes", Viewer, none.clone()),
         ("allocate_machine", User, none.clone()),
         ("commission_machine", Operator, none.clone()),
         ("compare_machine", Viewer, none.clone()),
@@ -42,6 +44,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_region_token", Administrator, json!({ "name": "region-9" })),
         ("create_reservation", Operator, json!({ "mac": "52:54:00:00:00:98", "address": "10.0.0.7" })),
         ("create_script", Administrator, json!({ "body": "#!/bin/sh" })),
+        ("create_dns_key", Administrator, json!({ "zone": "x" })),
         ("create_secondary", Administrator, json!({ "name": "x", "address": "10.0.0.53" })),
         ("create_ssh_key", User, key),
         ("create_space", Administrator, json!({ "name": "x" })),
@@ -63,6 +66,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("create_virtual_interface", Operator, bond.clone()),
         ("create_vlan", Administrator, vlan.clone()),
         ("delete_device", Operator, none.clone()),
+        ("delete_dns_key", Administrator, none.clone()),
         ("delete_dns_record", Operator, none.clone()),
         ("delete_domain", Administrator, none.clone()),
         ("delete_fabric", Administrator, none.clone()),
@@ -96,6 +100,7 @@ fn table() -> Vec<(&'static str, Role, Value)> {
         ("fence_rack", Administrator, json!({})),
         ("list_audit", Administrator, none.clone()),
         ("list_devices", Viewer, none.clone()),
+        ("list_dns_keys", Viewer, none.clone()),
         ("list_dns_records", Viewer, none.clone()),
         ("list_dns_zones", Viewer, none.clone()),
         ("list_domains", Viewer, none.clone()),

@@ -4,6 +4,8 @@
 
 mod support;
 
+use rackwright_common::Mac;
+use rackwright_region::db::lease::{self, Lease};
 use rackwright_region::dns::publish::publish;
 use rackwright_region::model::Role;
 use serde_json::{Value, json};
@@ -134,8 +136,8 @@ async fn what_changes_is_published_once_under_a_serial_that_grows() {
     site.post("/reservations", printer).await.expect(201);
     let www = record(&site, "www.lab.example", "A", "10.77.0.9").await;
     // Two domains and a reverse zone.
-    assert_eq!(publish(&site.pool).await.unwrap(), 3);
-    assert_eq!(publish(&site.pool).await.unwrap(), 0, "nothing has changed since");
+    assert_eq!(publish(&site.pool, site.app.keys()).await.unwrap(), 3);
+    assert_eq!(publish(&site.pool, site.app.keys()).await.unwrap(), 0, "nothing has changed since");
     assert_eq!(
         published(&site, "zone=lab.example").await,
         [
@@ -159,7 +161,11 @@ async fn what_changes_is_published_once_under_a_serial_that_grows() {
     assert_eq!(records, 3);
     let path = format!("/dns-records/{}", www["id"]);
     site.request(Some(Role::Operator), "DELETE", &path, &[], None).await.expect(204);
-    assert_eq!(publish(&site.pool).await.unwrap(), 2, "its name, and the name of its address");
+    assert_eq!(
+        publish(&site.pool, site.app.keys()).await.unwrap(),
+        2,
+        "its name, and the name of its address"
+    );
     let (second, records) = serial().await;
     assert!(second > first && records == 2, "{first}, {second}, {records}");
     // An alias at the name of something with an address is refused.
@@ -173,11 +179,128 @@ async fn regions_that_publish_at_the_same_time_agree() {
     lab(&site).await;
     for number in 0..5 {
         record(&site, &format!("n{number}.lab.example"), "A", "10.77.0.9").await;
-        let all = [publish(&site.pool), publish(&site.pool), publish(&site.pool)];
+        let all = [
+            publish(&site.pool, site.app.keys()),
+            publish(&site.pool, site.app.keys()),
+            publish(&site.pool, site.app.keys()),
+        ];
         let [a, b, c] = all.map(Box::pin);
         let (a, b, c) = tokio::join!(a, b, c);
         let changed = a.unwrap() + b.unwrap() + c.unwrap();
         assert_eq!(changed, if number == 0 { 2 } else { 1 }, "one of them publishes");
     }
     assert_eq!(published(&site, "zone=lab.example").await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_signed_zone_is_never_published_without_its_signatures() {
+    let site = Site::new().await;
+    lab(&site).await;
+    record(&site, "www.lab.example", "A", "10.77.0.9").await;
+    let refused = site.post("/dns-keys", json!({ "zone": "other.example" })).await.problem(422, "invalid");
+    assert!(refused.contains("there is no zone other.example"), "{refused}");
+    site.post("/dns-keys", json!({ "zone": "lab.example" })).await.expect(201);
+    assert_eq!(publish(&site.pool, site.app.keys()).await.unwrap(), 2);
+    assert_eq!(publish(&site.pool, site.app.keys()).await.unwrap(), 0, "what is signed is not signed again");
+    let rows = async |what: &str| -> i64 {
+        let count = format!(
+            "SELECT count(*) FROM dns_published WHERE zone = 'lab.example' AND until IS NULL AND {what}"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&site.pool).await.unwrap()
+    };
+    // The zone and www: a link and its signature each, one of NS, A and SOA each, the key and its signature.
+    assert_eq!(rows("type IN ('RRSIG', 'NSEC', 'DNSKEY')").await, 9);
+    // A region with another master key leaves it as it is.
+    record(&site, "new.lab.example", "A", "10.77.0.10").await;
+    let foreign = rackwright_region::secrets::MasterKey::from_bytes([9; 32]);
+    assert_eq!(publish(&site.pool, &foreign).await.unwrap(), 0);
+    assert_eq!(rows("name = 'new.lab.example'").await, 0);
+    assert_eq!(publish(&site.pool, site.app.keys()).await.unwrap(), 1);
+    assert_eq!(rows("name = 'new.lab.example'").await, 4, "the address, the link, and a signature of each");
+    // So does one of an older version: the database refuses what is not signed.
+    let unsigned = "UPDATE dns_zone SET content_hash = 'x' WHERE origin = 'lab.example'";
+    let error = sqlx::query(unsigned).execute(&site.pool).await.unwrap_err().to_string();
+    assert!(error.contains("the zone lab.example is signed"), "{error}");
+}
+
+/// A rack tells that a client has an address under its own name, or (with no time left) that it is over.
+async fn leased(site: &Site, address: [u8; 4], mac: u8, hostname: &str, minutes: i64, seq: i64) {
+    let mut conn = site.pool.acquire().await.unwrap();
+    let rack = sqlx::query_scalar("SELECT id FROM rack").fetch_one(&mut *conn).await.unwrap();
+    let lease = Lease {
+        rack,
+        seq,
+        mac: Mac([2, 0, 0, 0, 0, mac]),
+        address: address.into(),
+        expires: time::OffsetDateTime::now_utc() + time::Duration::minutes(minutes),
+        hostname: Some(hostname),
+    };
+    lease::put(&mut conn, &lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn clients_have_the_names_they_call_themselves_first_come_first_served() {
+    let site = Site::new().await;
+    lab(&site).await;
+    let fabric = site.post("/fabrics", json!({ "name": "office" })).await.expect(201);
+    let vlan = json!({ "fabric": fabric["id"], "vid": 0, "name": "untagged" });
+    let vlan = site.post("/vlans", vlan).await.expect(201);
+    for cidr in ["10.77.0.0/24", "fd00:77::/64"] {
+        site.post("/subnets", json!({ "vlan": vlan["id"], "cidr": cidr })).await.expect(201);
+    }
+    let printer = json!({ "mac": "52:54:00:aa:00:01", "address": "10.77.0.70", "hostname": "printer" });
+    site.post("/reservations", printer).await.expect(201);
+    sqlx::query("INSERT INTO rack (name) VALUES ('rack-1')").execute(&site.pool).await.unwrap();
+    let names = async || {
+        publish(&site.pool, site.app.keys()).await.unwrap();
+        let mut names = published(&site, "q=10.77.0.1").await;
+        names.retain(|name| name.contains(" A 10.77.0.1"));
+        names
+    };
+    // The name of a reservation, of a controller, names that none can be, and one of a whole domain.
+    for (last, name) in
+        [(101, "Printer"), (102, "rack-1"), (103, "a_b"), (104, "-x"), (105, "PC-1.evil.example")]
+    {
+        leased(&site, [10, 77, 0, last], last, name, 10, 1).await;
+    }
+    assert_eq!(names().await, ["pc-1.lab.example A 10.77.0.105"]);
+
+    // Another of that name waits, although its address is lower and the first one renews.
+    leased(&site, [10, 77, 0, 100], 100, "pc-1", 5, 2).await;
+    leased(&site, [10, 77, 0, 105], 105, "PC-1.evil.example", 20, 3).await;
+    assert_eq!(names().await, ["pc-1.lab.example A 10.77.0.105"]);
+    leased(&site, [10, 77, 0, 105], 105, "PC-1.evil.example", -1, 4).await;
+    assert_eq!(names().await, ["pc-1.lab.example A 10.77.0.100"], "with the lease goes the name");
+    record(&site, "pc-1.lab.example", "TXT", "kept for somebody").await;
+    assert_eq!(names().await, Vec::<String>::new(), "what people enter goes before");
+}
+
+#[tokio::test]
+async fn leases_of_both_families_are_listed() {
+    let site = Site::new().await;
+    sqlx::query("INSERT INTO rack (name) VALUES ('rack-1')").execute(&site.pool).await.unwrap();
+    leased(&site, [10, 77, 0, 100], 1, "pc-1", 10, 1).await;
+    let mut conn = site.pool.acquire().await.unwrap();
+    let rack = sqlx::query_scalar("SELECT id FROM rack").fetch_one(&mut *conn).await.unwrap();
+    let now = time::OffsetDateTime::now_utc();
+    for (last, mac, minutes) in [(7, Some(Mac([2, 0, 0, 0, 0, 7])), 10), (8, None, 10), (9, None, 0)] {
+        let lease = lease::Lease6 {
+            rack,
+            address: std::net::Ipv6Addr::new(0xfd00, 0x77, 0, 0, 1, 0, 0, last),
+            duid: "0004aa",
+            mac,
+            expires: now + time::Duration::minutes(minutes),
+        };
+        lease::put6(&mut conn, &lease).await.unwrap();
+    }
+    let listed = site.get("/leases").await.expect(200);
+    let line = |l: &Value| format!("{} {} {}", l["address"], l["mac"], l["duid"]);
+    assert_eq!(
+        listed["items"].as_array().unwrap().iter().map(line).collect::<Vec<_>>(),
+        [
+            r#""10.77.0.100" "02:00:00:00:00:01" null"#,
+            r#""fd00:77::1:0:0:7" "02:00:00:00:00:07" "0004aa""#,
+            r#""fd00:77::1:0:0:8" null "0004aa""#,
+        ]
+    );
 }

@@ -6,6 +6,8 @@ mod support;
 
 use axum::body::Body;
 use axum::http::Request;
+use rackwright_common::link::RackHello;
+use rackwright_region::db::rack;
 use rackwright_region::images::sweep::{self, Keep};
 use rackwright_region::model::Role;
 use serde_json::json;
@@ -49,6 +51,31 @@ async fn a_file_arrives_in_parts_and_becomes_an_image() {
     site.request(admin, "DELETE", "/images/hello@2", &[], None).await.expect(204);
     assert_eq!(site.get("/images/hello").await.expect(200)["version"], 1);
     assert_eq!(site.get("/images/hello@2").await.problem(404, "not-found"), "there is no image hello@2");
+}
+
+#[tokio::test]
+async fn an_image_says_which_racks_have_all_of_it() {
+    let site = Site::new().await;
+    upload(&site, HELLO, None, "hello world").await.expect(200);
+    let file = json!({ "name": "disk", "sha256": HELLO, "size": 11, "uncompressed_size": 4096 });
+    site.post("/images", json!({ "name": "hello", "kind": "os", "title": "", "files": [file] }))
+        .await
+        .expect(201);
+    let mut conn = site.pool.acquire().await.unwrap();
+    for (name, blobs) in [("near", Some(vec![HELLO.to_owned()])), ("far", Some(vec![])), ("silent", None)] {
+        let hello = RackHello {
+            version: env!("CARGO_PKG_VERSION").into(),
+            generation: 0,
+            addresses: vec![],
+            instance: Default::default(),
+            clock: None,
+        };
+        let id = rack::hello(&mut conn, name, &hello).await.unwrap();
+        if let Some(blobs) = blobs {
+            rack::set_blobs(&mut conn, id, &blobs).await.unwrap();
+        }
+    }
+    assert_eq!(site.get("/images/hello").await.expect(200)["on_racks"], json!(["near"]));
 }
 
 #[tokio::test]

@@ -219,6 +219,25 @@ async fn what_cannot_be_is_refused_by_the_name_of_the_field() {
 }
 
 #[tokio::test]
+async fn a_tagged_vlan_cannot_have_larger_packets_than_what_it_is_on_and_a_bond_gives_its_own_to_its_members()
+{
+    let wired = Wired::new().await;
+    let bond = |mtu: Option<i32>| {
+        json!({ "name": "bond0", "kind": "bond", "parents": [wired.eth(2), wired.eth(3)], "mtu": mtu,
+                                          "addresses": [{ "mode": "auto", "subnet": wired.first }] })
+    };
+    let made = Wired::made(&wired.make(bond(None)).await.expect(201), "bond0");
+    let vlan =
+        json!({ "name": "bond0.20", "kind": "vlan", "vlan": wired.vlan, "parents": [made], "mtu": 9000 });
+    wired.make(vlan).await.expect(201);
+    let why = json!(["the MTU of bond0.20, 9000, is larger than that of bond0, 1500"]);
+    assert_eq!(wired.plan().await["problems"], why);
+    let path = format!("{}/virtual-interfaces/{made}", wired.path());
+    wired.site.request(Some(Role::Operator), "PUT", &path, &[], Some(&bond(Some(9000)))).await.expect(200);
+    assert_eq!(wired.plan().await["problems"], json!([]));
+}
+
+#[tokio::test]
 async fn two_deployments_at_once_never_choose_one_address() {
     let wired = Wired::new().await;
     let mut machines = Vec::new();
@@ -337,4 +356,20 @@ async fn an_address_that_somebody_answers_for_is_left_alone_and_another_is_chose
     world.site.post(&format!("/machines/{id}/release"), json!({ "erase": "none" })).await.expect(202);
     world.until(&id, "ready").await;
     assert_eq!(chosen().await, None);
+}
+
+#[tokio::test]
+async fn a_machine_that_boots_through_a_member_has_the_name_of_its_bond() {
+    let wired = Wired::new().await;
+    wired.set(1, json!({ "mode": "static", "address": "10.77.0.20" })).await.expect(200);
+    let names = async || {
+        let mut conn = wired.site.pool.acquire().await.unwrap();
+        let found = db::name_source::load(&mut conn).await.unwrap().interfaces;
+        found.iter().map(|i| format!("{} {}", i.name, i.address)).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["eth1 10.77.0.20"]);
+    let bond = json!({ "name": "bond0", "kind": "bond", "parents": [wired.eth(1), wired.eth(2)],
+                       "addresses": [{ "mode": "static", "address": "10.77.0.30" }] });
+    wired.make(bond).await.expect(201);
+    assert_eq!(names().await, ["bond0 10.77.0.30", "eth1 10.77.0.20"]);
 }

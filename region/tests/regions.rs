@@ -4,16 +4,19 @@
 
 mod support;
 
-use rackwright_region::api;
+use futures_util::future::join_all;
+use rackwright_common::link::RackHello;
+use rackwright_region::api::{self, crowd};
 use rackwright_region::db::region::{self, Heard, Presence};
 use rackwright_region::db::wakeups::Wakeups;
-use rackwright_region::db::{DbError, operation};
+use rackwright_region::db::{DbError, operation, rack};
 use rackwright_region::lifecycle::{Timing, engine};
 use rackwright_region::model::Role;
 use rackwright_region::presence;
 use rackwright_region::standing::Standing;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use support::Site;
 use support::machine::World;
@@ -244,6 +247,58 @@ async fn a_drained_region_says_so_at_readyz() {
     assert_eq!(ask().await, (503, "draining\n".to_owned()));
     standing.renew(Instant::now(), false);
     assert_eq!(ask().await, (200, "ready\n".to_owned()));
+}
+
+#[tokio::test]
+async fn a_region_with_too_much_to_do_turns_people_away_and_goes_on_with_racks() {
+    let mut site = Site::new().await;
+    // Of five connections people have two to read with and one to change with.
+    site.router = crowd::limit(site.router.clone(), site.app.clone(), 5);
+    let mut lock = PgConnection::connect(site.database_url()).await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE space IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (turned_away, served) = (AtomicU32::new(0), AtomicU32::new(0));
+    let readers = async {
+        let read = async |_| {
+            let reply = site.request(Some(Role::Viewer), "GET", "/spaces", &[], None).await;
+            if reply.status.as_u16() == 200 {
+                return served.fetch_add(1, SeqCst);
+            }
+            assert_eq!(reply.headers["retry-after"], "2");
+            let detail = reply.problem(503, "overloaded");
+            assert!(detail.contains("try again in a moment") && served.load(SeqCst) == 0, "{detail}");
+            turned_away.fetch_add(1, SeqCst)
+        };
+        join_all((0..6).map(read)).await;
+    };
+    let others = async {
+        // By now both that came first wait for the table, and the others for them.
+        until("the readers to wait", async || {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&site.pool).await.unwrap() == 2
+        })
+        .await;
+        let asked = Instant::now();
+        let ready = axum::http::Request::get("/readyz").body(axum::body::Body::empty()).unwrap();
+        assert_eq!(site.send(ready).await.text, "ready\n");
+        let hello = RackHello {
+            version: "test".into(),
+            generation: 0,
+            addresses: Vec::new(),
+            instance: Uuid::nil(),
+            clock: None,
+        };
+        let mut conn = site.pool.acquire().await.unwrap();
+        rack::hello(&mut conn, "rack-1", &hello).await.unwrap();
+        drop(conn);
+        let pool = json!({ "description": "" });
+        site.request(Some(Role::Administrator), "PUT", "/pools/late", &[], Some(&pool)).await.expect(204);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        until("the others to be turned away", async || turned_away.load(SeqCst) == 4).await;
+        lock.execute("ROLLBACK").await.unwrap();
+    };
+    tokio::join!(readers, others);
+    assert_eq!((turned_away.into_inner(), served.into_inner()), (4, 2));
+    site.get("/spaces").await.expect(200);
 }
 
 /// Who works on the only operation that runs.

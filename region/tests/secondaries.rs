@@ -58,14 +58,14 @@ fn bind(folder: &Path, port: u16, primary: u16, secret: &str) -> Running {
     start("/usr/sbin/named", &["-g", "-n", "1", "-c"], folder, &config)
 }
 
-fn knot(folder: &Path, port: u16, primary: u16, secret: &str) -> Running {
+fn knot(folder: &Path, port: u16, primary: u16, secret: &str, more: &str) -> Running {
     let place = folder.display();
     let config = format!(
         "server:\n  listen: 127.0.0.1@{port}\n  rundir: {place}\ndatabase:\n  storage: {place}\n\
          key:\n- id: knot\n  algorithm: hmac-sha256\n  secret: {secret}\n\
          remote:\n- id: primary\n  address: 127.0.0.1@{primary}\n  key: knot\n\
          acl:\n- id: told\n  address: 127.0.0.1\n  key: knot\n  action: notify\n\
-         zone:\n- domain: lab.example\n  storage: {place}\n  master: primary\n  acl: told\n\
+         zone:\n- domain: lab.example\n  storage: {place}\n  master: primary\n  acl: told\n{more}\
          log:\n- target: stderr\n  any: info\n"
     );
     start("/usr/sbin/knotd", &["-c"], folder, &config)
@@ -135,7 +135,7 @@ async fn secondaries_have_all_of_a_large_zone_and_follow_it() {
 
     let (bind_folder, knot_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let _bind = bind(bind_folder.path(), bind_port, primary, &bind_key);
-    let _knot = knot(knot_folder.path(), knot_port, primary, &knot_key);
+    let _knot = knot(knot_folder.path(), knot_port, primary, &knot_key, "");
     // How each of them says that it got differences: two starts of authority, each twice, and one record between them.
     let copies = [
         (bind_port, bind_folder.path().join("log"), "1 messages, 5 records"),
@@ -159,5 +159,195 @@ async fn secondaries_have_all_of_a_large_zone_and_follow_it() {
         let log = std::fs::read_to_string(log).unwrap();
         assert!(log.contains(by_differences), "{by_differences} is not in\n{log}");
     }
+    // What each has copied is known, and who does not follow is told of once.
+    let zones = site.get("/dns-zones").await.expect(200);
+    let zone = zones["items"].as_array().unwrap().iter().find(|z| z["origin"] == "lab.example").unwrap();
+    for secondary in site.get("/secondaries").await.expect(200)["items"].as_array().unwrap() {
+        let copy = &secondary["copies"][0];
+        let seen = (&copy["zone"], &copy["serial"], &copy["behind"]);
+        assert_eq!(seen, (&json!("lab.example"), &zone["serial"], &json!(false)), "{secondary}");
+    }
     cancel.cancel();
+}
+
+#[tokio::test]
+async fn a_secondary_that_lags_behind_is_told_of_once_and_so_is_that_it_has_caught_up() {
+    let site = Site::new().await;
+    key(&site, "ns-1", 53).await;
+    rackwright_region::dns::publish::publish(&site.pool, site.app.keys()).await.unwrap();
+    let run = async |statement: &'static str| {
+        sqlx::query(statement).execute(&site.pool).await.unwrap().rows_affected()
+    };
+    let tell = async || rackwright_region::dns::lag::tell(&site.pool).await.unwrap();
+    let told = async |kind: &str| {
+        let events = site.get("/events?limit=1000").await.expect(200);
+        events["items"].as_array().unwrap().iter().filter(|e| e["kind"] == kind).count()
+    };
+    run("INSERT INTO secondary_copy (secondary, zone, serial) SELECT 'ns-1', origin, serial - 1 FROM dns_zone").await;
+    tell().await;
+    assert_eq!(told("secondary.behind").await, 0, "five minutes are given");
+    run("UPDATE dns_zone SET changed_at = now() - interval '6 minutes'").await;
+    tell().await;
+    tell().await;
+    assert_eq!((told("secondary.behind").await, told("secondary.caught-up").await), (1, 0));
+    let seen = site.get("/secondaries").await.expect(200);
+    assert_eq!(seen["items"][0]["copies"][0]["behind"], true, "{seen}");
+    run("UPDATE secondary_copy c SET serial = z.serial FROM dns_zone z WHERE z.origin = c.zone").await;
+    tell().await;
+    tell().await;
+    assert_eq!((told("secondary.behind").await, told("secondary.caught-up").await), (1, 1));
+}
+
+/// Runs a program that checks; what it says when it is content.
+fn check(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    said
+}
+
+/// Asks as one who trusts nothing but a key.
+fn delv(port: u16, key: &Value, folder: &Path, arguments: &[&str]) -> String {
+    let record = key["dnskey"].as_str().unwrap();
+    let (zone, public) = (key["zone"].as_str().unwrap(), record.rsplit(' ').next().unwrap());
+    let anchor = folder.join("anchor");
+    std::fs::write(&anchor, format!("trust-anchors {{ {zone}. static-key 257 3 15 \"{public}\"; }};"))
+        .unwrap();
+    let (port, root) = (port.to_string(), format!("+root={zone}"));
+    let fixed = ["@127.0.0.1", "-p", &port, "-a", anchor.to_str().unwrap(), &root];
+    let output = Command::new("delv").args(fixed).args(arguments).output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+async fn make_key(site: &Site, port: u16, zone: &str) -> Value {
+    let made = site.post("/dns-keys", json!({ "zone": zone })).await.expect(201);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let public = made["dnskey"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
+    loop {
+        let seen = dig(port, &["+short", "+nosplit", "DNSKEY", zone]);
+        if seen.contains(&public) {
+            return made;
+        }
+        assert!(Instant::now() < deadline, "{zone} is not signed with {made}, last seen {seen}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_zone_is_proven_to_whoever_checks_it() {
+    let site = Site::new().await;
+    for (name, default) in [("lab.example", true), ("sub.lab.example", false), ("plain.lab.example", false)] {
+        site.post("/domains", json!({ "name": name, "is_default": default })).await.expect(201);
+    }
+    let fabric = site.post("/fabrics", json!({ "name": "lab" })).await.expect(201);
+    let vlan = json!({ "fabric": fabric["id"], "vid": 0, "name": "untagged" });
+    let vlan = site.post("/vlans", vlan).await.expect(201);
+    site.post("/subnets", json!({ "vlan": vlan["id"], "cidr": "10.77.0.0/24" })).await.expect(201);
+    for (name, kind, data) in [
+        ("region.lab.example", "A", "10.77.0.1"),
+        ("www.lab.example", "A", "10.77.0.9"),
+        ("alias.lab.example", "CNAME", "www.lab.example"),
+        ("*.wild.lab.example", "TXT", "anything"),
+        ("deep.er.lab.example", "AAAA", "fd00::9"),
+        ("lab.example", "MX", "10 www.lab.example"),
+        ("away.lab.example", "NS", "ns.other.example"),
+        ("www.sub.lab.example", "A", "10.77.0.10"),
+        ("www.plain.lab.example", "A", "10.77.0.11"),
+    ] {
+        let new = json!({ "name": name, "type": kind, "data": data });
+        site.post("/dns-records", new).await.expect(201);
+    }
+    let (primary, other, bind_port, knot_port) = (free_port(), free_port(), free_port(), free_port());
+    let (bind_key, knot_key) = (key(&site, "bind", bind_port).await, key(&site, "knot", knot_port).await);
+    // Two regions: whoever of them signs, both say the same bytes.
+    let (cancel, cancel_other) = (serve(&site, primary), serve(&site, other));
+    let (nowhere, within) = (Path::new("/nonexistent"), Duration::from_secs(15));
+    until(primary, &["+short", "www.lab.example"], "10.77.0.9", within, nowhere).await;
+    let lab = make_key(&site, primary, "lab.example").await;
+    make_key(&site, primary, "sub.lab.example").await;
+    let reverse = make_key(&site, primary, "0.77.10.in-addr.arpa").await;
+    let signed = dig(primary, &["+dnssec", "+noall", "+answer", "www.lab.example"]);
+    assert!(signed.contains("RRSIG"), "{signed}");
+    until(other, &["+dnssec", "+noall", "+answer", "www.lab.example"], &signed, within, nowhere).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let proven = |port: u16, key: &Value, arguments: &[&str], wanted: &str| {
+        let said = delv(port, key, folder.path(), arguments);
+        assert!(said.contains(wanted), "{arguments:?} of {port}: wanted {wanted}\n{said}");
+    };
+    let (yes, no) = ("; fully validated", "; negative response, fully validated");
+    for port in [primary, other] {
+        for (name, kind, wanted) in [
+            ("www.lab.example", "A", yes),
+            ("alias.lab.example", "A", yes),
+            ("x.wild.lab.example", "TXT", yes),
+            ("lab.example", "SOA", yes),
+            ("www.lab.example", "TXT", no),
+            ("no.lab.example", "A", no),
+            ("er.lab.example", "A", no),
+            ("x.wild.lab.example", "A", no),
+            // The zone below is trusted by what this one says of its key, the other one below is known to have none.
+            ("www.sub.lab.example", "A", yes),
+            ("no.sub.lab.example", "A", no),
+            ("www.plain.lab.example", "A", "; unsigned answer"),
+        ] {
+            proven(port, &lab, &[name, kind], wanted);
+        }
+        proven(port, &reverse, &["-x", "10.77.0.9"], yes);
+        proven(port, &reverse, &["-x", "10.77.0.200"], no);
+    }
+    let wrong = json!({ "zone": "lab.example", "dnskey": reverse["dnskey"] });
+    proven(primary, &wrong, &["www.lab.example", "A"], "no valid");
+
+    // The zone as it is copied, to programs that look at the whole of it. Knot takes only copies that it has checked.
+    let with_key = format!("hmac-sha256:bind:{bind_key}");
+    let whole = |zone: &str| {
+        let copy = dig(primary, &["-y", &with_key, "+noall", "+answer", "+onesoa", "AXFR", zone]);
+        let file = folder.path().join(zone);
+        std::fs::write(&file, format!("{copy}\n")).unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        check("dnssec-verify", &["-z", "-o", zone, &file]);
+        check("ldns-verify-zone", &[&file]);
+    };
+    ["lab.example", "sub.lab.example", "0.77.10.in-addr.arpa"].into_iter().for_each(whole);
+    let (bind_folder, knot_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let _bind = bind(bind_folder.path(), bind_port, primary, &bind_key);
+    let _knot = knot(knot_folder.path(), knot_port, primary, &knot_key, "  dnssec-validation: on\n");
+    let copies = [(bind_port, bind_folder.path().join("log")), (knot_port, knot_folder.path().join("log"))];
+    let new = json!({ "name": "new.lab.example", "type": "A", "data": "10.77.0.12" });
+    for (port, log) in &copies {
+        until(*port, &["+short", "www.lab.example"], "10.77.0.9", within, log).await;
+    }
+    site.post("/dns-records", new).await.expect(201);
+    for (port, log) in &copies {
+        until(*port, &["+short", "new.lab.example"], "10.77.0.12", within, log).await;
+        proven(*port, &lab, &["new.lab.example", "A"], yes);
+        proven(*port, &lab, &["no.lab.example", "A"], no);
+    }
+
+    // Another key: both are trusted for a while, then the new one alone, which must have been there for an hour.
+    let next = make_key(&site, primary, "lab.example").await;
+    proven(primary, &lab, &["www.lab.example", "A"], yes);
+    proven(primary, &next, &["www.lab.example", "A"], yes);
+    whole("lab.example");
+    let path = format!("/dns-keys/{}", lab["id"]);
+    let admin = Some(Role::Administrator);
+    let text = site.request(admin, "DELETE", &path, &[], None).await.problem(409, "conflict");
+    assert!(text.contains("less than an hour"), "{text}");
+    let older = "UPDATE dns_key SET created_at = now() - interval '2 hours'";
+    sqlx::query(older).execute(&site.pool).await.unwrap();
+    site.request(admin, "DELETE", &path, &[], None).await.expect(204);
+    let only = format!("257 3 15 {}", next["dnskey"].as_str().unwrap().rsplit(' ').next().unwrap());
+    until(primary, &["+short", "+nosplit", "DNSKEY", "lab.example"], &only, within, nowhere).await;
+    proven(primary, &next, &["www.lab.example", "A"], yes);
+    let last = format!("/dns-keys/{}", next["id"]);
+    let text = site.request(admin, "DELETE", &last, &[], None).await.problem(409, "conflict");
+    assert!(text.contains("--unsign"), "{text}");
+    site.request(admin, "DELETE", &format!("{last}?unsign=true"), &[], None).await.expect(204);
+    until(primary, &["+short", "DNSKEY", "lab.example"], "", within, nowhere).await;
+    let plain = dig(primary, &["+dnssec", "+noall", "+answer", "www.lab.example"]);
+    assert!(!plain.contains("RRSIG"), "{plain}");
+    cancel.cancel();
+    cancel_other.cancel();
 }

@@ -134,10 +134,15 @@ impl Site {
         running.wait(Duration::from_secs(10))
     }
 
+    /// Stops it in order.
+    pub fn stop(&self) -> Result<()> {
+        let running = self.lab.process("rackwright").context("the controller does not run")?;
+        running.stop(Duration::from_secs(60))
+    }
+
     /// Stops it in order and starts it with other arguments.
     pub fn restart_with(&mut self, arguments: &[&str]) -> Result<()> {
-        let running = self.lab.process("rackwright").context("the controller does not run")?;
-        running.stop(Duration::from_secs(60))?;
+        self.stop()?;
         self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         self.start()
     }

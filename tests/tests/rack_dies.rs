@@ -223,7 +223,7 @@ fn racks_die_in_the_middle_of_a_deploy_and_the_machine_goes_on_at_the_other() {
 
     // cloud-init, which knows a name for all racks.
     let reporting = || Ok(scene.wire.last(0, "POST /MAAS/metadata/status")?.rack);
-    scene.dies(reporting, "POST /MAAS/metadata/status");
+    let (dead, _) = scene.dies(reporting, "POST /MAAS/metadata/status");
 
     let done = |m: &Value| m["status"] == "deployed" && m["operation"].is_null();
     site.until("region-1", &id, "deployed", LIMIT, done).unwrap();
@@ -232,4 +232,27 @@ fn racks_die_in_the_middle_of_a_deploy_and_the_machine_goes_on_at_the_other() {
     let told = messages.to_string();
     assert!(!told.contains("stopped reporting") && !told.contains("power cycle"), "{told}");
     println!("deployed after {:.0} s, through three power cuts", begun.elapsed().as_secs_f64());
+    is_declared_off_and_taken_back(&scene, dead);
+}
+
+/// What the operator's page says about a rack that stays dead, and about one that speaks again.
+fn is_declared_off_and_taken_back(scene: &Scene<'_>, dead: &str) {
+    let site = scene.site;
+    let refused = site.attempt("region-1", &["rack", "delete", dead]).unwrap();
+    assert!(refused.code == 1 && refused.error.contains("rack fence"), "{refused:?}");
+    let fence = site.ask("region-1", &["rack", "fence", dead]).unwrap();
+    assert!(fence["blocks_free_at"].is_string(), "{fence}");
+    let fenced_at = || -> Result<Value> {
+        let racks = site.ask("region-1", &["status"])?["racks"].clone();
+        let all = racks.as_array().context("a list")?;
+        Ok(all.iter().find(|r| r["name"] == dead).context("it is not known")?["fenced_at"].clone())
+    };
+    assert!(fenced_at().unwrap().is_string());
+    scene.comes_back(dead);
+    poll::until(SHORT, &format!("{dead} to be taken back"), || {
+        let at = fenced_at()?;
+        ensure!(at.is_null(), "declared off at {at}");
+        Ok(Some(()))
+    })
+    .unwrap();
 }

@@ -51,6 +51,10 @@ pub const RECORD_CREATE: &str = "rackwright record create {name} {type} {data}[ 
 pub const RECORD_SET: &str = "rackwright record set {id}[~ --data {data}][~ --ttl {ttl}]";
 /// Removes a record.
 pub const RECORD_DELETE: &str = "rackwright record delete {id}";
+/// Makes a key that a zone is signed with.
+pub const DNS_KEY_CREATE: &str = "rackwright dns-key create {zone}";
+/// Removes such a key.
+pub const DNS_KEY_DELETE: &str = "rackwright dns-key delete {id}[ --unsign{?unsign}]";
 /// Enters a secondary name server.
 pub const SECONDARY_CREATE: &str = "rackwright secondary create {name} {address}[~ --port {port}]";
 /// Removes a secondary name server.
@@ -107,6 +111,19 @@ pub const AT_ONCE: [(&str, &str); 6] = [
 /// Changes a machine.
 pub const MACHINE_SET: &str = "rackwright machine set {machine}[~ --hostname {hostname}][~ --description {description}][~ --pool {pool}][~ --zone {zone}]";
 
+/// Changes a physical interface of a machine.
+pub const INTERFACE_SET: &str = "rackwright machine interface set {machine} {interface}[~ --mode {mode}][~ --subnet {subnet}][~ --address {address}][~ --mtu {mtu}]";
+/// Makes a bond, or changes one.
+pub const BOND: &str = "rackwright machine interface bond {machine} {name}[* --on {parents}] --mode {bond_mode}[* --address {addresses}][ --mtu {mtu}]";
+/// Makes a tagged VLAN, or changes one.
+pub const TAGGED: &str = "rackwright machine interface vlan {machine} {name}[* --on {parents}] --vlan {vlan}[* --address {addresses}][ --mtu {mtu}]";
+/// Makes a bridge, or changes one.
+pub const BRIDGE: &str = "rackwright machine interface bridge {machine} {name}[* --on {parents}][ --stp{?stp}][* --address {addresses}][ --mtu {mtu}]";
+/// Removes an interface that is made of others.
+pub const INTERFACE_REMOVE: &str = "rackwright machine interface remove {machine} {interface}";
+/// Chooses default routes.
+pub const GATEWAY: &str = "rackwright machine interface gateway {machine}[ --ipv4 {ipv4}][ --ipv6 {ipv6}]";
+
 /// All patterns.
 pub const ALL: &[&str] = &[
     FABRIC_CREATE,
@@ -126,6 +143,8 @@ pub const ALL: &[&str] = &[
     RECORD_CREATE,
     RECORD_SET,
     RECORD_DELETE,
+    DNS_KEY_CREATE,
+    DNS_KEY_DELETE,
     SECONDARY_CREATE,
     SECONDARY_DELETE,
     POOL_SET,
@@ -149,6 +168,12 @@ pub const ALL: &[&str] = &[
     MARK_BROKEN,
     OVERRIDE,
     MACHINE_SET,
+    INTERFACE_SET,
+    BOND,
+    TAGGED,
+    BRIDGE,
+    INTERFACE_REMOVE,
+    GATEWAY,
 ];
 
 /// The line that a pattern means.
@@ -228,14 +253,17 @@ pub fn examples() -> Vec<String> {
                 "last" => "10.1.0.9",
                 "dns_servers" => "10.1.0.2, 10.1.0.3",
                 "mac" => "52:54:00:00:00:01",
-                "fabric" | "vlan" | "subnet" | "id" => "1",
+                "fabric" | "vlan" | "subnet" | "id" | "ipv4" | "ipv6" => "1",
+                "mode" => "static",
+                "bond_mode" => "802.3ad",
+                "addresses" => "auto:1 dhcp 10.1.0.7",
                 "vid" => "20",
                 "mtu" => "9000",
                 "port" => "1161",
                 "poll_seconds" => "120",
                 "lease_seconds" | "ttl" => "900",
                 "days" => "90",
-                "dhcp" | "disabled" | "is_default" => "on",
+                "dhcp" | "disabled" | "is_default" | "stp" | "unsign" => "on",
                 "role" => "operator",
                 "kind" => "reserved",
                 "layout" => "flat",

@@ -8,6 +8,7 @@
 pub mod assets;
 pub mod command;
 pub mod error;
+pub mod escape;
 pub mod filter;
 pub mod format;
 pub mod page;

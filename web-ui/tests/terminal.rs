@@ -148,6 +148,7 @@ async fn connect_rack(site: &Site) -> DropGuard {
     tokio::spawn(console::run(consoles.clone(), rack, cancel.clone()));
     tokio::spawn(journal.clone().run(cancel.clone()));
     let context = LinkContext {
+        held: tokio::sync::watch::channel(Vec::new()).1,
         config: Arc::new(config),
         credentials: Arc::new(ca.issue_rack("rack-a1").unwrap()),
         world,

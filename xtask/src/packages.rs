@@ -51,6 +51,8 @@ pub const PACKAGES: &[Package] = &[
     ),
     package("bind9-dnsutils", "/usr/bin/dig", Need::Test, "asks our name servers"),
     package("bind9", "/usr/sbin/named", Need::Test, "a secondary of our name servers"),
+    package("bind9-utils", "/usr/bin/dnssec-verify", Need::Test, "looks at signed zones"),
+    package("ldnsutils", "/usr/bin/ldns-verify-zone", Need::Test, "… and another one"),
     package("snmpd", "/usr/sbin/snmpd", Need::Test, "a switch with SNMPv3"),
     package("knot", "/usr/sbin/knotd", Need::Test, "… and another one"),
     package("chrony", "/usr/sbin/chronyd", Need::Run, "NTP for machines"),
@@ -93,6 +95,13 @@ pub const PACKAGES: &[Package] = &[
     package("isc-dhcp-client", "/sbin/dhclient", Need::Test, "a DHCP client nobody here wrote"),
     package("udhcpc", "/sbin/udhcpc", Need::Test, "a second DHCP client"),
     package("dhcpcd-base", "/usr/sbin/dhcpcd", Need::Test, "a third DHCP client"),
+    package(
+        "network-manager",
+        "/usr/sbin/NetworkManager",
+        Need::Test,
+        "a fourth DHCP client, of both families",
+    ),
+    package("dbus", "/usr/bin/dbus-daemon", Need::Test, "the bus by which it and networkd are asked"),
     package("isc-dhcp-relay", "/usr/sbin/dhcrelay", Need::Test, "a DHCP relay that adds option 82"),
     package(
         "kea-admin",
@@ -104,7 +113,12 @@ pub const PACKAGES: &[Package] = &[
     package("atftp", "/usr/bin/atftp", Need::Test, "a second TFTP client"),
     package("socat", "/usr/bin/socat", Need::Test, "small servers in namespaces"),
     package("tcpdump", "/usr/bin/tcpdump", Need::Test, "what was on the wire"),
-    package("systemd", "/usr/bin/systemd-analyze", Need::Test, "reads the packaged units"),
+    package(
+        "systemd",
+        "/usr/bin/systemd-analyze",
+        Need::Test,
+        "reads the packaged units; networkd as a DHCP client",
+    ),
     package("jq", "/usr/bin/jq", Need::Test, "a JSON parser nobody here wrote"),
     package("npm", "/usr/bin/npm", Need::Browser, "brings what is not packaged: axe-core, oidc-provider"),
     package(

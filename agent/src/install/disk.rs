@@ -7,6 +7,7 @@ use crate::report::Report;
 use crate::sys;
 use nix::mount::{MntFlags, umount2};
 use rackwright_common::inventory::Disk;
+use rackwright_common::storage;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -36,28 +37,21 @@ pub fn choose(disks: &[Disk], serial: Option<&str>, needed: u64) -> Result<Disk>
 }
 
 fn by_serial<'a>(disks: &'a [Disk], serial: &str) -> Result<&'a Disk> {
-    let is = |field: &Option<String>| field.as_deref() == Some(serial);
-    let found = disks.iter().find(|disk| is(&disk.serial));
-    let found = found.or_else(|| disks.iter().find(|disk| is(&disk.wwid) || disk.name == serial));
-    found.ok_or_else(|| {
+    storage::named_disk(disks, serial).ok_or_else(|| {
         let there: Vec<String> = disks.iter().map(label).collect();
         Error::refused(format!("no disk has the serial number {serial}; there are {}", there.join(", ")))
     })
 }
 
 fn smallest(disks: &[Disk], needed: u64) -> Result<&Disk> {
-    let fixed: Vec<&Disk> =
-        disks.iter().filter(|disk| !disk.removable && disk.transport.as_deref() != Some("usb")).collect();
-    let Some(any) = fixed.first() else {
-        return Err(Error::refused(
-            "this machine has no fixed disk, only removable ones: name one by its serial number",
-        ));
-    };
-    let writable: Vec<&Disk> = fixed.iter().filter(|disk| !disk.read_only).copied().collect();
-    let largest = writable.iter().max_by_key(|disk| disk.size_bytes).copied();
-    let fitting = writable.into_iter().filter(|disk| disk.size_bytes >= needed);
-    // What is returned without fitting is refused by the caller, with its reason.
-    Ok(fitting.min_by_key(|disk| disk.size_bytes).or(largest).unwrap_or(any))
+    if let Some(found) = storage::smallest_disk(disks, needed) {
+        return Ok(found);
+    }
+    // What does not fit is refused by the caller, with its reason: the largest that can be written, if there is one.
+    let fixed = disks.iter().filter(|disk| disk.is_fixed());
+    fixed.max_by_key(|disk| (!disk.read_only, disk.size_bytes)).ok_or_else(|| {
+        Error::refused("this machine has no fixed disk, only removable ones: name one by its serial number")
+    })
 }
 
 /// Name and serial number.

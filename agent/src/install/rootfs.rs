@@ -11,7 +11,7 @@ use crate::error::{Error, Result, io};
 use crate::identity;
 use crate::report::Report;
 use rackwright_common::agent::InstallWork;
-use rackwright_common::storage::LayoutKind;
+use rackwright_common::storage::{self, BIOS_BOOT_MIB, LayoutKind};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -21,7 +21,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 const BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
 const ESP: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
@@ -99,13 +98,13 @@ fn partition(target: &Target<'_>) -> Result<Layout> {
 
 /// The partition table for sfdisk. On LVM the whole rest is the physical volume, and the size is the logical one's.
 fn script(size: u64, lvm: bool, root_mib: Option<u64>) -> String {
-    let esp = if size < 8 * GIB { 64 } else { 512 };
+    let esp = storage::esp_mib(size);
     let root = match (lvm, root_mib) {
         (false, Some(mib)) => format!("size={mib}MiB, type={LINUX}"),
         (false, None) => format!("type={LINUX}"),
         (true, _) => format!("type={LVM}"),
     };
-    format!("label: gpt\nsize=1MiB, type={BIOS_BOOT}\nsize={esp}MiB, type={ESP}\n{root}\n")
+    format!("label: gpt\nsize={BIOS_BOOT_MIB}MiB, type={BIOS_BOOT}\nsize={esp}MiB, type={ESP}\n{root}\n")
 }
 
 fn make_volume(node: &Path, root_mib: Option<u64>) -> Result<PathBuf> {
@@ -256,6 +255,8 @@ fn check(target: &Target<'_>, layout: &Layout) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GIB: u64 = 1 << 30;
 
     #[test]
     fn the_table_has_both_boot_partitions() {

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 /// A process may make another while the list is read.
 const ROUNDS: u32 = 20;
+/// A process that is just being started shows no environment for a moment.
+const QUIET_ROUNDS: u32 = 2;
 
 /// Kills every process that has this variable in its environment, as all of a script's processes have.
 pub fn end(name: &str, value: &str) {
     let wanted = format!("{name}={value}");
+    let mut quiet = 0;
     for _ in 0..ROUNDS {
         let found = with_variable(wanted.as_bytes());
-        if found.is_empty() {
+        quiet = if found.is_empty() { quiet + 1 } else { 0 };
+        if quiet == QUIET_ROUNDS {
             return;
         }
         for pid in found {

@@ -7,6 +7,7 @@ use crate::serve::{self, Postgres};
 use anyhow::{Context, Result, ensure};
 use rackwright_common::Secret;
 use rackwright_link::Ca;
+use rackwright_region::auth::bootstrap::let_in;
 use rackwright_region::config::RegionConfig;
 use rackwright_region::db::{Database, Patience, region, restored};
 use rackwright_region::lifecycle::restored::reconcile;
@@ -105,6 +106,11 @@ impl Restore {
         let database = database.context("the restored database cannot be used")?;
         let machines = reconcile(database.pool(), &manifest.taken).await?;
         tell(&manifest, &machines);
+        let token = target.data.join("admin.token");
+        if let_in(database.pool(), &token, &manifest.taken).await? {
+            hand_over_one(&token)?;
+            println!("{} is a new token of an administrator.", token.display());
+        }
         Ok(())
     }
 

@@ -156,6 +156,7 @@ pub enum RackCommand {
     /// List the rack controllers.
     List,
     /// Remove one that is gone for good.
+    #[command(visible_alias = "remove")]
     Delete {
         /// Its name.
         name: String,

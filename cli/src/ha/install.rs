@@ -23,8 +23,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/sbin/keepalived", "keepalived"),
     ("/usr/bin/setpriv", "util-linux"),
 ];
-/// Units that those packages start, and that would take the ports.
-const OTHERS: [&str; 4] = ["etcd", "postgresql", "haproxy", "keepalived"];
+/// Packages that start a unit, which would take the ports, and that unit.
+const OTHERS: [(&str, &str); 4] = [
+    ("etcd-server", "etcd"),
+    ("postgresql", "postgresql"),
+    ("haproxy", "haproxy"),
+    ("keepalived", "keepalived"),
+];
 const UNIT: &str = include_str!("../../../packaging/systemd/rackwright-ha.service");
 
 /// The newest installed PostgreSQL's programs, 15 at least.
@@ -51,11 +56,18 @@ pub fn packages(install: bool) -> Result<()> {
         missing.join(" ")
     );
     println!("Installing {}", missing.join(" "));
+    // A box made from an image has no lists of packages yet; one without a way to its mirror may have all in its cache.
+    if let Err(error) = run(Command::new("apt-get").args(["update", "-q"])) {
+        println!("{error}; going on with the lists of packages that are here");
+    }
     let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-y", "--no-install-recommends"]);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "-q", "-y", "--no-install-recommends"]);
     run(apt.args(&missing))?;
-    if has_systemd() {
-        run(Command::new("systemctl").args(["disable", "--now"]).args(OTHERS))?;
+    // What was here before may be in use.
+    let new: Vec<&str> =
+        OTHERS.iter().filter(|(package, _)| missing.contains(package)).map(|(_, unit)| *unit).collect();
+    if has_systemd() && !new.is_empty() {
+        run(Command::new("systemctl").args(["disable", "--now"]).args(new))?;
     }
     Ok(())
 }
@@ -183,7 +195,7 @@ pub fn unit(place: &Place) -> Result<()> {
     } else if elsewhere.exists() {
         std::fs::remove_file(elsewhere)?;
     }
-    for other in OTHERS {
+    for (_, other) in OTHERS {
         if runs("systemctl", &["is-active", "--quiet", other]) {
             println!(
                 "The unit {other} runs beside rackwright-ha, which has one of its own: if nothing else needs it, \

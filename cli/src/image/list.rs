@@ -78,6 +78,9 @@ impl Show {
                     file.sha256
                 ));
             }
+            if !i.on_racks.is_empty() {
+                text.push_str(&format!("\nAt hand on {}\n", i.on_racks.join(", ")));
+            }
             text
         })
     }

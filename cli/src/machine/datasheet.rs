@@ -158,7 +158,7 @@ fn network(sheet: &mut Sheet, machine: &Machine) {
     for interface in &machine.interfaces {
         let found =
             machine.inventory.as_ref().and_then(|i| i.interfaces.iter().find(|f| f.mac == interface.mac));
-        let name = if interface.name.is_empty() { "(unnamed)" } else { &interface.name };
+        let name = &interface.name;
         let address = interface.address.map_or_else(|| interface.mode.clone(), |a| a.to_string());
         let link = match (found.and_then(|f| f.speed_mbps), interface.link) {
             (Some(speed), true) => format!("link {speed} Mbit/s"),

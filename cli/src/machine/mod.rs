@@ -4,6 +4,7 @@ mod action;
 mod bmc;
 mod boot_device;
 mod bulk;
+mod changes;
 mod console;
 mod create;
 mod datasheet;
@@ -48,6 +49,8 @@ pub enum MachineCommand {
     Test(test::Test),
     /// Show the results of tests and commissioning scripts, with their history.
     Results(results::Results),
+    /// Show what readings of its hardware found otherwise than the ones before.
+    Changes(changes::Changes),
     /// Take a Ready machine for yourself.
     Allocate(action::Allocate),
     /// Install an operating system.
@@ -107,6 +110,7 @@ impl MachineCommand {
             Self::Commission(command) => command.run(console).await,
             Self::Test(command) => command.run(console).await,
             Self::Results(command) => command.run(console).await,
+            Self::Changes(command) => command.run(console).await,
             Self::Allocate(command) => command.run(console).await,
             Self::Deploy(command) => command.run(console).await,
             Self::Release(command) => command.run(console).await,

@@ -9,7 +9,7 @@ use rackwright_region::model::network::{Lease, SubnetQuery};
 /// What can be done with leases.
 #[derive(Debug, clap::Subcommand)]
 pub enum LeaseCommand {
-    /// List dynamic addresses in use.
+    /// List dynamic addresses in use, of both families.
     List {
         /// Of this subnet.
         #[arg(long)]
@@ -31,10 +31,10 @@ impl LeaseCommand {
             Self::Shadow { subnet } => return shadow(console, subnet).await,
         };
         let page: Page<Lease> = console.client.find("/leases", &SubnetQuery { subnet }).await?;
-        console.list(&page.items, &["ADDRESS", "MAC", "NAME", "MACHINE", "RACK", "EXPIRES"], |l| {
+        console.list(&page.items, &["ADDRESS", "CLIENT", "NAME", "MACHINE", "RACK", "EXPIRES"], |l| {
             vec![
                 l.address.to_string(),
-                l.mac.to_string(),
+                l.mac.map_or_else(|| dash(l.duid.as_ref()), |mac| mac.to_string()),
                 dash(l.hostname.as_ref()),
                 dash(l.machine.as_ref()),
                 l.rack.clone(),

@@ -3,7 +3,7 @@
 use super::{block_on, load_config, notify, router, until_signalled};
 use anyhow::Result;
 use rackwright_region::config::RegionConfig;
-use rackwright_region::daemon::Region;
+use rackwright_region::waiting;
 use std::path::{Path, PathBuf};
 
 /// Runs a region controller: REST API, web pages, the machines' life cycle.
@@ -28,7 +28,7 @@ impl RegionArgs {
             let cancel = until_signalled()?;
             let address = notify::local(config.listen);
             tokio::spawn(notify::tell(move || vec![address], cancel.clone()));
-            let region = Region::open(config).await?;
+            let Some(region) = waiting::open(&config, &cancel).await? else { return Ok(()) };
             let pages = router(region.app());
             region.run(pages, cancel).await?;
             Ok(())

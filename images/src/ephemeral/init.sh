@@ -50,11 +50,17 @@ while [ -z "$(interfaces)" ]; do
 	[ $((waited % 10)) != 0 ] || /sbin/coldplug
 done
 
-# A DHCP client on each candidate, trying for ever; the first that is answered stays, and renews its lease.
+# Booted over IPv6: racks are [ADDRESS]:PORT.
+case $(wanted rackwright.racks) in \[*) six=yes ;; *) six= ;; esac
+# DHCP clients on each candidate, trying for ever; the interface that is first answered keeps its own, which renew its lease.
 for interface in $(interfaces); do
 	$bb ip link set "$interface" up
 	$bb udhcpc -f -i "$interface" -s /etc/udhcpc.sh -t 5 -T 1 -A 1 -O staticroutes -O ntpsrv -O search \
 		-p "/run/net/$interface.pid" >/dev/null 2>&1 &
+	if [ -n "$six" ]; then
+		/bin/rackwright-agent dhcp6 "$interface" &
+		echo $! >"/run/net/$interface.pid6"
+	fi
 done
 waited=0
 while [ ! -e /run/net/bound ]; do
@@ -63,8 +69,9 @@ while [ ! -e /run/net/bound ]; do
 	$bb usleep 50000
 done
 bound=$($bb cat /run/net/bound)
-for pid in /run/net/*.pid; do
-	[ "$pid" = "/run/net/$bound.pid" ] || $bb kill "$($bb cat "$pid")" 2>/dev/null
+for pid in /run/net/*.pid /run/net/*.pid6; do
+	case $pid in "/run/net/$bound.pid" | "/run/net/$bound.pid6" | *\**) continue ;; esac
+	$bb kill "$($bb cat "$pid")" 2>/dev/null
 done
 said "network on $bound"
 

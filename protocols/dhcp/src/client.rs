@@ -1,12 +1,16 @@
 //! What a message says about the machine that sent it.
 
 use crate::mac::MacAddr;
-use crate::options::code;
+use crate::options::{Options, code};
 use crate::packet::Packet;
 
 /// Client architecture, option 93 (RFC 4578 §2.1 and IANA's registry): 0 BIOS, 7 and 9 UEFI x86-64, 11 UEFI arm64,
 /// 16 UEFI x86-64 over HTTP, 19 UEFI arm64 over HTTP.
 pub type Arch = u16;
+
+/// Flags of option 81: the server shall enter nothing, the name is in the form of the DNS.
+const NO_UPDATES: u8 = 8;
+const ENCODED: u8 = 4;
 
 /// How a client loads its next stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,7 +38,7 @@ pub struct Client {
     pub uuid: Option<[u8; 16]>,
     /// Option 60.
     pub vendor_class: Option<String>,
-    /// Option 12.
+    /// The name by which it calls itself: option 81 before option 12; none when it asks that nobody enter it in the DNS.
     pub hostname: Option<String>,
 }
 
@@ -49,7 +53,7 @@ impl Client {
             boot: boot_kind(packet, class),
             archs: archs(packet, class),
             uuid: options.get(code::CLIENT_UUID).and_then(uuid),
-            hostname: options.text(code::HOSTNAME).map(|t| limited(t, 253)).filter(|t| !t.is_empty()),
+            hostname: hostname(options),
             vendor_class,
         }
     }
@@ -59,6 +63,25 @@ impl Client {
         let hex: String = self.uuid?.iter().map(|b| format!("{b:02x}")).collect();
         Some(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
     }
+}
+
+/// Option 81 (RFC 4702 §2.1) is flags, two bytes of no meaning, and a name, as text or in the form of the DNS.
+fn hostname(options: &Options) -> Option<String> {
+    let told = options.text(code::HOSTNAME);
+    let name = match options.get(code::CLIENT_FQDN) {
+        Some([flags, ..]) if flags & NO_UPDATES != 0 => return None,
+        Some([flags, _, _, name @ ..]) if flags & ENCODED != 0 => first_label(name).or(told),
+        Some([_, _, _, name @ ..]) if !name.is_empty() => Some(String::from_utf8_lossy(name).into_owned()),
+        _ => told,
+    };
+    name.map(|t| limited(t, 253)).filter(|t| !t.is_empty())
+}
+
+/// Which host it is; the domain is not the client's to choose.
+fn first_label(name: &[u8]) -> Option<String> {
+    let (length, rest) = name.split_first()?;
+    let label = rest.get(..usize::from(*length)).filter(|l| !l.is_empty())?;
+    Some(String::from_utf8_lossy(label).into_owned())
 }
 
 fn limited(mut text: String, bytes: usize) -> String {

@@ -29,6 +29,7 @@ pub mod code {
     pub const TFTP_SERVER: u8 = 66;
     pub const BOOT_FILE: u8 = 67;
     pub const USER_CLASS: u8 = 77; // RFC 3004
+    pub const CLIENT_FQDN: u8 = 81; // RFC 4702
     pub const RELAY_INFO: u8 = 82; // RFC 3046
     pub const CLIENT_ARCH: u8 = 93; // RFC 4578
     pub const CLIENT_NDI: u8 = 94; // RFC 4578

@@ -44,8 +44,10 @@ pub struct Link {
 /// A known machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Host {
-    /// Its firmware takes signed loaders only.
+    /// It gets the signed loader, where there is one.
     pub signed: bool,
+    /// It may boot by HTTP, where no loader is signed.
+    pub http: bool,
 }
 
 /// What is booted.
@@ -191,6 +193,7 @@ impl Config {
                 Some(format!("http://[{own}]:{port}{}", self.boot.script.replace("{mac}", &mac)))
             }
             BootKind::Pxe => Some(format!("tftp://[{own}]/{}", loader()?)),
+            BootKind::Http if host.is_some_and(|h| !h.http) => None,
             BootKind::Http => Some(format!("http://[{own}]:{port}/boot/{}", loader()?)),
         }
     }

@@ -33,6 +33,8 @@ pub enum Step {
     Offered,
     /// An address.
     Given,
+    /// The client does not have its address any more.
+    Ended,
     /// Something else.
     Other,
 }
@@ -48,8 +50,10 @@ pub struct Answer {
     pub client: Client,
     /// Its hardware address, where one is known.
     pub mac: Option<MacAddr>,
-    /// The first address in it.
+    /// The first address in it; of an end, the address that is over.
     pub address: Option<Ipv6Addr>,
+    /// For how long it is given, seconds.
+    pub valid: u32,
     /// What it is to boot.
     pub boot: Option<String>,
 }
@@ -101,7 +105,11 @@ impl Config {
             }
             kind::RELEASE | kind::DECLINE => {
                 question.give_back(*asked == kind::DECLINE, declined, &mut said);
-                None
+                let ended = question
+                    .named()
+                    .into_iter()
+                    .find(|(iaid, address)| question.link.owns(&client, mac, *iaid, *address).is_some());
+                ended.map(|(_, address)| address)
             }
             kind::INFORMATION_REQUEST => None,
             _ => question.associations(*asked, declined, &mut said),
@@ -113,12 +121,16 @@ impl Config {
             transaction: *transaction,
             options: said,
         };
+        let ended = matches!(*asked, kind::RELEASE | kind::DECLINE);
         let step = match (offer, address) {
+            (_, None) => Step::Other,
+            (_, Some(_)) if ended => Step::Ended,
             (true, Some(_)) => Step::Offered,
             (false, Some(_)) => Step::Given,
-            (_, None) => Step::Other,
         };
-        Some(Answer { bytes: packet.answer(&message), step, mac, address, boot, client })
+        let valid =
+            address.and_then(|a| link.subnets.iter().find(|s| s.network.contains(&a))).map_or(0, |s| s.valid);
+        Some(Answer { bytes: packet.answer(&message), step, mac, address, valid, boot, client })
     }
 
     /// The link that the client is on: what the relay nearest to it says, else where the datagram came in.

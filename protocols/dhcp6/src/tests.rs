@@ -22,7 +22,7 @@ fn config() -> Config {
     let link = Link { id: 3, subnets: vec![subnet], own: Some("fd00:77::1".parse().unwrap()) };
     let loaders = HashMap::from([(7, ("snponly.efi".to_owned(), Some("shimx64.efi".to_owned())))]);
     let boot = Boot { loaders, script: "/boot/ipxe?mac={mac}".into(), http_port: 5248, strangers: false };
-    let hosts = HashMap::from([(MAC, Host { signed: false })]);
+    let hosts = HashMap::from([(MAC, Host { signed: false, http: true })]);
     Config { links: vec![link], hosts, uuids: HashMap::new(), boot }
 }
 

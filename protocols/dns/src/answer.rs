@@ -3,7 +3,7 @@
 use crate::message::{Query, Section, Writer, class, flag, opcode, rcode};
 use crate::name::Name;
 use crate::record::{Data, RecordType};
-use crate::zone::{Found, RecordSet, Zone, Zones};
+use crate::zone::{self, Found, Node, RecordSet, Zone, Zones};
 
 /// Names that one name may lead to.
 const ALIASES: usize = 8;
@@ -53,16 +53,23 @@ impl Zones {
     }
 
     fn write(&self, query: &Query<'_>, message: &mut Writer<'_>) -> Rest {
+        let wanted = query.edns.is_some_and(|edns| edns.dnssec);
         let mut alias: Option<Name> = None;
         for _ in 0..=ALIASES {
             let name = alias.as_ref().map_or(query.name.wire(), Name::wire);
-            let Some(zone) = self.holding(name) else {
+            let Some(zone) = self.answering(name, query.kind) else {
                 return alias.map_or(Rest::Elsewhere, Rest::Follow);
             };
-            match zone.find(name, query.kind) {
+            let lookup = zone.find(name, query.kind);
+            let node = lookup.node;
+            let mut part = Part { zone, proven: wanted && zone.is_signed(), message };
+            if !matches!(lookup.found, Found::Delegated(..)) {
+                part.message.set(flag::AA);
+            }
+            match lookup.found {
                 Found::Alias(set) => {
-                    message.set(flag::AA);
-                    add(message, Section::Answer, name, set, 0);
+                    part.add(Section::Answer, name, set, node, 0);
+                    part.prove_wildcard(name, lookup.encloser);
                     let Some(next) = set.data.first().map(|wire| Name::from_wire(wire)) else {
                         return Rest::Done;
                     };
@@ -70,31 +77,28 @@ impl Zones {
                     continue;
                 }
                 Found::Set(set) => {
-                    message.set(flag::AA);
-                    add(message, Section::Answer, name, set, usize::from(query.id));
-                    self.add_addresses(message, set);
+                    part.add(Section::Answer, name, set, node, usize::from(query.id));
+                    part.prove_wildcard(name, lookup.encloser);
+                    self.add_addresses(message, set, wanted);
                 }
                 Found::Exists => {
-                    message.set(flag::AA);
                     message.record(Section::Answer, name, RecordType::HINFO, ANY_TTL, ANY_DATA);
                 }
                 Found::Delegated(owner, set) => {
-                    add(message, Section::Authority, owner.wire(), set, 0);
-                    self.add_addresses(message, set);
+                    part.delegate(owner, set, node);
+                    self.add_addresses(message, set, wanted);
+                }
+                Found::NoData if query.kind == RecordType::SOA && name == zone.origin().wire() => {
+                    part.add_soa(Section::Answer);
                 }
                 Found::NoData => {
-                    message.set(flag::AA);
-                    if query.kind == RecordType::SOA && name == zone.origin().wire() {
-                        let data = &zone.soa().wire;
-                        message.record(Section::Answer, name, RecordType::SOA, zone.minimum(), data);
-                    } else {
-                        add_soa(message, zone);
-                    }
+                    part.add_soa(Section::Authority);
+                    part.deny(name, lookup.encloser);
                 }
                 Found::NoName => {
-                    message.set(flag::AA);
-                    message.code(rcode::NO_SUCH_NAME);
-                    add_soa(message, zone);
+                    part.message.code(rcode::NO_SUCH_NAME);
+                    part.add_soa(Section::Authority);
+                    part.deny(name, lookup.encloser);
                 }
             }
             return Rest::Done;
@@ -105,7 +109,7 @@ impl Zones {
     }
 
     /// The addresses of the names that a set points to go along, while there is room.
-    fn add_addresses(&self, message: &mut Writer<'_>, set: &RecordSet) {
+    fn add_addresses(&self, message: &mut Writer<'_>, set: &RecordSet, proven: bool) {
         if !matches!(set.kind, RecordType::NS | RecordType::MX | RecordType::SRV) {
             return;
         }
@@ -113,8 +117,83 @@ impl Zones {
             let target = Data { kind: set.kind, wire: wire.clone() }.target();
             let Some(target) = target else { continue };
             let Some(zone) = self.holding(target.wire()) else { continue };
+            let mut part = Part { zone, proven: proven && zone.is_signed(), message };
+            let node = zone.node(target.wire());
             for addresses in zone.addresses(target.wire()) {
-                add(message, Section::Additional, target.wire(), addresses, 0);
+                part.add(Section::Additional, target.wire(), addresses, node, 0);
+            }
+        }
+    }
+}
+
+/// What one zone has to say in a message.
+struct Part<'a, 'b> {
+    zone: &'a Zone,
+    /// With signatures.
+    proven: bool,
+    message: &'a mut Writer<'b>,
+}
+
+impl Part<'_, '_> {
+    /// Adds a set, beginning with another of its records each time; and what signs it.
+    fn add(&mut self, section: Section, name: &[u8], set: &RecordSet, node: Option<&Node>, turn: usize) {
+        add(self.message, section, name, set, turn);
+        if self.proven
+            && let Some(signatures) = node.and_then(|node| zone::signatures(node, set.kind))
+        {
+            add(self.message, section, name, signatures, 0);
+        }
+    }
+
+    fn add_soa(&mut self, section: Section) {
+        let (zone, name) = (self.zone, self.zone.origin().wire());
+        self.message.record(section, name, RecordType::SOA, zone.minimum(), &zone.soa().wire);
+        let signatures = zone.node(name).and_then(|node| zone::signatures(node, RecordType::SOA));
+        if let Some(signatures) = signatures.filter(|_| self.proven) {
+            add(self.message, section, name, signatures, 0);
+        }
+    }
+
+    /// Other servers have it: their names, and the key by which they are known, or that they have none (RFC 4035
+    /// section 3.1.4).
+    fn delegate(&mut self, owner: &Name, servers: &RecordSet, node: Option<&Node>) {
+        self.add(Section::Authority, owner.wire(), servers, None, 0);
+        if !self.proven {
+            return;
+        }
+        match self.zone.set(owner.wire(), RecordType::DS) {
+            Some(set) => self.add(Section::Authority, owner.wire(), set, node, 0),
+            None => self.add_links(&[owner.wire()]),
+        }
+    }
+
+    /// That a name is not there which a wildcard stands for (RFC 4035 section 3.1.3.3).
+    fn prove_wildcard(&mut self, name: &[u8], encloser: Option<&[u8]>) {
+        if self.proven && encloser.is_some() {
+            self.add_links(&[name]);
+        }
+    }
+
+    /// That a name, or what is asked of it, is not there, and no wildcard that would stand for it (RFC 4035 section 3.1.3).
+    fn deny(&mut self, name: &[u8], encloser: Option<&[u8]>) {
+        if !self.proven {
+            return;
+        }
+        match encloser {
+            Some(encloser) => self.add_links(&[name, &zone::wildcard(encloser)]),
+            None => self.add_links(&[name]),
+        }
+    }
+
+    /// The links of the chain at or before these names, each once.
+    fn add_links(&mut self, names: &[&[u8]]) {
+        let zone = self.zone;
+        let mut last = None;
+        for name in names {
+            let Some(link) = zone.link(name).filter(|link| last != Some(*link)) else { continue };
+            last = Some(link);
+            if let Some(set) = zone.set(link.wire(), RecordType::NSEC) {
+                self.add(Section::Authority, link.wire(), set, zone.node(link.wire()), 0);
             }
         }
     }
@@ -129,11 +208,6 @@ fn add(message: &mut Writer<'_>, section: Section, name: &[u8], set: &RecordSet,
             return;
         }
     }
-}
-
-fn add_soa(message: &mut Writer<'_>, zone: &Zone) {
-    let name = zone.origin().wire();
-    message.record(Section::Authority, name, RecordType::SOA, zone.minimum(), &zone.soa().wire);
 }
 
 #[cfg(test)]

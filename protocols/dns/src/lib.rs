@@ -4,12 +4,13 @@
 //! The caller owns sockets, caches and the time.
 //!
 //! Spoken: RFC 1034 and 1035, wildcards (RFC 4592), negative answers (RFC 2308), EDNS (RFC 6891), little for ANY
-//! (RFC 8482), classless reverse zones (RFC 2317), transfers (RFC 5936, 1995), NOTIFY (RFC 1996), signed messages (RFC 8945).
+//! (RFC 8482), classless reverse zones (RFC 2317), signed zones (RFC 4033 to 4035, 8080), transfers (RFC 5936, 1995), NOTIFY (RFC 1996), signed messages (RFC 8945).
 //!
 //! What holds: no bytes from the network make this crate panic or loop; an answer is never longer than the caller
 //! allows, and says so by TC.
 
 mod answer;
+pub mod dnssec;
 mod limit;
 mod message;
 mod name;

@@ -1,6 +1,7 @@
 //! Names, in wire form and lower case (RFC 1035 section 3.1, RFC 4343).
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -105,6 +106,24 @@ pub(crate) fn parent(wire: &[u8]) -> Option<&[u8]> {
     if length == 0 { None } else { wire.get(1 + length..) }
 }
 
+/// The order of names in a signed zone (RFC 4034 section 6.1): by labels, the last one first. Both in lower case.
+pub(crate) fn canonical(one: &[u8], other: &[u8]) -> Ordering {
+    let (one, other) = (labels(one), labels(other));
+    one.iter().rev().cmp(other.iter().rev())
+}
+
+fn labels(wire: &[u8]) -> Vec<&[u8]> {
+    let (mut labels, mut rest) = (Vec::with_capacity(8), wire);
+    while let Some((&length, after)) = rest.split_first()
+        && length > 0
+    {
+        let (label, next) = after.split_at(usize::from(length).min(after.len()));
+        labels.push(label);
+        rest = next;
+    }
+    labels
+}
+
 fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_*/".contains(&byte)
 }
@@ -194,6 +213,26 @@ mod tests {
         assert!(!name("alab").is_under(&name("lab")));
         assert!(name("lab").is_under(&Name::root()));
         assert!(!name("lab").is_under(&name("a.lab")));
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_rfc_4034() {
+        let wire = |text: &[u8]| Name::from_wire(text);
+        let mut names = [
+            name("example"),
+            name("a.example"),
+            name("yljkjljk.a.example"),
+            name("Z.a.example"),
+            name("zABC.a.EXAMPLE"),
+            name("z.example"),
+            wire(b"\x01\x01\x01z\x07example\x00"),
+            name("*.z.example"),
+            wire(b"\x01\xc8\x01z\x07example\x00"),
+        ];
+        let ordered = names.clone();
+        names.reverse();
+        names.sort_by(|a, b| canonical(a.wire(), b.wire()));
+        assert_eq!(names, ordered);
     }
 
     #[test]

@@ -32,8 +32,16 @@ impl RecordType {
     pub const SRV: Self = Self(33);
     /// EDNS (RFC 6891).
     pub const OPT: Self = Self(41);
+    /// The key of a zone that others have (RFC 4034).
+    pub const DS: Self = Self(43);
     /// SSH fingerprint (RFC 4255).
     pub const SSHFP: Self = Self(44);
+    /// Signature of a set (RFC 4034).
+    pub const RRSIG: Self = Self(46);
+    /// The next name, and what this one has (RFC 4034).
+    pub const NSEC: Self = Self(47);
+    /// Key of a zone (RFC 4034).
+    pub const DNSKEY: Self = Self(48);
     /// Signature of a message (RFC 8945).
     pub const TSIG: Self = Self(250);
     /// Incremental transfer (RFC 1995).
@@ -44,6 +52,10 @@ impl RecordType {
     pub const ANY: Self = Self(255);
     /// Who may issue certificates (RFC 8659).
     pub const CAA: Self = Self(257);
+
+    /// Those that people enter; all others are made.
+    pub const ENTERED: [Self; 9] =
+        [Self::A, Self::AAAA, Self::CNAME, Self::MX, Self::NS, Self::SRV, Self::TXT, Self::SSHFP, Self::CAA];
 }
 
 const NAMES: &[(RecordType, &str)] = &[
@@ -56,7 +68,11 @@ const NAMES: &[(RecordType, &str)] = &[
     (RecordType::TXT, "TXT"),
     (RecordType::AAAA, "AAAA"),
     (RecordType::SRV, "SRV"),
+    (RecordType::DS, "DS"),
     (RecordType::SSHFP, "SSHFP"),
+    (RecordType::RRSIG, "RRSIG"),
+    (RecordType::NSEC, "NSEC"),
+    (RecordType::DNSKEY, "DNSKEY"),
     (RecordType::CAA, "CAA"),
 ];
 
@@ -121,6 +137,7 @@ impl Data {
             RecordType::TXT => txt(text)?,
             RecordType::SSHFP => sshfp(text)?,
             RecordType::CAA => caa(text)?,
+            RecordType::DS | RecordType::RRSIG | RecordType::NSEC | RecordType::DNSKEY => generic(text)?,
             other => return Err(InvalidData(format!("records of type {other} cannot be written here"))),
         };
         if wire.len() > usize::from(u16::MAX) / 2 {
@@ -211,6 +228,22 @@ fn byte(text: &str) -> Result<u8, InvalidData> {
     text.parse().map_err(|_| InvalidData(format!("`{text}` is not a number from 0 to 255")))
 }
 
+/// Bytes as `\# LENGTH HEX` (RFC 3597 section 5): of types that nobody enters.
+fn generic(text: &str) -> Result<Vec<u8>, InvalidData> {
+    let wrong = || form("such data", "\\# LENGTH HEXADECIMAL", "\\# 2 01ff");
+    let ["\\#", length, digits] = words(text)[..] else { return Err(wrong()) };
+    let digits = digits.as_bytes();
+    let whole = usize::from(number(length)?) * 2 == digits.len() && digits.iter().all(u8::is_ascii_hexdigit);
+    if whole { Ok(digits.chunks(2).map(hex_byte).collect()) } else { Err(wrong()) }
+}
+
+fn hex_byte(pair: &[u8]) -> u8 {
+    pair.iter().fold(0, |byte, digit| {
+        let value = char::from(*digit).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
+        byte << 4 | value
+    })
+}
+
 /// Strings in quotes, or the whole text as it is; each string has at most 255 bytes, so a longer one is cut.
 fn txt(text: &str) -> Result<Vec<u8>, InvalidData> {
     let strings = if text.starts_with('"') { unquote(text)? } else { vec![text.as_bytes().to_vec()] };
@@ -268,8 +301,7 @@ fn sshfp(text: &str) -> Result<Vec<u8>, InvalidData> {
         )));
     }
     let mut wire = vec![algorithm, kind];
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
-    wire.extend(digits.chunks(2).map(|pair| value(pair[0]) << 4 | value(pair[1])));
+    wire.extend(digits.chunks(2).map(hex_byte));
     Ok(wire)
 }
 
@@ -333,6 +365,7 @@ mod tests {
             ("TXT", r#""one" "t\"wo""#, r#""one" "t\"wo""#),
             ("SSHFP", &fingerprint, &fingerprint),
             ("CAA", "0 issue \"ca.example\"", "0 issue \"ca.example\""),
+            ("DS", "\\# 4 01FF0a00", "\\# 4 01ff0a00"),
             ("CAA", "128 IODEF mailto:a@b.example", "128 iodef \"mailto:a@b.example\""),
         ] {
             let kind: RecordType = kind.parse().unwrap();
@@ -356,6 +389,7 @@ mod tests {
             ("SSHFP", "4 3 abcd", "1 (SHA-1) or 2 (SHA-256)"),
             ("CAA", "0 issue", "FLAGS TAG VALUE"),
             ("TXT", "\"open", "not closed"),
+            ("NSEC", "\\# 3 0102", "LENGTH HEXADECIMAL"),
             ("SOA", "x", "cannot be written here"),
         ] {
             let error = Data::parse(kind.parse().unwrap(), text).unwrap_err().to_string();

@@ -167,6 +167,11 @@ fn variables(name: &Name, time: u64, fudge: u16, error: u16, other: &[u8]) -> Ve
 }
 
 impl Signer {
+    /// The name of the key, and so of who proved to have it.
+    pub fn key_name(&self) -> &Name {
+        &self.key.name
+    }
+
     /// Signs a message that nothing answers yet, such as a NOTIFY.
     pub fn of_request(key: Key) -> Self {
         Self { key, prior: Vec::new(), first: true }

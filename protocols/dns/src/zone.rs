@@ -37,8 +37,21 @@ pub(crate) struct RecordSet {
     pub(crate) data: Vec<Box<[u8]>>,
 }
 
+impl RecordSet {
+    /// Signatures of one set are a set of their own: they hold as long as what they sign.
+    fn holds(&self, kind: RecordType, data: &[u8]) -> bool {
+        self.kind == kind
+            && (kind != RecordType::RRSIG || self.data.iter().all(|d| d.get(..2) == data.get(..2)))
+    }
+
+    /// Whether these are the signatures of the set of this type.
+    fn signs(&self, kind: RecordType) -> bool {
+        self.holds(RecordType::RRSIG, &kind.0.to_be_bytes())
+    }
+}
+
 /// What a name has; nothing for one that only has names below it.
-type Node = Vec<RecordSet>;
+pub(crate) type Node = Vec<RecordSet>;
 
 /// A zone.
 #[derive(Debug, Clone)]
@@ -50,6 +63,18 @@ pub struct Zone {
     nodes: HashMap<Name, Node>,
     /// Whether some names are given to other servers.
     cuts: bool,
+    /// Names that say which one is next (NSEC), in order; none of a zone that is not signed.
+    chain: Vec<Name>,
+}
+
+/// What was found at a name, and where.
+#[derive(Debug)]
+pub(crate) struct Lookup<'z, 'n> {
+    pub(crate) found: Found<'z>,
+    /// What the name has that answers.
+    pub(crate) node: Option<&'z Node>,
+    /// The nearest name above that is there, when the name itself is not.
+    pub(crate) encloser: Option<&'n [u8]>,
 }
 
 /// What a zone knows of a name.
@@ -92,7 +117,7 @@ impl Zone {
                 nodes.insert(name, Node::new());
             }
             let node = nodes.entry(record.name).or_default();
-            match node.iter_mut().find(|set| set.kind == record.data.kind) {
+            match node.iter_mut().find(|set| set.holds(record.data.kind, &record.data.wire)) {
                 // One time to live for the whole set (RFC 2181 section 5.2).
                 Some(set) if set.data.contains(&record.data.wire) => set.ttl = set.ttl.min(record.ttl),
                 Some(set) => {
@@ -109,7 +134,13 @@ impl Zone {
         let servers = nodes.get(&origin).and_then(|node| node.iter().find(|s| s.kind == RecordType::NS));
         let server = servers.and_then(|set| set.data.iter().min()).map(|wire| Name::from_wire(wire));
         let soa = Data::soa(server.as_ref().unwrap_or(&origin), &origin, serial, minimum);
-        Ok(Self { origin, serial, minimum, soa, nodes, cuts })
+        let links = |node: &Node| node.iter().any(|set| set.kind == RecordType::NSEC);
+        let mut chain: Vec<Name> = Vec::new();
+        if nodes.get(&origin).is_some_and(links) {
+            chain.extend(nodes.iter().filter(|(_, node)| links(node)).map(|(name, _)| name.clone()));
+            chain.sort_by(|one, other| name::canonical(one.wire(), other.wire()));
+        }
+        Ok(Self { origin, serial, minimum, soa, nodes, cuts, chain })
     }
 
     /// Its name.
@@ -161,40 +192,79 @@ impl Zone {
         self.len() == 0
     }
 
+    /// Names with what they have.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&Name, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// What one name has.
+    pub(crate) fn node(&self, name: &[u8]) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// What one name has of one type.
+    pub(crate) fn set(&self, name: &[u8], kind: RecordType) -> Option<&RecordSet> {
+        self.nodes.get(name)?.iter().find(|set| set.kind == kind)
+    }
+
+    /// Whether it is signed.
+    pub fn is_signed(&self) -> bool {
+        !self.chain.is_empty()
+    }
+
+    /// The name at or before this one that says which one is next.
+    pub(crate) fn link(&self, name: &[u8]) -> Option<&Name> {
+        let after = self.chain.partition_point(|link| name::canonical(link.wire(), name).is_le());
+        self.chain.get(after.checked_sub(1)?)
+    }
+
     /// What is known of a name of this zone.
-    pub(crate) fn find(&self, name: &[u8], kind: RecordType) -> Found<'_> {
+    pub(crate) fn find<'n>(&self, name: &'n [u8], kind: RecordType) -> Lookup<'_, 'n> {
+        // The key of a zone that others have is said by the zone above it (RFC 4035 section 3.1.4.1).
+        let below = if kind == RecordType::DS { name::parent(name) } else { Some(name) };
         if self.cuts
-            && let Some(found) = self.cut_above(name)
+            && let Some((owner, set)) = below.and_then(|name| self.cut_above(name))
         {
-            return found;
+            let node = self.nodes.get(owner);
+            return Lookup { found: Found::Delegated(owner, set), node, encloser: None };
         }
         if let Some(node) = self.nodes.get(name) {
-            return in_node(node, kind);
+            return Lookup { found: self.in_node(node, kind), node: Some(node), encloser: None };
         }
         // The nearest name above that is there decides whether there is a wildcard for this one.
         let mut above = name::parent(name);
         while let Some(encloser) = above {
             if self.nodes.contains_key(encloser) {
-                let wildcard = [b"\x01*", encloser].concat();
-                return match self.nodes.get(&wildcard[..]) {
-                    Some(node) => in_node(node, kind),
-                    None => Found::NoName,
-                };
+                let node = self.nodes.get(&wildcard(encloser)[..]);
+                let found = node.map_or(Found::NoName, |node| self.in_node(node, kind));
+                return Lookup { found, node, encloser: Some(encloser) };
             }
             above = name::parent(encloser);
         }
-        Found::NoName
+        Lookup { found: Found::NoName, node: None, encloser: None }
+    }
+
+    fn in_node<'z>(&self, node: &'z Node, kind: RecordType) -> Found<'z> {
+        if kind == RecordType::ANY
+            && let Some(first) = node.first()
+        {
+            // One set with its signature (RFC 8482 section 4.1): what is made up could not be proven.
+            return if self.is_signed() { Found::Set(first) } else { Found::Exists };
+        }
+        let of = |kind| node.iter().find(move |set| set.kind == kind);
+        let alias = || of(RecordType::CNAME).map(Found::Alias);
+        of(kind).map(Found::Set).or_else(alias).unwrap_or(Found::NoData)
     }
 
     /// The highest cut at or above the name, below the origin.
-    fn cut_above(&self, name: &[u8]) -> Option<Found<'_>> {
+    pub(crate) fn cut_above(&self, name: &[u8]) -> Option<(&Name, &RecordSet)> {
         let mut found = None;
         let mut here = Some(name);
         while let Some(name) = here.filter(|name| name.len() > self.origin.wire().len()) {
             if let Some((owner, node)) = self.nodes.get_key_value(name)
                 && let Some(set) = node.iter().find(|set| set.kind == RecordType::NS)
             {
-                found = Some(Found::Delegated(owner, set));
+                found = Some((owner, set));
             }
             here = name::parent(name);
         }
@@ -208,15 +278,14 @@ impl Zone {
     }
 }
 
-fn in_node(node: &Node, kind: RecordType) -> Found<'_> {
-    if kind == RecordType::ANY && !node.is_empty() {
-        return Found::Exists;
-    }
-    match node.iter().find(|set| set.kind == kind || set.kind == RecordType::CNAME) {
-        Some(set) if set.kind == kind => Found::Set(set),
-        Some(set) => Found::Alias(set),
-        None => Found::NoData,
-    }
+/// The signatures of what a name has of one type.
+pub(crate) fn signatures(node: &Node, kind: RecordType) -> Option<&RecordSet> {
+    node.iter().find(|set| set.signs(kind))
+}
+
+/// `*` below a name.
+pub(crate) fn wildcard(encloser: &[u8]) -> Vec<u8> {
+    [b"\x01*", encloser].concat()
 }
 
 /// All zones of a server, by name.
@@ -234,6 +303,22 @@ impl Zones {
             here = name::parent(name);
         }
         None
+    }
+
+    /// The zone that answers: of the key of a zone (DS) it is the one above, if that is here and has given the zone away.
+    pub(crate) fn answering(&self, name: &[u8], kind: RecordType) -> Option<&Arc<Zone>> {
+        let zone = self.holding(name)?;
+        if kind != RecordType::DS || zone.origin().wire() != name {
+            return Some(zone);
+        }
+        let above = name::parent(name).and_then(|above| self.holding(above));
+        Some(above.filter(|above| above.set(name, RecordType::NS).is_some()).unwrap_or(zone))
+    }
+
+    /// Whether the question is for the key (DS) of a zone that is here, while the zone above, which has it, is not.
+    pub fn is_asked_above(&self, name: &Name, kind: RecordType) -> bool {
+        let here = kind == RecordType::DS && self.0.contains_key(name);
+        here && name.parent().is_none_or(|above| self.holding(above.wire()).is_none())
     }
 
     /// The zone of this name.

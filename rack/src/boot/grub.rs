@@ -157,6 +157,14 @@ reboot
     }
 
     #[test]
+    fn a_rack_that_was_reached_over_ipv6_is_named_with_brackets() {
+        let decision = BootDecision::Ephemeral(ephemeral_boot());
+        let script = script(&snapshot(decision), MAC, "[fd00:77::1]:5248");
+        assert!(script.text.contains("if linux (tftp,[fd00:77::1])/blob/"), "{}", script.text);
+        assert!(script.text.contains("'rackwright.racks=[fd00:77::1]:5248,10.0.0.1:5248"), "{}", script.text);
+    }
+
+    #[test]
     fn local_boot_looks_for_an_installed_loader() {
         let script = script(&snapshot(BootDecision::Local), MAC, RACK);
         assert!(script.text.contains("chainloader ($root)$file"));

@@ -6,6 +6,7 @@
 pub mod decide;
 pub mod grub;
 mod http;
+pub mod loaders;
 mod seen;
 mod tftp;
 mod unsigned;

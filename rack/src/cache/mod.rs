@@ -12,10 +12,12 @@
 mod check;
 mod download;
 mod evict;
+mod held;
 mod listed;
 mod pin;
 mod reader;
 
+pub use held::keep_told;
 pub use listed::{find_listed, listed};
 pub use pin::keep_pinned;
 pub use reader::BlobReader;

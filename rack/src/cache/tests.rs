@@ -258,6 +258,7 @@ async fn what_no_snapshot_lists_goes_least_recently_used_first() {
     }
     let oldest = BlobRef { sha256: names[3].clone(), size: 400_000 };
     f.cache.evict(&Snapshot { pinned: vec![oldest], ..Snapshot::default() });
+    assert_eq!(f.cache.held(), [&names[..2], &names[3..]].concat(), "that is what regions are told");
     let there: Vec<bool> = names.iter().map(|n| f.cache.path(n).exists()).collect();
     assert_eq!(there, [true, true, false, true], "the third is the oldest that may go");
 }

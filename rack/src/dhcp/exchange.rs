@@ -143,6 +143,11 @@ impl LeaseExchange {
         (inner.untold.stored, inner.untold.records.values().cloned().collect())
     }
 
+    /// How many no region has stored yet.
+    pub(super) fn untold_len(&self) -> usize {
+        self.lock().untold.records.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

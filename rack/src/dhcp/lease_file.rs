@@ -4,8 +4,9 @@
 //! be read is skipped: after a crash it is the last, whose client never got an answer. Leases that the version before
 //! wrote are found and become lines of today's.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rackwright_dhcp::Lease;
 use rackwright_dhcp::racks::{Block, Record};
@@ -49,11 +50,15 @@ pub(super) struct Found {
     pub(super) former: Vec<Lease>,
 }
 
+/// Lines of the past that are kept in any case: writing the file anew holds all answers up, reading these at a start takes
+/// a fraction of a second.
+const LONG: usize = 50_000;
+
 /// Where lines are appended.
 #[derive(Debug)]
 pub(super) struct LeaseFile {
     path: PathBuf,
-    file: File,
+    file: Arc<std::fs::File>,
     /// Keeps other processes off the folder.
     _lock: std::fs::File,
     lines: usize,
@@ -80,6 +85,7 @@ pub(super) async fn open(directory: &Path) -> Result<(Found, LeaseFile), LeaseFi
     };
     let (found, lines) = read(&text);
     let file = OpenOptions::new().create(true).append(true).open(&path).await.map_err(at(&path))?;
+    let file = Arc::new(file.into_std().await);
     Ok((found, LeaseFile { path, file, _lock: lock, lines, torn: true }))
 }
 
@@ -120,6 +126,11 @@ pub(super) fn is_told(record: &Record) -> bool {
     matches!(record, Record::Lease { dynamic: true, .. } | Record::CaughtUp { .. })
 }
 
+/// Whether it is about an address that its client has by configuration.
+fn is_fixed(entry: &Entry) -> bool {
+    matches!(entry, Entry::Happened(Record::Lease { dynamic: false, .. }))
+}
+
 /// Replaces the file, safely against a crash at any point.
 async fn write_whole(path: &Path, text: &[u8]) -> io::Result<File> {
     let new = path.with_extension("new");
@@ -141,31 +152,38 @@ fn text_of(entries: &[Entry]) -> Vec<u8> {
 }
 
 impl LeaseFile {
-    /// Appends the entries and returns when they are on the disk. After an error they count as not written.
+    /// Appends the entries and returns when they are on the disk; leases of fixed addresses alone when the kernel has
+    /// them (`docs/decisions/0027-fixed-addresses-wait-for-no-disk.md`). After an error they count as not written.
     pub(super) async fn append(&mut self, entries: &[Entry]) -> Result<(), LeaseFileError> {
         let mut text = if std::mem::replace(&mut self.torn, true) { vec![b'\n'] } else { Vec::new() };
         text.extend(text_of(entries));
-        let written = self.write(&text).await;
+        let sync = !entries.iter().all(is_fixed);
+        let written = self.write(text, sync).await;
         self.torn = written.is_err();
         self.lines += entries.len();
         written.map_err(|source| LeaseFileError::Io { path: self.path.clone(), source })
     }
 
-    async fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file.write_all(text).await?;
-        self.file.flush().await?;
-        self.file.sync_data().await
+    /// With one change of threads, as each costs more than the writing.
+    async fn write(&mut self, text: Vec<u8>, sync: bool) -> io::Result<()> {
+        let file = self.file.clone();
+        let write = move || {
+            (&*file).write_all(&text)?;
+            if sync { file.sync_data() } else { Ok(()) }
+        };
+        tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
     }
 
     /// Whether most of its lines are of the past, when `entries` say the same.
     pub(super) fn is_long(&self, entries: usize) -> bool {
-        self.lines > 4 * entries + 10_000
+        self.lines > 4 * entries + LONG
     }
 
     /// Replaces all that is in it.
     pub(super) async fn rewrite(&mut self, entries: &[Entry]) -> Result<(), LeaseFileError> {
         let written = write_whole(&self.path, &text_of(entries)).await;
-        self.file = written.map_err(|source| LeaseFileError::Io { path: self.path.clone(), source })?;
+        let file = written.map_err(|source| LeaseFileError::Io { path: self.path.clone(), source })?;
+        self.file = Arc::new(file.into_std().await);
         (self.lines, self.torn) = (entries.len(), false);
         Ok(())
     }

@@ -217,10 +217,10 @@ impl Memory {
 
     /// Writes the file anew when it has grown long.
     async fn compact(&mut self) {
-        let (stored, untold) = self.exchange.untold();
-        if !self.file.is_long(self.member.leases().len() + untold.len()) {
+        if !self.file.is_long(self.member.leases().len() + self.exchange.untold_len()) {
             return;
         }
+        let (stored, untold) = self.exchange.untold();
         let entries = self.whole(stored, &untold);
         if let Err(error) = self.file.rewrite(&entries).await {
             let error = &error as &dyn std::error::Error;

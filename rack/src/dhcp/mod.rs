@@ -175,18 +175,23 @@ async fn serve<W: DhcpWorld>(
 
 /// Moves datagrams from a socket to the worker. An error of one datagram is not the end: a link may go and come.
 async fn listen_on(number: usize, socket: Arc<socket::Socket>, queue: mpsc::Sender<worker::Arrived>) {
+    let mut buffers = socket::buffers();
     loop {
-        match socket.receive().await {
-            Ok(datagram) => match queue.try_send(worker::Arrived { interface: number, datagram }) {
+        let datagrams = match socket.receive(&mut buffers).await {
+            Ok(datagrams) => datagrams,
+            Err(error) => {
+                tracing::warn!(interface = socket.interface_name(), %error, "DHCP: receiving failed");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        for datagram in datagrams {
+            match queue.try_send(worker::Arrived { interface: number, datagram }) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     tracing::warn!("DHCP: too much at once, one request dropped")
                 }
                 Err(mpsc::error::TrySendError::Closed(_)) => return,
-            },
-            Err(error) => {
-                tracing::warn!(interface = socket.interface_name(), %error, "DHCP: receiving failed");
-                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
     }

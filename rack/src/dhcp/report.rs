@@ -7,12 +7,15 @@ use std::net::Ipv4Addr;
 
 use rackwright_common::Mac;
 use rackwright_common::link::{BootStage, Fact};
-use rackwright_dhcp::{Action, BootKind, Client, LeaseState, Outcome, Packet, Reason, code};
+use rackwright_dhcp::{Action, BootKind, Client, Lease, LeaseState, Outcome, Packet, Reason, code};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The same step of the same machine is told again after this many seconds,
 const STEP_AGAIN: i64 = 3;
+/// the same lease after these: firmware, loader and kernel ask one after the other, and that a lease ends seconds later is
+/// no news,
+const LEASE_AGAIN: i64 = 10;
 /// the same trouble after these.
 const TROUBLE_AGAIN: i64 = 60;
 /// Two UUIDs behind one MAC within this time are two machines, not a board that was replaced.
@@ -23,6 +26,8 @@ const STARTING: i64 = 60;
 const REFUSALS: u32 = 20;
 /// Different things remembered; more, and all are forgotten.
 const REMEMBERED: usize = 8192;
+/// The same of leases, of which a large site has more.
+const LEASES: usize = 65_536;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Told {
@@ -36,6 +41,8 @@ enum Told {
 pub(super) struct Reporter {
     started: OffsetDateTime,
     told: HashMap<Told, OffsetDateTime>,
+    /// The last lease told of each address.
+    leases: HashMap<Ipv4Addr, (Mac, Option<String>, OffsetDateTime)>,
     machines: HashMap<Mac, (Uuid, OffsetDateTime)>,
     /// The second, and the refusals told in it.
     refusals: (i64, u32),
@@ -44,7 +51,13 @@ pub(super) struct Reporter {
 impl Reporter {
     /// Begins at the start of the server.
     pub(super) fn new(started: OffsetDateTime) -> Self {
-        Self { started, told: HashMap::new(), machines: HashMap::new(), refusals: (0, 0) }
+        Self {
+            started,
+            told: HashMap::new(),
+            leases: HashMap::new(),
+            machines: HashMap::new(),
+            refusals: (0, 0),
+        }
     }
 
     /// Reports one message's outcome.
@@ -58,8 +71,9 @@ impl Reporter {
     ) {
         log(packet, outcome, interface);
         for lease in &outcome.changes {
-            if let Some(mac) = lease.client.mac() {
-                record(lease_fact(Mac(mac.0), lease, outcome.client.hostname.clone()));
+            let Some(mac) = lease.client.mac().map(|mac| Mac(mac.0)) else { continue };
+            if self.is_news_of_lease(mac, lease, outcome.client.hostname.as_ref(), at) {
+                record(lease_fact(mac, lease, outcome.client.hostname.clone()));
             }
         }
         if let Some((stage, detail)) = step(outcome) {
@@ -128,6 +142,29 @@ impl Reporter {
         ))
     }
 
+    fn is_news_of_lease(
+        &mut self,
+        mac: Mac,
+        lease: &Lease,
+        hostname: Option<&String>,
+        at: OffsetDateTime,
+    ) -> bool {
+        if self.leases.len() >= LEASES {
+            self.leases.clear();
+        }
+        if !matches!(lease.state, LeaseState::Bound | LeaseState::Offered) {
+            self.leases.remove(&lease.address);
+            return true;
+        }
+        let told = self.leases.get(&lease.address).is_some_and(|(to, name, told)| {
+            *to == mac && name.as_ref() == hostname && (at - *told).whole_seconds().abs() < LEASE_AGAIN
+        });
+        if !told {
+            self.leases.insert(lease.address, (mac, hostname.cloned(), at));
+        }
+        !told
+    }
+
     fn is_news(&mut self, what: Told, again_after: i64, at: OffsetDateTime) -> bool {
         if self.told.len() >= REMEMBERED {
             self.told.clear();
@@ -140,7 +177,7 @@ impl Reporter {
     }
 }
 
-fn lease_fact(mac: Mac, lease: &rackwright_dhcp::Lease, hostname: Option<String>) -> Fact {
+fn lease_fact(mac: Mac, lease: &Lease, hostname: Option<String>) -> Fact {
     match lease.state {
         LeaseState::Bound | LeaseState::Offered => {
             let seconds = i64::try_from(lease.expires).unwrap_or(i64::MAX);

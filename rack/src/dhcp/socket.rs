@@ -7,7 +7,9 @@ use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendto, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, recvmmsg, sendto, setsockopt, sockopt,
+};
 use rackwright_dhcp::Destination;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -16,6 +18,19 @@ use super::interface::Interface;
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
+
+/// Datagrams read with one call of the kernel at most.
+const AT_ONCE: usize = 32;
+/// The longest message that is read; Ethernet has no longer ones.
+const LONGEST: usize = 2048;
+
+/// Where datagrams are read to, one each.
+pub(super) type Buffers = Vec<Vec<u8>>;
+
+/// What [`Socket::receive`] wants, to be used again and again.
+pub(super) fn buffers() -> Buffers {
+    vec![vec![0; LONGEST]; AT_ONCE]
+}
 
 /// A datagram and where it was sent to.
 #[derive(Debug)]
@@ -62,9 +77,9 @@ impl Socket {
         &self.interface.name
     }
 
-    /// The next datagram.
-    pub(super) async fn receive(&self) -> io::Result<Datagram> {
-        self.udp.async_io(Interest::READABLE, || receive_now(&self.udp)).await
+    /// The next datagrams, as many as there are.
+    pub(super) async fn receive(&self, buffers: &mut Buffers) -> io::Result<Vec<Datagram>> {
+        self.udp.async_io(Interest::READABLE, || receive_now(&self.udp, buffers)).await
     }
 
     /// Sends a reply from `server`. Sending never waits: a full queue loses the reply, and the client asks again.
@@ -97,19 +112,26 @@ impl Socket {
     }
 }
 
-fn receive_now(udp: &UdpSocket) -> io::Result<Datagram> {
-    let mut bytes = vec![0; 2048];
-    let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
-    let mut parts = [IoSliceMut::new(&mut bytes)];
-    let message = recvmsg::<SockaddrIn>(udp.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
-    let length = message.bytes;
+fn receive_now(udp: &UdpSocket, buffers: &mut Buffers) -> io::Result<Vec<Datagram>> {
+    let control = nix::cmsg_space!(nix::libc::in_pktinfo);
+    let mut headers = MultiHeaders::<SockaddrIn>::preallocate(AT_ONCE, Some(control));
+    let mut parts: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
+    let received = recvmmsg(udp.as_raw_fd(), &mut headers, parts.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+    let heads = received.map(|message| Ok((message.bytes, destination(&message)?)));
+    let heads: Vec<_> = heads.collect::<io::Result<_>>()?;
+    let address = |a: nix::libc::in_addr| Ipv4Addr::from(u32::from_be(a.s_addr));
+    let datagram = |(buffer, (length, info)): (&Vec<u8>, (usize, nix::libc::in_pktinfo))| Datagram {
+        bytes: buffer[..length].to_vec(),
+        destination: address(info.ipi_addr),
+        local: address(info.ipi_spec_dst),
+    };
+    Ok(buffers.iter().zip(heads).map(datagram).collect())
+}
+
+fn destination(message: &RecvMsg<'_, '_, SockaddrIn>) -> io::Result<nix::libc::in_pktinfo> {
     let info = message.cmsgs()?.find_map(|c| match c {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
         _ => None,
     });
-    let address = |a: nix::libc::in_addr| Ipv4Addr::from(u32::from_be(a.s_addr));
-    let info = info.ok_or_else(|| io::Error::other("no destination with the datagram"))?;
-    let (destination, local) = (address(info.ipi_addr), address(info.ipi_spec_dst));
-    bytes.truncate(length);
-    Ok(Datagram { bytes, destination, local })
+    info.ok_or_else(|| io::Error::other("no destination with the datagram"))
 }

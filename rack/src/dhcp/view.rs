@@ -6,7 +6,7 @@ use rackwright_common::snapshot::{HostView, OptionView, ServeMode, Snapshot, Sub
 use rackwright_dhcp::{Boot, BootFile, Config, Details, Host, HostBoot, Limits, MacAddr, Mode, Subnet};
 
 use super::interface::Interface;
-use crate::boot::UNSIGNED_LOADER;
+use crate::boot::loaders::{LOADERS, Loader};
 
 /// Numbers of segments that are not on an interface of this box begin here.
 const RELAYED: u64 = 1 << 32;
@@ -116,25 +116,16 @@ fn known(host: &HostView) -> HostBoot {
     }
 }
 
-/// The client table of DESIGN §6. A known machine always gets a loader: what it then boots is the script's decision.
+/// A known machine always gets a loader: what it then boots is the script's decision.
 fn boot(snapshot: &Snapshot, http_port: u16) -> Boot {
     let url = |file: &str| format!("http://{{server}}:{http_port}/boot/{file}");
-    let tftp = |arch, file: &str, secure: Option<&str>| BootFile {
-        arch,
-        file: file.to_owned(),
-        secure: secure.map(str::to_owned),
+    let loader = |l: &Loader| BootFile {
+        arch: l.architecture,
+        file: if l.http { url(l.file) } else { l.file.to_owned() },
+        secure: l.signed.map(str::to_owned),
     };
     Boot {
-        loaders: vec![
-            tftp(0, "undionly.kpxe", None),
-            tftp(7, UNSIGNED_LOADER, Some("shimx64.efi")),
-            tftp(9, UNSIGNED_LOADER, Some("shimx64.efi")),
-            tftp(11, "snponly-arm64.efi", None),
-            // U-Boot starts it as UEFI would.
-            tftp(22, "snponly-arm64.efi", None),
-            BootFile { arch: 16, file: url(UNSIGNED_LOADER), secure: None },
-            BootFile { arch: 19, file: url("snponly-arm64.efi"), secure: None },
-        ],
+        loaders: LOADERS.iter().map(loader).collect(),
         ipxe_script: Some(format!("http://{{server}}:{http_port}/boot/ipxe?mac={{mac}}&uuid={{uuid}}")),
         unknown: stranger(snapshot),
     }

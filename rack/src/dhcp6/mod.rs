@@ -1,10 +1,12 @@
 //! DHCPv6: sockets around the core in `rackwright-dhcp6`.
 //!
 //! Addresses are computed from the client's identifier and the snapshot, so all racks of a network give the same ones and
-//! nothing has to be stored, told or handed over (`docs/decisions/0022-dhcpv6-addresses-are-computed.md`). A rack serves the
-//! IPv6 subnets of the VLANs in which it has an address of either family. Left out: leases of IPv6 in the lists for people.
+//! nothing has to be stored or handed over (`docs/decisions/0022-dhcpv6-addresses-are-computed.md`). A rack serves the
+//! IPv6 subnets of the VLANs in which it has an address of either family. Regions are told who got what, for people; of a
+//! flood only so much as keeps the journal small.
 
 mod socket;
+mod told;
 mod view;
 
 pub use view::subnets_at;
@@ -12,14 +14,17 @@ pub use view::subnets_at;
 use crate::boot::BootContext;
 use crate::state::World;
 use rackwright_common::Mac;
+use rackwright_common::clock::{Clock, SystemClock};
 use rackwright_common::link::{BootStage, Fact};
 use rackwright_dhcp6::{Answer, Arrival, BootKind, Config, Declined, Step};
 use socket::Socket;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use told::Told;
 
 /// How often the box's own addresses are looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -42,7 +47,8 @@ impl Dhcp6 {
         let mut tasks = JoinSet::new();
         for interface in self.interfaces {
             let (world, boot) = (self.world.clone(), self.boot.clone());
-            let server = Server { interface, http_port, world, boot, declined: Declined::default() };
+            let (declined, told) = (Declined::default(), Told::default());
+            let server = Server { interface, http_port, world, boot, declined, told };
             tasks.spawn(server.keep(cancel.clone()));
         }
         while tasks.join_next().await.is_some() {}
@@ -56,6 +62,7 @@ struct Server {
     world: Arc<World>,
     boot: BootContext,
     declined: Declined,
+    told: Told,
 }
 
 impl Server {
@@ -102,7 +109,7 @@ impl Server {
                         if let Err(error) = socket.send(&answer.bytes, datagram.from).await {
                             tracing::debug!(interface = self.interface, %error, "a reply was not sent");
                         }
-                        self.note(&answer);
+                        self.note(&answer, SystemClock.now());
                     }
                     continue;
                 }
@@ -113,7 +120,10 @@ impl Server {
     }
 
     /// Whose address it is, for the steps that follow; and the step itself of those that boot.
-    fn note(&self, answer: &Answer) {
+    fn note(&mut self, answer: &Answer, now: OffsetDateTime) {
+        if let Some(fact) = self.told.lease(answer, now) {
+            self.boot.journal.append(fact);
+        }
         let (Some(address), Some(mac)) = (answer.address, answer.mac.map(Mac)) else { return };
         let stage = match answer.step {
             Step::Offered => BootStage::Discover,
@@ -121,7 +131,7 @@ impl Server {
                 self.boot.leased(address, mac);
                 BootStage::Ack
             }
-            Step::Other => return,
+            Step::Ended | Step::Other => return,
         };
         if answer.client.boot == BootKind::None {
             return;

@@ -1,10 +1,9 @@
 //! The core's configuration, made from the snapshot and the box's own addresses.
 
 use crate::addresses;
-use crate::boot::UNSIGNED_LOADER;
+use crate::boot::loaders::{LOADERS, Loader};
 use rackwright_common::snapshot::{Snapshot, Subnet6View};
 use rackwright_dhcp6::{Boot, Config, Host, Link, Subnet};
-use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
 /// The IPv6 subnets of the VLAN that an interface is in.
@@ -52,11 +51,11 @@ pub(super) fn config(snapshot: &Snapshot, interface: &str, http_port: u16) -> (C
         }
     }
     let hosts = snapshot.hosts.iter().flat_map(|h| h.interfaces.iter().map(move |i| (i.mac.0, h)));
-    let signed = |secure: Option<bool>| secure.unwrap_or(true);
+    let host = |secure: Option<bool>| Host { signed: secure.unwrap_or(true), http: secure != Some(true) };
     let uuids = snapshot.hosts.iter().filter_map(|h| Some((h.uuid?, h.interfaces.first()?.mac.0)));
     let config = Config {
         links,
-        hosts: hosts.map(|(mac, h)| (mac, Host { signed: signed(h.secure_boot) })).collect(),
+        hosts: hosts.map(|(mac, h)| (mac, host(h.secure_boot))).collect(),
         // UEFI writes the UUID as SMBIOS holds it: the first three fields little-endian.
         uuids: uuids.flat_map(|(uuid, mac)| [(uuid.to_bytes_le(), mac), (uuid.into_bytes(), mac)]).collect(),
         boot: boot(snapshot, http_port),
@@ -80,14 +79,16 @@ fn subnet(view: &Subnet6View) -> Subnet {
     }
 }
 
-/// The client table of DESIGN §6, for IPv6. Firmware of which nothing is known gets the signed loader: every one takes it.
+/// Firmware of which nothing is known gets the signed loader: every one takes it.
 fn boot(snapshot: &Snapshot, http_port: u16) -> Boot {
-    let efi = |signed: bool| (UNSIGNED_LOADER.to_owned(), signed.then(|| "shimx64.efi".to_owned()));
-    let arm = || ("snponly-arm64.efi".to_owned(), None);
+    let loader = |l: &Loader| (l.architecture, (l.file.to_owned(), l.signed.map(str::to_owned)));
     Boot {
-        loaders: HashMap::from([(7, efi(true)), (9, efi(true)), (11, arm()), (16, efi(false)), (19, arm())]),
+        loaders: LOADERS.iter().map(loader).collect(),
         script: "/boot/ipxe?mac={mac}".to_owned(),
         http_port,
         strangers: snapshot.enlist.is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,7 +154,10 @@ impl Respond for Names {
         if known {
             found.message.set(flag::RA);
         }
+        // The key of the site's zone is said by the zone above, which others have: who checks signatures asks for it.
+        let above = known && query.wants_recursion() && present.zones.is_asked_above(&query.name, query.kind);
         let wanted = match &found.rest {
+            _ if above => Some((query.name.clone(), true)),
             Rest::Done => None,
             Rest::Elsewhere => Some((query.name.clone(), true)),
             Rest::Follow(name) => Some((name.clone(), false)),

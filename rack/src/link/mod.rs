@@ -55,6 +55,8 @@ pub struct LinkContext {
     pub served: Served,
     /// How the rack has the time.
     pub time: watch::Receiver<TimeReport>,
+    /// Hashes of the blobs that it has whole.
+    pub held: watch::Receiver<Vec<String>>,
     /// Random per process start.
     pub instance: Uuid,
 }

@@ -54,6 +54,8 @@ struct Session<'a> {
     beats: Beats,
     /// What was said of the time, and when.
     time: Option<(TimeReport, Instant)>,
+    /// Which blobs were said to be here.
+    held: Option<Vec<String>>,
 }
 
 /// Leaves the hub however the session ends.
@@ -90,6 +92,7 @@ pub(super) async fn run(
         reported: None,
         beats,
         time: None,
+        held: None,
     };
     let (mut journal, mut hub) = (context.journal.subscribe(), context.hub.subscribe());
     let (mut leases, mut consoles) = (context.leases.subscribe(), context.consoles.subscribe());
@@ -112,6 +115,7 @@ pub(super) async fn run(
                 session.send(heartbeat).await?;
                 session.report_leases().await?;
                 session.report_time().await?;
+                session.report_held().await?;
                 if own_addresses(context) != addresses {
                     return Err(SessionError::Moved);
                 }
@@ -219,6 +223,20 @@ impl Session<'_> {
         }
         self.time = Some((now.clone(), Instant::now()));
         self.send(ToRegion::Time(now)).await
+    }
+
+    /// Says which blobs are here, when that is news on this stream.
+    async fn report_held(&mut self) -> Result<(), SessionError> {
+        if !self.context.hub.carries_journal(self.id) {
+            self.held = None;
+            return Ok(());
+        }
+        let now = self.context.held.borrow().clone();
+        if self.held.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        self.held = Some(now.clone());
+        self.send(ToRegion::Held { blobs: now }).await
     }
 
     async fn received(&mut self, received: Received) -> Result<(), SessionError> {

@@ -105,6 +105,7 @@ impl Site {
         let context = LinkContext {
             served: crate::served::Served::default(),
             time: tokio::sync::watch::channel(Default::default()).1,
+            held: tokio::sync::watch::channel(vec!["ab".repeat(32)]).1,
             config: Arc::new(config),
             credentials: Arc::new(ca.issue_rack("rack-1").unwrap()),
             world: Arc::new(World::open(dir.path()).unwrap()),
@@ -276,6 +277,18 @@ async fn heartbeats_are_counted_and_name_the_tasks_under_way() {
     };
     region.hears(beat(1)).await;
     region.hears(beat(2)).await;
+}
+
+#[tokio::test]
+async fn regions_are_told_which_blobs_are_here() {
+    let mut site = Site::new();
+    let (region, address, _stop) = site.region().await;
+    site.start(vec![address]);
+    let held = |m: &ToRegion| match m {
+        ToRegion::Held { blobs } => Some(blobs.clone()),
+        _ => None,
+    };
+    assert_eq!(region.hears(held).await, ["ab".repeat(32)]);
 }
 
 #[tokio::test]

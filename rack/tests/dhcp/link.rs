@@ -96,14 +96,23 @@ impl Link {
     /// A relay between them: 10.77.0.254 on the server's side, 10.88.0.1 on the client's.
     pub fn with_relay() -> Link {
         Link::relayed_by(
-            "dnsmasq --no-daemon --port=0 --conf-file=/dev/null --dhcp-relay=10.88.0.1,10.77.0.1 --interface=down0 \
+            "exec dnsmasq --no-daemon --port=0 --conf-file=/dev/null --dhcp-relay=10.88.0.1,10.77.0.1 --interface=down0 \
              --interface=up0",
         )
     }
 
     /// The same with ISC's relay, which adds option 82.
     pub fn with_isc_relay() -> Link {
-        Link::relayed_by("dhcrelay -4 -d --no-pid -a -id down0 -iu up0 10.77.0.1")
+        Link::relayed_by("exec dhcrelay -4 -d --no-pid -a -id down0 -iu up0 10.77.0.1")
+    }
+
+    /// ISC's relay for DHCPv6: fd00:92::fe on the server's side, fd00:93::1 on the client's.
+    pub fn with_isc_relay6() -> Link {
+        Link::relayed_by(
+            "ip address add fd00:92::fe/64 dev up0 nodad; ip address add fd00:93::1/64 dev down0 nodad; \
+             while ip -6 address show tentative | grep -q .; do sleep 0.1; done; \
+             exec dhcrelay -6 -d --no-pid -l down0 -u fd00:92::1%up0",
+        )
     }
 
     fn relayed_by(program: &str) -> Link {
@@ -118,8 +127,7 @@ impl Link {
              ip netns exec {r} sysctl -qw net.ipv4.ip_forward=1"
         ));
         let dnsmasq = Command::new("ip")
-            .args(["netns", "exec", &r])
-            .args(program.split_whitespace())
+            .args(["netns", "exec", &r, "sh", "-c", program])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -157,6 +165,11 @@ impl Link {
         let (s, c) = (&self.server_namespace, &self.client_namespace);
         run(&format!("ip -n {s} address add 10.77.0.1/24 dev eth0 && ip -n {s} link set eth0 up"));
         run(&format!("ip -n {c} link set eth0 up"));
+    }
+
+    /// The namespace that clients are in.
+    pub fn client_namespace(&self) -> &str {
+        &self.client_namespace
     }
 
     /// A foreign DHCP server beside ours.
@@ -205,11 +218,21 @@ impl Link {
 
     /// perfdhcp as a relay at 10.77.0.250: what it prints.
     pub fn perfdhcp(&self, arguments: &str) -> String {
-        self.add_client_address("10.77.0.250");
-        let output = self.client(&format!("perfdhcp -4 {arguments} -l eth0 10.77.0.1")).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        text
+        self.perfdhcp_by("10.77.0.250", "10.77.0.1", arguments)
+    }
+
+    /// perfdhcp as a relay with this address, by way of another relay or straight to the server. It counts a release, which
+    /// nobody answers, among what was lost.
+    pub fn perfdhcp_by(&self, own: &str, next: &str, arguments: &str) -> String {
+        self.add_client_address(own);
+        let output = self.client(&format!("perfdhcp -4 {arguments} -l eth0 {next}")).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// perfdhcp as many clients of DHCPv6: what it prints.
+    pub fn perfdhcp6(&self, arguments: &str) -> String {
+        let output = self.client(&format!("perfdhcp -6 {arguments} -l eth0 all")).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     pub fn set_client_mac(&self, mac: &str) {

@@ -9,6 +9,8 @@ use rackwright_common::lease::LeaseNews;
 use rackwright_common::link::Fact;
 use rackwright_common::snapshot::{BlockView, Snapshot, SubnetView};
 use rackwright_rack::dhcp::{self, DhcpConfig, DhcpWorld, LeaseExchange};
+use rackwright_rack::dhcp6::Dhcp6;
+use rackwright_rack::ra;
 use tokio_util::sync::CancellationToken;
 
 use crate::link::{Link, run, wait, wait_for_port_67};
@@ -195,7 +197,24 @@ pub fn serve_if_asked() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.spawn(region(leases, world.snapshot.clone()));
+    if !world.snapshot.subnets6.is_empty() {
+        let _inside = runtime.enter();
+        serve6(world.snapshot.as_ref().clone());
+    }
     if let Err(error) = runtime.block_on(dhcp::run(config, Arc::new(world), CancellationToken::new())) {
         panic!("{error}");
     }
+}
+
+/// DHCPv6 and router advertisements beside it, with an address of the first IPv6 subnet.
+fn serve6(snapshot: Snapshot) {
+    let own = snapshot.subnets6[0].cidr.hosts().nth(1).unwrap();
+    run(&format!("ip address add {own}/64 dev eth0 nodad"));
+    let rack = Box::leak(Box::new(crate::rack::Rack::new([127, 0, 0, 1], 5248)));
+    rack.world.apply(snapshot, true).unwrap();
+    let (interfaces, stop) = (vec!["eth0".to_owned()], CancellationToken::new());
+    let dhcp =
+        Dhcp6 { interfaces: interfaces.clone(), world: rack.world.clone(), boot: rack.context.clone() };
+    tokio::spawn(dhcp.run(5248, stop.clone()));
+    tokio::spawn(ra::run(interfaces, rack.world.clone(), stop));
 }

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A larger body, or one that comes in pieces, is not kept to be sent again.
 const KEPT: u64 = 4 << 20;
 /// These tell how the region does now; they neither wait nor try again.
-const TELLING: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub const TELLING: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Serves a request across a change of the primary.
 pub async fn bridge(State(app): State<App>, request: Request, next: Next) -> Response {

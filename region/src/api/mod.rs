@@ -12,12 +12,15 @@ pub mod bridge;
 pub mod bulk;
 pub mod console;
 pub mod controller;
+pub mod crowd;
 pub mod device;
 pub mod discovery;
+pub mod dns_key;
 pub mod domain;
 pub mod event;
 pub mod extract;
 pub mod group;
+pub mod hardware_change;
 pub mod health;
 pub mod idempotency;
 pub mod image;
@@ -92,6 +95,8 @@ fn machines() -> OpenApiRouter<App> {
         .routes(routes!(interface::show_network_plan))
         .routes(routes!(machine::list_script_runs))
         .routes(routes!(machine::compare_machine))
+        .routes(routes!(hardware_change::list_hardware_changes))
+        .routes(routes!(hardware_change::accept_hardware_changes))
         .routes(routes!(machine::show_script_run))
         .routes(routes!(machine::suppress_script_run))
         .routes(routes!(console::show_console))
@@ -182,6 +187,8 @@ fn network() -> OpenApiRouter<App> {
         .routes(routes!(domain::list_dns_records, domain::create_dns_record))
         .routes(routes!(domain::update_dns_record, domain::delete_dns_record))
         .routes(routes!(domain::list_dns_zones))
+        .routes(routes!(dns_key::list_dns_keys, dns_key::create_dns_key))
+        .routes(routes!(dns_key::delete_dns_key))
         .routes(routes!(domain::list_names))
         .routes(routes!(domain::list_secondaries, domain::create_secondary))
         .routes(routes!(domain::delete_secondary))

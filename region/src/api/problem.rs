@@ -77,7 +77,7 @@ impl IntoResponse for Error {
 }
 
 /// An error with its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

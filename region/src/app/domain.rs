@@ -54,6 +54,12 @@ pub async fn update(app: &App, actor: &Actor, id: i64, new: &NewDomain) -> Resul
             message: format!("{} has records under its name; remove them first", before.name),
         });
     }
+    if before.name != new.name && db::dns_key::by_zone(&mut tx).await?.contains_key(&before.name) {
+        return Err(Error::Conflict {
+            field: Some("name"),
+            message: format!("{} is signed, and its keys are of that name; remove them first", before.name),
+        });
+    }
     if before.is_default && !new.is_default {
         return Err(Error::Conflict {
             field: Some("is_default"),
@@ -198,7 +204,7 @@ async fn checked_record(
         .trim()
         .parse()
         .map_err(|e: rackwright_dns::InvalidData| Error::invalid("type", e.to_string()))?;
-    if matches!(kind, RecordType::SOA | RecordType::PTR) {
+    if !RecordType::ENTERED.contains(&kind) {
         return Err(Error::invalid("type", format!("{kind} records are made by Rackwright itself")));
     }
     let data = Data::parse(kind, &new.data).map_err(|e| Error::invalid("data", e.to_string()))?;

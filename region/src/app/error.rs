@@ -232,13 +232,17 @@ impl From<DbError> for Error {
             }
             DbError::NotFound => Self::not_found("row", "of that number"),
             DbError::Stale => Self::Busy("somebody else changed it at the same time; try again".into()),
-            DbError::Unavailable(_) if error.is_outage() => Self::Unavailable(error),
+            DbError::Unavailable(_) | DbError::ReadOnly if error.is_outage() => Self::Unavailable(error),
+            DbError::Unavailable(_) if error.is_bad_text() => {
+                Self::invalid("text", "text cannot hold the character NUL")
+            }
             // The server answered, and it is our statement that it did not like.
             DbError::Unavailable(_)
             | DbError::Corrupt { .. }
             | DbError::Migrate(_)
             | DbError::TooOld { .. }
-            | DbError::TooNew { .. } => Self::internal(error),
+            | DbError::TooNew { .. }
+            | DbError::ReadOnly => Self::internal(error),
         }
     }
 }

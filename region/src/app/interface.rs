@@ -311,7 +311,7 @@ async fn check(
     Ok(())
 }
 
-/// Puts these addresses in place of those of an interface. One that was chosen already stays.
+/// Puts these addresses in place of those of an interface. What a failed deployment had chosen is chosen anew.
 async fn set_addresses(conn: &mut PgConnection, owner: Owner, wanted: &[NewInterfaceAddress]) -> Result<()> {
     virtual_::clear_addresses(conn, owner).await?;
     for new in wanted {

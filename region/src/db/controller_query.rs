@@ -119,8 +119,10 @@ pub async fn leases(
     pools: Option<&[String]>,
 ) -> Result<Vec<Lease>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT host(l.address) AS "address!", l.mac, l.hostname, i.machine_id AS "machine?", r.name AS rack, l.expires_at
-           FROM lease l JOIN rack r ON r.id = l.rack_id LEFT JOIN interface i ON i.mac = l.mac
+        r#"SELECT host(l.address) AS "address!", l.mac AS "mac?", l.duid AS "duid?", l.hostname AS "hostname?",
+                  i.machine_id AS "machine?", r.name AS rack, l.expires_at AS "expires_at!"
+           FROM (SELECT address, mac, NULL AS duid, hostname, rack_id, expires_at FROM lease
+                 UNION ALL SELECT address, mac, duid, NULL, rack_id, expires_at FROM lease6) l JOIN rack r ON r.id = l.rack_id LEFT JOIN interface i ON i.mac = l.mac
            WHERE l.expires_at > now()
              AND ($1::bigint IS NULL OR l.address << (SELECT cidr FROM subnet WHERE id = $1))
              AND ($2::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = i.machine_id AND m.pool = ANY($2)))
@@ -134,7 +136,11 @@ pub async fn leases(
         .map(|r| {
             Ok(Lease {
                 address: r.address.parse().map_err(|_| DbError::Corrupt { what: "address" })?,
-                mac: r.mac.parse().map_err(|_| DbError::Corrupt { what: "MAC address" })?,
+                mac: r
+                    .mac
+                    .map(|mac| mac.parse().map_err(|_| DbError::Corrupt { what: "MAC address" }))
+                    .transpose()?,
+                duid: r.duid,
                 hostname: r.hostname,
                 machine: r.machine.and_then(|m| m.parse().ok()),
                 rack: r.rack,

@@ -31,6 +31,8 @@ pub struct Standing {
 pub struct Change<'a> {
     /// Its name.
     pub origin: &'a str,
+    /// A serial that nobody has seen.
+    pub serial: i64,
     /// How long it holds that something is not there, seconds.
     pub minimum: i32,
     /// Hash of what it holds.
@@ -114,21 +116,33 @@ pub async fn records(conn: &mut PgConnection, origin: &str) -> Result<BTreeSet<R
     Ok(rows.into_iter().map(|r| view((r.name, r.kind, r.ttl, r.data))).collect())
 }
 
-/// Publishes a change under a serial that nobody has seen, which grows also when the database was set back.
+/// Seconds since 1970 by the one clock of the site that all regions share.
+pub async fn now(conn: &mut PgConnection) -> Result<i64, DbError> {
+    Ok(sqlx::query_scalar!(r#"SELECT extract(epoch FROM clock_timestamp())::bigint AS "now!""#)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Shows the database that a long transaction goes on.
+pub async fn stay(conn: &mut PgConnection) -> Result<(), DbError> {
+    sqlx::query!("SELECT 1 AS one").fetch_one(conn).await?;
+    Ok(())
+}
+
+/// Publishes a change.
 pub async fn write(conn: &mut PgConnection, change: &Change<'_>) -> Result<(), DbError> {
-    let serial = sqlx::query_scalar!(
-        r#"INSERT INTO dns_zone (origin, serial, oldest, minimum, content_hash)
-           VALUES ($1, extract(epoch FROM clock_timestamp())::bigint, extract(epoch FROM clock_timestamp())::bigint, $2, $3)
-           ON CONFLICT (origin) DO UPDATE
-           SET serial = greatest(dns_zone.serial + 1, excluded.serial), minimum = $2, content_hash = $3, gone = FALSE,
-               oldest = greatest(dns_zone.oldest, greatest(dns_zone.serial + 1, excluded.serial) - $4), changed_at = now()
-           RETURNING serial"#,
+    let serial = change.serial;
+    sqlx::query!(
+        "INSERT INTO dns_zone (origin, serial, oldest, minimum, content_hash) VALUES ($1, $5, $5, $2, $3)
+         ON CONFLICT (origin) DO UPDATE SET serial = $5, minimum = $2, content_hash = $3, gone = FALSE,
+             oldest = greatest(dns_zone.oldest, $5 - $4), changed_at = now()",
         change.origin,
         change.minimum,
         change.content_hash,
         KEPT_SECONDS,
+        serial,
     )
-    .fetch_one(&mut *conn)
+    .execute(&mut *conn)
     .await?;
     let (names, kinds, ttls, data) = columns(&change.removed);
     sqlx::query!(
@@ -238,7 +252,7 @@ pub async fn names(conn: &mut PgConnection, query: &NameQuery) -> Result<Vec<Pub
     Ok(sqlx::query_as!(
         PublishedName,
         "SELECT name, type AS kind, ttl, data FROM dns_published
-         WHERE until IS NULL AND ($1::text IS NULL OR zone = $1) AND ($2::text IS NULL OR strpos(name || ' ' || data, lower($2)) > 0)
+         WHERE until IS NULL AND type NOT IN ('RRSIG', 'NSEC', 'DNSKEY') AND ($1::text IS NULL OR zone = $1) AND ($2::text IS NULL OR strpos(name || ' ' || data, lower($2)) > 0)
          ORDER BY zone, name, type, data LIMIT $3",
         query.zone,
         query.q,

@@ -28,6 +28,11 @@ pub enum DbError {
         /// Its major version.
         found: u32,
     },
+    /// The server takes no changes.
+    #[error(
+        "the database is read-only, a standby perhaps: `database_url` has to name the server that takes changes"
+    )]
+    ReadOnly,
     /// The schema has lost something that this version works with.
     #[error(
         "the database was used by a newer version of Rackwright, and is not usable for this one any more (it knows migrations up \
@@ -61,7 +66,9 @@ impl DbError {
             Self::Unavailable(sqlx::Error::Database(said)) => {
                 said.code().is_some_and(|code| OUTAGES.iter().any(|class| code.starts_with(class)))
             }
-            Self::Unavailable(_) => true,
+            // What `database_url` says makes no sense.
+            Self::Unavailable(sqlx::Error::Configuration(_)) => false,
+            Self::Unavailable(_) | Self::ReadOnly => true,
             Self::Constraint { .. }
             | Self::NotFound
             | Self::Stale
@@ -72,9 +79,18 @@ impl DbError {
         }
     }
 
+    /// Whether it was given text that PostgreSQL cannot keep: the character NUL, alone (SQLSTATE 22021) or in JSON (22P05).
+    pub fn is_bad_text(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(said)) if said.code().is_some_and(|c| c == "22021" || c == "22P05"))
+    }
+
     /// Whether a standby refused to be written to (SQLSTATE 25006).
     pub fn is_read_only(&self) -> bool {
-        matches!(self, Self::Unavailable(sqlx::Error::Database(said)) if said.code().is_some_and(|c| c == "25006"))
+        match self {
+            Self::ReadOnly => true,
+            Self::Unavailable(sqlx::Error::Database(said)) => said.code().is_some_and(|code| code == "25006"),
+            _ => false,
+        }
     }
 
     /// Whether the database has no room to write (SQLSTATE 53100).

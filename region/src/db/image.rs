@@ -16,6 +16,7 @@ struct Row {
     manifest: serde_json::Value,
     created_at: time::OffsetDateTime,
     files: Json<Vec<ImageFile>>,
+    on_racks: Vec<String>,
 }
 
 impl TryFrom<Row> for Image {
@@ -34,6 +35,7 @@ impl TryFrom<Row> for Image {
             created_at: r.created_at.into(),
             missing: Vec::new(),
             lacking_in: Vec::new(),
+            on_racks: r.on_racks,
         })
     }
 }
@@ -49,7 +51,11 @@ pub async fn list(
         r#"SELECT i.id, i.name, i.version, i.kind, i.title, i.architecture, i.manifest, i.created_at,
                   coalesce((SELECT jsonb_agg(jsonb_build_object('name', f.name, 'sha256', f.sha256, 'size', f.size,
                                                      'uncompressed_size', f.uncompressed_size) ORDER BY f.name)
-                            FROM image_file f WHERE f.image_id = i.id), '[]') AS "files!: Json<Vec<ImageFile>>"
+                            FROM image_file f WHERE f.image_id = i.id), '[]') AS "files!: Json<Vec<ImageFile>>",
+                  ARRAY(SELECT r.name FROM rack r WHERE EXISTS (SELECT 1 FROM image_file f WHERE f.image_id = i.id)
+                        AND NOT EXISTS (SELECT 1 FROM image_file f WHERE f.image_id = i.id
+                                        AND NOT f.sha256 = ANY(coalesce(r.blobs, '{}')))
+                        ORDER BY r.name) AS "on_racks!"
            FROM image i WHERE ($1::text IS NULL OR i.name = $1) AND ($2::int IS NULL OR i.version = $2)
            ORDER BY i.name, i.version DESC"#,
         name,

@@ -15,7 +15,7 @@ pub struct Interface {
     pub id: i64,
     /// Hardware address.
     pub mac: Mac,
-    /// Kernel name at commissioning.
+    /// Kernel name at commissioning; before that `eth` and its place.
     pub name: String,
     /// The machine boots through it.
     pub boot: bool,
@@ -53,11 +53,12 @@ pub async fn list_of_machine(
     .fetch_all(conn)
     .await?;
     rows.into_iter()
-        .map(|r| {
+        .enumerate()
+        .map(|(at, r)| {
             Ok(Interface {
                 id: r.id,
                 mac: r.mac.parse().map_err(|_| DbError::Corrupt { what: "MAC address" })?,
-                name: r.name,
+                name: named(r.name, at),
                 boot: r.boot,
                 mode: r.mode,
                 address: r.address.and_then(|a| a.parse().ok()),
@@ -71,6 +72,11 @@ pub async fn list_of_machine(
             })
         })
         .collect()
+}
+
+/// The stored name; of an interface that no agent has named yet the one that the `at`th would have.
+pub(super) fn named(stored: String, at: usize) -> String {
+    if stored.is_empty() { format!("eth{at}") } else { stored }
 }
 
 /// Makes sure that the machine has an interface with this address; one that another machine claims stays there.

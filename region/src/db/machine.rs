@@ -201,6 +201,14 @@ pub async fn seen_alive(conn: &mut PgConnection, id: &MachineId) -> Result<(), D
     Ok(())
 }
 
+/// The hardware as it was read last.
+pub async fn inventory(conn: &mut PgConnection, id: &MachineId) -> Result<Option<Inventory>, DbError> {
+    let stored = sqlx::query_scalar!("SELECT inventory FROM machine WHERE id = $1", id.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok(stored.and_then(|value| serde_json::from_value(value).ok()))
+}
+
 /// Stores the hardware and what lists show of it.
 pub async fn set_inventory(
     conn: &mut PgConnection,

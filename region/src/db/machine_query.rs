@@ -1,6 +1,7 @@
 //! Machines as lists and pages show them. A page is one statement, and costs the same whatever the number of machines.
 
 use super::DbError;
+use super::interface::named;
 use super::machine_filter::{Filter, filtered};
 use super::virtual_interface::{self, Owner};
 use crate::model::machine::{BmcView, InterfaceView, Machine, MachineSummary, RunningOperation};
@@ -219,11 +220,12 @@ async fn interfaces(conn: &mut PgConnection, id: &MachineId) -> Result<Vec<Inter
     let more = virtual_interface::addresses(conn, id).await?;
     let of = |id: i64| more.iter().filter(move |a| a.owner == Owner::Physical(id));
     rows.into_iter()
-        .map(|r| {
+        .enumerate()
+        .map(|(at, r)| {
             Ok(InterfaceView {
                 id: r.id,
                 mac: r.mac.parse().map_err(|_| DbError::Corrupt { what: "MAC address" })?,
-                name: r.name,
+                name: named(r.name, at),
                 boot: r.boot,
                 link: r.link,
                 subnet: r.subnet_id,

@@ -14,6 +14,7 @@ pub mod controller_query;
 pub mod device;
 pub mod dhcp_seen;
 pub mod discovery;
+pub mod dns_key;
 pub mod dns_record;
 pub mod dns_zone;
 pub mod domain;
@@ -22,6 +23,7 @@ pub mod event;
 pub mod event_query;
 pub mod fabric;
 pub mod group;
+pub mod hardware_change;
 pub mod idempotency;
 pub mod image;
 pub mod in_use;
@@ -96,11 +98,16 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DbError> {
 
 /// Brings the schema up to date.
 async fn prepare(pool: &PgPool) -> Result<(), DbError> {
-    if let Some(number) = pool.acquire().await?.server_version_num()
+    let mut conn = pool.acquire().await?;
+    if let Some(number) = conn.server_version_num()
         && number < OLDEST
     {
         return Err(DbError::TooOld { found: number / 10_000 });
     }
+    if !controller_query::is_writable(&mut conn).await? {
+        return Err(DbError::ReadOnly);
+    }
+    drop(conn);
     let migrator = migrator();
     let newest = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
     compatible(pool, newest).await?;

@@ -1,6 +1,7 @@
 //! What names are derived from, read by a constant number of statements.
 
 use super::DbError;
+use super::lease::ClientName;
 use crate::model::domain::{DnsRecord, Domain};
 use ipnet::IpNet;
 use rackwright_common::link::RackAddress;
@@ -58,6 +59,8 @@ pub struct Sources {
     pub interfaces: Vec<Interface>,
     /// Names and addresses of things that are not machines.
     pub reservations: Vec<(String, IpAddr)>,
+    /// Names by which clients with dynamic addresses call themselves.
+    pub clients: Vec<ClientName>,
     /// Racks.
     pub racks: Vec<Controller>,
     /// Regions; their addresses are those at which they answer names.
@@ -73,12 +76,14 @@ pub async fn load(conn: &mut PgConnection) -> Result<Sources, DbError> {
         records: super::dns_record::list(conn, None).await?,
         interfaces: interfaces(conn).await?,
         reservations: reservations(conn).await?,
+        clients: super::lease::client_names(conn).await?,
         racks: racks(conn).await?,
         regions: regions(conn).await?,
         subnets: subnets(conn).await?,
     })
 }
 
+/// Those of bonds and bridges come before their members, whose addresses the installed system does not have.
 async fn interfaces(conn: &mut PgConnection) -> Result<Vec<Interface>, DbError> {
     let rows = sqlx::query!(
         r#"SELECT m.hostname, d.name AS "domain?", i.name AS "name!", i.boot AS "boot!", host(i.address) AS "address!"
@@ -88,7 +93,11 @@ async fn interfaces(conn: &mut PgConnection) -> Result<Vec<Interface>, DbError> 
                  UNION ALL SELECT v.id, v.machine_id, v.name, FALSE, a.address, 1
                  FROM interface_address a JOIN virtual_interface v ON v.id = a.virtual_id) i
            JOIN machine m ON m.id = i.machine_id LEFT JOIN domain d ON d.id = m.domain_id
-           WHERE i.address IS NOT NULL ORDER BY m.hostname, i.boot DESC, i.place, i.id, i.address"#
+           WHERE i.address IS NOT NULL
+           ORDER BY m.hostname,
+                    i.place = 0 AND EXISTS (SELECT 1 FROM virtual_interface v
+                                             WHERE v.machine_id = m.id AND v.kind <> 'vlan' AND i.id = ANY(v.parents)),
+                    i.boot DESC, i.place, i.id, i.address"#
     )
     .fetch_all(conn)
     .await?;

@@ -79,6 +79,12 @@ pub async fn set_time(conn: &mut PgConnection, id: i64, time: &TimeReport) -> Re
     Ok(())
 }
 
+/// Which blobs it has.
+pub async fn set_blobs(conn: &mut PgConnection, id: i64, blobs: &[String]) -> Result<(), DbError> {
+    sqlx::query!("UPDATE rack SET blobs = $2 WHERE id = $1", id, blobs).execute(conn).await?;
+    Ok(())
+}
+
 /// It took or refused a snapshot.
 pub async fn applied(
     conn: &mut PgConnection,

@@ -6,8 +6,8 @@ use crate::model::result_value::{Comparison, OwnValue, ResultValue};
 use rackwright_common::MachineId;
 use sqlx::PgConnection;
 
-/// Machines of one model that are compared at most: the latest commissioned.
-const MACHINES: i64 = 100;
+/// Other machines of its model that a machine is compared with at most: the latest commissioned.
+const OTHERS: i64 = 99;
 
 /// The latest value of each script, target and name that is a number, over machines with the machine's vendor and
 /// product. Runs that were suppressed or were not carried out do not count, and neither do disks and cards that are
@@ -15,9 +15,13 @@ const MACHINES: i64 = 100;
 pub async fn compare(conn: &mut PgConnection, machine: &MachineId) -> Result<Comparison, DbError> {
     let rows = sqlx::query!(
         r#"WITH peer AS MATERIALIZED (
-             SELECT m.id, m.inventory FROM machine m, machine self
-             WHERE self.id = $1 AND (m.id = self.id OR (m.vendor = self.vendor AND m.product = self.product))
-             ORDER BY m.id = $1 DESC, m.commissioned_at DESC NULLS LAST, m.id LIMIT $2),
+             SELECT id, inventory FROM machine WHERE id = $1
+             UNION ALL
+             SELECT other.id, other.inventory FROM machine self CROSS JOIN LATERAL (
+               SELECT m.id, m.inventory FROM machine m
+               WHERE m.vendor = self.vendor AND m.product = self.product AND m.id <> self.id
+               ORDER BY m.commissioned_at DESC NULLS LAST, m.id LIMIT $2) other
+             WHERE self.id = $1),
            part AS (
              SELECT DISTINCT ON (id, target) id, target, name FROM (
                SELECT p.id, coalesce(d ->> 'serial', d ->> 'name') AS target, d ->> 'model' AS name FROM peer p,
@@ -47,7 +51,7 @@ pub async fn compare(conn: &mut PgConnection, machine: &MachineId) -> Result<Com
            WHERE jsonb_typeof(v.value) = 'number' AND (l.target = '' OR part.id IS NOT NULL)
            GROUP BY 1, 2, 3, 4 HAVING bool_or(l.machine_id = $1) ORDER BY 2, 1, 3, 4"#,
         machine.as_str(),
-        MACHINES
+        OTHERS
     )
     .fetch_all(conn)
     .await?;

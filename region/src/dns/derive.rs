@@ -2,7 +2,8 @@
 //!
 //! Holds: a machine is `HOSTNAME.DOMAIN`, its interfaces are `INTERFACE.HOSTNAME.DOMAIN`; racks and regions are found as
 //! `rack`, `region` and by their own names in the default domain, and as `rack.SUBNET` those on one subnet. What people
-//! entered stands beside it; an alias that they entered wins. Each address of a served network has one reverse name.
+//! entered stands beside it; an alias that they entered wins. Clients with dynamic addresses have the names by which they call
+//! themselves in the default domain, where nothing else has them. Each address of a served network has one reverse name.
 
 use super::reverse;
 use crate::db::name_source::{Controller, Sources};
@@ -26,6 +27,7 @@ pub fn zones(sources: &Sources) -> BTreeMap<String, Content> {
     names.enter_reservations();
     names.enter_controllers();
     names.enter_records();
+    names.enter_clients();
     names.enter_reverse();
     names.enter_servers();
     names.zones
@@ -89,7 +91,7 @@ impl<'a> Names<'a> {
         for interface in &self.sources.interfaces {
             let domain = interface.domain.as_ref().unwrap_or(&self.default.0);
             let host = format!("{}.{domain}", interface.hostname);
-            // The first one of a machine is the one that it boots through.
+            // The first one of a machine is the one that it boots through, or the bond or bridge that this is part of.
             let first = last != interface.hostname;
             last = &interface.hostname;
             let own = label(&interface.name).map(|label| format!("{label}.{host}"));
@@ -150,6 +152,22 @@ impl<'a> Names<'a> {
                 self.reverse.entry(address).or_insert_with(|| record.name.clone());
             }
             self.enter(record.name.clone(), &record.kind, ttl, record.data.clone());
+        }
+    }
+
+    /// After all others: a client never has a name that something else has, or that lies in what is handed to others.
+    fn enter_clients(&mut self) {
+        let domain = self.default.0.clone();
+        let Some(zone) = self.zones.get(&domain) else { return };
+        let taken: HashSet<String> = zone.records.iter().map(|r| r.name.clone()).collect();
+        for client in &self.sources.clients {
+            let name = format!("{}.{domain}", client.hostname);
+            if taken.contains(&name) || self.zones.contains_key(&name) {
+                continue;
+            }
+            let address = IpAddr::V4(client.address);
+            self.reverse.entry(address).or_insert_with(|| name.clone());
+            self.enter_address(name, address);
         }
     }
 

@@ -4,11 +4,13 @@
 //! every region then loads it ([`server`]), and tells those that get copies.
 
 pub mod derive;
+pub mod lag;
 mod listen;
 mod notify;
 pub mod publish;
 mod reverse;
 pub mod server;
+mod sign;
 
 use crate::db::wakeups::{Wakeup, wait};
 use server::NameServer;
@@ -59,7 +61,7 @@ async fn keep_published(pool: PgPool, mut world: Wakeup, server: Arc<NameServer>
     let mut telling = JoinSet::new();
     let mut known = BTreeSet::new();
     loop {
-        match publish::publish(&pool).await {
+        match publish::publish(&pool, server.keys()).await {
             Ok(0) => {}
             Ok(zones) => tracing::info!(zones, "names have changed"),
             Err(error) => {
@@ -79,6 +81,10 @@ async fn keep_published(pool: PgPool, mut world: Wakeup, server: Arc<NameServer>
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "names are answered as they were read last");
             }
+        }
+        if let Err(error) = lag::tell(&pool).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "whether secondaries lag behind is not known for now");
         }
         while telling.try_join_next().is_some() {}
         tokio::select! {

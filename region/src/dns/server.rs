@@ -17,8 +17,10 @@ use rackwright_services::dns::{Respond, Transport, Verdict};
 use sqlx::PgPool;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How long noting a copy may take.
+const NOTING: Duration = Duration::from_secs(2);
 /// The longest answer by connection.
 const LONGEST: usize = 65_535;
 
@@ -52,6 +54,11 @@ impl NameServer {
             limit: Limit::new(per_second),
             started: Instant::now(),
         }
+    }
+
+    /// What secrets are sealed with.
+    pub fn keys(&self) -> &MasterKey {
+        &self.keys
     }
 
     /// Those that get copies.
@@ -152,6 +159,24 @@ impl NameServer {
         })
     }
 
+    /// Notes who got which serial. A copy is not held up by a database that is away.
+    async fn note_copy(&self, query: &Query<'_>, signer: &Signer) {
+        let Some(zone) = self.zones.load().get(&query.name).cloned() else { return };
+        let (name, origin) = (signer.key_name().to_string(), zone.origin().to_string());
+        let note = async {
+            let mut conn = self.pool.acquire().await?;
+            secondary::note_copy(&mut conn, &name, &origin, zone.serial()).await
+        };
+        match tokio::time::timeout(NOTING, note).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(secondary = name, zone = origin, error, "its copy is not noted");
+            }
+            Err(_) => tracing::warn!(secondary = name, zone = origin, "its copy is not noted in time"),
+        }
+    }
+
     /// Keeps to the limit: what is asked for, or for what is not there the zone that it would be in.
     fn limit(&self, query: &Query<'_>, from: SocketAddr, answer: &mut Vec<u8>) -> Verdict {
         let denied = answer.get(3).is_some_and(|flags| flags & 15 != 0);
@@ -215,7 +240,11 @@ impl Respond for NameServer {
             return None;
         }
         match self.prove(message, &query) {
-            Ok(Some(mut signer)) => self.send_copy(&query, &mut signer).await,
+            Ok(Some(mut signer)) => {
+                let copy = self.send_copy(&query, &mut signer).await?;
+                self.note_copy(&query, &signer).await;
+                Some(copy)
+            }
             Ok(None) => {
                 tracing::warn!(zone = %query.name, from = %from.ip(), "a copy is refused to somebody without a key");
                 None
@@ -231,7 +260,7 @@ fn refuse(query: &Query<'_>, code: u16, answer: &mut Vec<u8>) {
     message.finish(query.edns);
 }
 
-fn record(view: &RecordView) -> Option<Record> {
+pub(super) fn record(view: &RecordView) -> Option<Record> {
     let data = Data::parse(view.kind.parse().ok()?, &view.data).ok()?;
     Some(Record { name: view.name.parse().ok()?, ttl: view.ttl, data })
 }

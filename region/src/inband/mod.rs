@@ -5,6 +5,7 @@
 //! steps decide. So any region answers any request, and a repeat is harmless.
 
 mod agent;
+mod difference;
 mod hello;
 mod metadata;
 mod report;

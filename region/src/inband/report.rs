@@ -1,12 +1,14 @@
 //! What an item's result says, stored where it belongs.
 
 use super::Refusal;
+use super::difference;
 use super::hello::local_address;
 use crate::db::bmc::{self, Bmc};
 use crate::db::event::{self, NewEvent};
 use crate::db::script_run::{self, Ended};
 use crate::db::work_item::Item;
-use crate::db::{DbError, interface, machine};
+use crate::db::{DbError, hardware_change, interface, machine};
+use crate::model::hardware_change::{ChangeKind, Difference};
 use crate::network;
 use crate::racks::tasks::BmcSecret;
 use crate::secrets::MasterKey;
@@ -53,7 +55,11 @@ async fn store_inventory(
     item: &Item,
     inventory: &Inventory,
 ) -> Result<(), Refusal> {
+    let before = machine::inventory(conn, &item.machine).await?;
     machine::set_inventory(conn, &item.machine, inventory).await?;
+    if let Some(before) = before {
+        tell_differences(conn, item, &difference::between(&before, inventory)).await?;
+    }
     for found in &inventory.interfaces {
         let owner = interface::ensure(conn, &item.machine, found.mac, found.boot).await?;
         if owner == item.machine {
@@ -77,6 +83,17 @@ async fn store_inventory(
         inventory.interfaces.len()
     );
     Ok(tell(conn, item, "info", "machine.inventory", &message).await?)
+}
+
+async fn tell_differences(conn: &mut PgConnection, item: &Item, found: &[Difference]) -> Result<(), Refusal> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    hardware_change::insert(conn, &item.machine, item.operation, found).await?;
+    let gone = found.iter().any(|d| d.kind == ChangeKind::Gone);
+    let words: Vec<String> = found.iter().map(Difference::message).collect();
+    let message = format!("the hardware is otherwise than before: {}", words.join("; "));
+    Ok(tell(conn, item, if gone { "warning" } else { "info" }, "machine.hardware-changed", &message).await?)
 }
 
 async fn store_bmc(

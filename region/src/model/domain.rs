@@ -136,6 +136,22 @@ pub struct Secondary {
     pub port: i32,
     /// Since when.
     pub created_at: Timestamp,
+    /// What it copied last, of each zone that it ever copied.
+    #[serde(default)]
+    pub copies: Vec<SecondaryCopy>,
+}
+
+/// The last copy of a zone that a secondary got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SecondaryCopy {
+    /// The zone.
+    pub zone: String,
+    /// The serial that it got.
+    pub serial: i64,
+    /// When it got it, or was last told that it has it.
+    pub copied_at: Timestamp,
+    /// The zone changed more than five minutes ago, and it has not got that.
+    pub behind: bool,
 }
 
 /// A secondary to enter.

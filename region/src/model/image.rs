@@ -71,6 +71,9 @@ pub struct Image {
     /// Names of the regions that lack files of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacking_in: Vec<String>,
+    /// Names of the racks that have all of it at hand. The others fetch it when a machine asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_racks: Vec<String>,
 }
 
 impl Image {

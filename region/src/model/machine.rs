@@ -145,7 +145,7 @@ pub struct InterfaceView {
     pub id: i64,
     /// Hardware address.
     pub mac: Mac,
-    /// Name in the installed system.
+    /// Name in the installed system; `eth` and a number until commissioning has read it.
     pub name: String,
     /// It booted through this one.
     pub boot: bool,

@@ -134,8 +134,12 @@ pub struct Lease {
     /// The address.
     #[schema(value_type = String)]
     pub address: IpAddr,
-    /// Who has it.
-    pub mac: Mac,
+    /// Who has it; absent where the client of an IPv6 address does not tell.
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// The identifier of an IPv6 address's client (DUID, RFC 8415 section 11), hexadecimal.
+    #[serde(default)]
+    pub duid: Option<String>,
     /// What the client calls itself.
     #[serde(default)]
     pub hostname: Option<String>,

@@ -18,6 +18,9 @@ use rackwright_common::{MachineId, OperationId};
 use sqlx::PgConnection;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// An interface's MTU when nobody names one, bytes.
+const USUAL_MTU: i32 = 1500;
+
 /// All that is stored about a machine's network.
 #[derive(Debug)]
 pub struct Stored {
@@ -58,12 +61,12 @@ impl Stored {
 
     fn name_of(&self, id: i64) -> Option<String> {
         let made = self.made.iter().find(|v| v.id == id).map(|v| v.name.clone());
-        made.or_else(|| self.physical.iter().position(|i| i.id == id).map(|at| self.physical_name(at)))
+        made.or_else(|| self.physical.iter().find(|i| i.id == id).map(|i| i.name.clone()))
     }
 
-    fn physical_name(&self, at: usize) -> String {
-        let interface = &self.physical[at];
-        if interface.name.is_empty() { format!("eth{at}") } else { interface.name.clone() }
+    fn mtu_of(&self, id: i64) -> Option<i32> {
+        let made = self.made.iter().find(|v| v.id == id).map(|v| v.mtu);
+        made.or_else(|| self.physical.iter().find(|i| i.id == id).map(|i| i.mtu)).flatten()
     }
 
     /// It is a member of a bond or a port of a bridge, and has no addresses of its own in the installed system.
@@ -121,14 +124,15 @@ impl Stored {
             if let Some(other) = self.made.iter().find(same) {
                 problems.push(format!("{name} and {} are made of the same interface", other.name));
             }
-            for parent in made.parents.iter().filter_map(|p| self.made.iter().find(|v| v.id == *p)) {
-                if let (Some(own), Some(below)) = (made.mtu, parent.mtu)
+            for parent in &made.parents {
+                // A bond gives its own MTU to members that name none.
+                let bond = matches!(made.kind, VirtualKind::Bond { .. });
+                let below = self.mtu_of(*parent).or((!bond).then_some(USUAL_MTU));
+                if let (Some(own), Some(below)) = (made.mtu, below)
                     && own > below
                 {
-                    problems.push(format!(
-                        "the MTU of {name}, {own}, is larger than that of {}, {below}",
-                        parent.name
-                    ));
+                    let on = self.name_of(*parent).unwrap_or_default();
+                    problems.push(format!("the MTU of {name}, {own}, is larger than that of {on}, {below}"));
                 }
             }
             for address in &made.addresses {
@@ -223,9 +227,8 @@ impl Stored {
     pub fn plan(&self) -> NetworkPlan {
         let mut plan = NetworkPlan::default();
         let mut gateways: Vec<i64> = [true, false].iter().filter_map(|v4| self.default_subnet(*v4)).collect();
-        for (at, interface) in self.physical.iter().enumerate() {
-            let name = self.physical_name(at);
-            plan.interfaces.push(self.physical_plan(interface, name, &mut gateways));
+        for interface in &self.physical {
+            plan.interfaces.push(self.physical_plan(interface, &mut gateways));
         }
         for made in self.in_order() {
             plan.virtual_interfaces.push(VirtualPlan {
@@ -266,8 +269,9 @@ impl Stored {
         }
     }
 
-    fn physical_plan(&self, interface: &Interface, name: String, gateways: &mut Vec<i64>) -> InterfacePlan {
+    fn physical_plan(&self, interface: &Interface, gateways: &mut Vec<i64>) -> InterfacePlan {
         let bare = LinkPlan { mtu: interface.mtu.and_then(|m| u32::try_from(m).ok()), ..LinkPlan::default() };
+        let name = interface.name.clone();
         if self.is_part(interface.id) {
             return InterfacePlan { mac: interface.mac, name, mode: LinkMode::LinkUp, link: bare };
         }

@@ -1,7 +1,7 @@
 //! Takes a rack's journal: each entry once, in order, whichever region gets it.
 
 use crate::db::event::{self, NewEvent};
-use crate::db::lease::{self, Lease};
+use crate::db::lease::{self, Lease, Lease6};
 use crate::db::{DbError, address_probe, dhcp_seen, discovery, machine, operation, rack};
 use crate::inband::InBand;
 use crate::network;
@@ -82,6 +82,18 @@ async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) ->
                 machine::seen_alive(conn, &id).await?;
             }
             Ok(())
+        }
+        Fact::Lease6 { address, duid, mac, expires } => {
+            let new = Lease6 { rack: source.id, address: *address, duid, mac: *mac, expires: *expires };
+            lease::put6(conn, &new).await?;
+            let machine = match mac {
+                Some(mac) => machine::find_by_macs(conn, &[*mac]).await?,
+                None => None,
+            };
+            match machine {
+                Some(id) => machine::seen_alive(conn, &id).await,
+                None => Ok(()),
+            }
         }
         Fact::LeaseEnded { mac, address, declined } => {
             lease::end(conn, *mac, *address).await?;

@@ -231,6 +231,10 @@ impl Session {
                 let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
                 rack::set_time(&mut conn, source.id, &report).await?;
             }
+            ToRegion::Held { blobs } => {
+                let mut conn = self.service.pool.acquire().await.map_err(DbError::from)?;
+                rack::set_blobs(&mut conn, source.id, &blobs).await?;
+            }
             ToRegion::Unknown => {}
         }
         Ok(())

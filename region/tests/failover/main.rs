@@ -15,14 +15,16 @@ use rackwright_link::Ca;
 use rackwright_region::api::{self, bridge::bridge};
 use rackwright_region::app::{App, Error};
 use rackwright_region::auth::token;
+use rackwright_region::config::RegionConfig;
 use rackwright_region::db::wakeups::Wakeups;
 use rackwright_region::db::{self, Database, Patience};
 use rackwright_region::images::Store;
 use rackwright_region::model::Role;
 use rackwright_region::secrets::MasterKey;
+use rackwright_region::waiting;
 use serde_json::{Value, json};
 use servers::{Network, Servers};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -200,6 +202,65 @@ async fn without_a_primary_a_change_is_refused_in_time_and_reads_go_on() {
     // The same server comes back: nothing has to be told.
     site.servers.primary.set_network(Network::Up);
     assert_eq!(site.make_fabric("test-a").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_region_whose_only_database_has_become_read_only_reads_and_says_what_is_wrong() {
+    let mut site = Site::new(Duration::from_secs(15)).await;
+    assert_eq!(site.make_fabric("test-a").await.status, 201);
+    let standby = PgPool::connect(&site.servers.standby.direct).await.unwrap();
+    site.router = api::router(App::new(standby, site.app.keys().clone(), site.app.store().clone()));
+    assert_eq!(site.fabrics().await.0, ["test-a"]);
+    let reply = site.make_fabric("test-b").await;
+    assert_eq!((reply.status, &reply.json["code"]), (503, &json!("unavailable")), "{}", reply.text);
+    assert_eq!(reply.headers["retry-after"], "1");
+    let ready = site.send("GET", "/readyz", None).await;
+    assert_eq!((ready.status, ready.text.as_str()), (503, "the database is read-only\n"));
+    assert_eq!(site.send("GET", "/readyz?for=reads", None).await.text, "ready for reads\n");
+    assert_eq!(site.fabrics().await.0, ["test-a"]);
+}
+
+#[tokio::test]
+async fn a_region_that_starts_before_there_is_a_primary_waits_for_one_and_says_so() {
+    let servers = Servers::start().await;
+    servers.primary.set_network(Network::Refuses);
+    let folder = tempfile::tempdir().unwrap();
+    let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = RegionConfig {
+        data: folder.path().to_owned(),
+        database_url: servers.url(),
+        listen: port(),
+        ..RegionConfig::default()
+    };
+    let cancel = CancellationToken::new();
+    let opened = tokio::spawn({
+        let (config, cancel) = (config.clone(), cancel.clone());
+        async move { waiting::open(&config, &cancel).await.unwrap() }
+    });
+    let hear = async |path: &str| {
+        let url = format!("http://{}{path}", config.listen);
+        let mut curl = tokio::process::Command::new("curl");
+        let curl = curl.args(["-s", "-m", "5", "--noproxy", "*", "-w", " %{http_code} %header{retry-after}"]);
+        String::from_utf8(curl.arg(url).output().await.unwrap().stdout).unwrap()
+    };
+    // Two tries to open are not waited for: one takes as long as a change waits for the next primary.
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while hear("/healthz").await != "ok\n 200 " {
+        assert!(Instant::now() < deadline && !opened.is_finished());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(hear("/readyz").await, "this region waits for its database\n 503 5");
+    let answer = hear("/api/v1/fabrics").await;
+    assert!(answer.contains(r#""code":"unavailable""#) && answer.ends_with(" 503 5"), "{answer}");
+
+    let refused = Database::open(&servers.standby.direct, 1, Patience::default()).await.err().unwrap();
+    assert!(refused.is_outage() && refused.to_string().contains("is read-only, a standby"), "{refused}");
+    servers.standby.promote();
+    let region = tokio::time::timeout(Duration::from_secs(40), opened).await.unwrap().unwrap();
+    assert!(region.is_some_and(|region| region.app().database().answers() == Some(true)));
+    assert!(std::net::TcpListener::bind(config.listen).is_ok(), "the port is the region's own again");
+    cancel.cancel();
+    assert!(waiting::open(&config, &cancel).await.unwrap().is_none(), "nobody wants it any more");
 }
 
 /// Counts how often it is called; loses its connection before or at the COMMIT of the first call.

@@ -2,7 +2,8 @@
 //! before any statement of its: whatever the code sends, in the order it is sent.
 //!
 //! Message formats: "Frontend/Backend Protocol" of PostgreSQL's manual, version 3.0. What prepares a statement without
-//! running it is not counted: it changes nothing.
+//! running it is not counted: it changes nothing. The database ends the session of an owner that stands still inside a
+//! transaction, before its claim is over; here it does so at once, and the owner learns of it when it wakes up.
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
@@ -93,10 +94,9 @@ impl DatabaseRelay {
         self.shared.always_holds.store(true, Ordering::SeqCst);
     }
 
-    /// The connection of one owner. What it leaves locked when it stands still is free after a moment.
+    /// The connection of one owner.
     pub fn pool(&self) -> PgPool {
         let options = self.options.clone().socket(self.folder.path()).port(5432);
-        let options = options.options([("idle_in_transaction_session_timeout", "150ms")]);
         // The relay reads what is said, and knows no other greeting.
         let options = options.ssl_mode(PgSslMode::Disable);
         PgPoolOptions::new().max_connections(1).connect_lazy_with(options)
@@ -191,6 +191,7 @@ async fn ask(
     server.write_u32(length).await?;
     server.write_all(&start).await?;
     let (mut prepared, mut group) = (HashMap::new(), Group::default());
+    let mut in_transaction = false;
     loop {
         let kind = client.read_u8().await?;
         let length = client.read_u32().await?;
@@ -204,9 +205,16 @@ async fn ask(
             continue;
         }
         let Group { bytes, statement, runs } = std::mem::take(&mut group);
+        let (begins, ends) = (statement == "BEGIN", matches!(statement.as_str(), "COMMIT" | "ROLLBACK"));
         if runs && !shared.may_pass(statement) {
+            if in_transaction {
+                server.shutdown().await?;
+                works(&mut state).await;
+                return Ok(());
+            }
             works(&mut state).await;
         }
+        in_transaction = begins || in_transaction && !ends;
         server.write_all(&bytes).await?;
     }
 }

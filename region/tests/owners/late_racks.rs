@@ -119,10 +119,7 @@ async fn each_crossing(request: OperationRequest, fate: Fate) {
         assert!(deployed, "the BMC was commanded {commands:?}");
     }
     assert!(!crossings.is_empty());
-    // Of other actions half: their commands and messages are of the same kinds.
-    let step = if matches!(request, OperationRequest::Deploy { .. }) { 1 } else { 2 };
-    for at in (0..crossings.len()).step_by(step) {
-        let crossing = crossings[at];
+    for (at, &crossing) in crossings.iter().enumerate() {
         let kind = request.kind();
         let place = format!("{kind}, {fate:?} at crossing {at} of {}, a {crossing:?}", crossings.len());
         let run = bench.run(Some(at), fate).await;

@@ -102,6 +102,8 @@ pub enum Rom {
     Ipxe,
     /// No option ROM: OVMF's own PXE and HTTP boot (virtio-net only). SeaBIOS cannot boot from the network so.
     None,
+    /// The same without IPv4. That of Debian 12 then boots by PXE; its HTTP boot over IPv6 ends before it asks for a file.
+    Ipv6,
 }
 
 /// A disk; its image is sparse.

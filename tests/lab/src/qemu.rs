@@ -127,11 +127,14 @@ impl Line {
         }
         self.pair("-drive", &format!("if=pflash,format=raw,readonly=on,file={}", path(code)));
         self.pair("-drive", &format!("if=pflash,format=raw,file={}", path(&wiring.nvram)));
-        if machine.rom == Rom::Ipxe {
+        let without: &[&str] = match machine.rom {
             // Otherwise the firmware walks through its own PXE and HTTP boot before it comes to the disk.
-            for entry in ["IPv4Support", "IPv6Support"] {
-                self.pair("-fw_cfg", &format!("name=opt/org.tianocore/{entry},string=n"));
-            }
+            Rom::Ipxe => &["IPv4Support", "IPv6Support"],
+            Rom::None => &[],
+            Rom::Ipv6 => &["IPv4Support"],
+        };
+        for entry in without {
+            self.pair("-fw_cfg", &format!("name=opt/org.tianocore/{entry},string=n"));
         }
     }
 
@@ -159,7 +162,7 @@ impl Line {
         };
         let rom = match rom {
             Rom::Ipxe => "",
-            Rom::None => ",romfile=",
+            Rom::None | Rom::Ipv6 => ",romfile=",
         };
         self.pair("-netdev", &format!("tap,id=net{at},ifname={tap},script=no,downscript=no"));
         let device = format!("{model},id=nic{at},netdev=net{at},mac={},bootindex={index}{rom}", nic.mac);
@@ -228,6 +231,9 @@ mod tests {
         machine.rom = Rom::None;
         let without = arguments(&machine, &wiring(), BootOrder::NetworkFirst).join(" ");
         assert!(!without.contains("tianocore") && without.contains("romfile="), "{without}");
+        machine.rom = Rom::Ipv6;
+        let six = arguments(&machine, &wiring(), BootOrder::NetworkFirst).join(" ");
+        assert!(six.contains("IPv4Support,string=n") && !six.contains("IPv6Support"), "{six}");
     }
 
     #[test]

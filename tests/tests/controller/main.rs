@@ -4,5 +4,6 @@
 mod damage;
 mod ladder;
 mod outages;
+mod over_ipv6;
 mod startup;
 mod strangers;

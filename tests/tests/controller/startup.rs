@@ -5,10 +5,10 @@
 
 use rackwright_lab::{Signal, poll};
 use rackwright_tests::site::{Ended, SHORT, Site, postmaster};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Runs a command that should end by itself, and soon.
@@ -71,8 +71,8 @@ fn a_region_without_its_database_says_what_is_wrong_with_it() {
         command.arg("region").env("RACKWRIGHT_REGION_DATABASE_URL", url);
         run(command.env("RACKWRIGHT_REGION_DATA", data))
     };
-    let away = region(folder.path(), "postgres://r@localhost/rackwright?host=/nonexistent");
-    assert_refused(&away, 3, &["the database cannot be reached", "`database_url`", "is PostgreSQL running?"]);
+    let nonsense = region(folder.path(), "postgres://r@localhost:port/rackwright");
+    assert_refused(&nonsense, 1, &["the database of `database_url` cannot be used"]);
     let old = region(folder.path(), &format!("postgres://r@127.0.0.1:{}/r?sslmode=disable", postgres_14()));
     assert_refused(&old, 1, &["PostgreSQL 14 is too old", "15 or newer"]);
     let nowhere = region(Path::new("/proc/rackwright"), "postgres:///x");
@@ -81,6 +81,24 @@ fn a_region_without_its_database_says_what_is_wrong_with_it() {
         1,
         &["the data folder /proc/rackwright cannot be made or written", "set `data`"],
     );
+}
+
+#[test]
+fn a_region_whose_database_is_away_says_that_it_waits_and_stops_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    // Ends by itself if it never says so.
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(std::env::var("RACKWRIGHT_TEST_PROGRAM").unwrap()).arg("region");
+    command.env("RACKWRIGHT_REGION_DATABASE_URL", "postgres://r@localhost/rackwright?host=/nonexistent");
+    command.env("RACKWRIGHT_REGION_DATA", folder.path());
+    command.env("RACKWRIGHT_REGION_LISTEN", "127.0.0.1:0");
+    let mut region = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(region.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = said.find(|line| line.contains("this region waits for its database")).expect("it says so");
+    assert!(line.contains("WARN") && line.contains("No such file"), "{line}");
+    let stopped = Command::new("kill").arg(region.id().to_string()).status().unwrap();
+    assert!(stopped.success() && said.any(|line| line.contains("stopping")));
+    assert!(region.wait().unwrap().success());
 }
 
 /// The port of something that greets as PostgreSQL 14 does (protocol 3.0: AuthenticationOk, ParameterStatus,

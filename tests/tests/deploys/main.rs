@@ -8,3 +8,5 @@
 mod killed;
 mod toolbox;
 mod troubles;
+mod wiped;
+mod wired;

@@ -6,6 +6,7 @@ use crate::visitor::Visitor;
 use axum::extract::State;
 use rackwright_region::app::{self, App};
 use rackwright_region::model::event::EventQuery;
+use rackwright_region::model::hardware_change::HardwareChangeQuery;
 use rackwright_region::model::machine::MachineQuery;
 use rackwright_region::model::operation::OperationQuery;
 
@@ -25,12 +26,15 @@ pub async fn show(State(app): State<App>, visitor: Visitor) -> Shown<Dashboard> 
     };
     let events = app::event::list(&app, actor, &query).await?;
     let faults = app::discovery::wiring_faults(&app, actor, None).await?;
+    let query = HardwareChangeQuery { machine: None, missing: true };
+    let missing = app::hardware_change::list(&app, actor, &query).await?;
     let sources = Sources {
         status: &status,
         failed: &failed,
         running: &running,
         events: &events.items,
         faults: &faults.items,
+        missing: &missing.items,
     };
     Ok(Dashboard::new(visitor.layout("Overview"), actor, &sources, now()))
 }

@@ -8,6 +8,7 @@ use crate::view::comparison::Compared;
 use crate::view::discovery::Wiring;
 use crate::view::event::Recent;
 use crate::view::hardware::Hardware;
+use crate::view::hardware_change::Changes;
 use crate::view::machine::{Head, MachinePage, Sources};
 use crate::view::script_run::{Results, RunPage};
 use crate::visitor::Visitor;
@@ -18,6 +19,7 @@ use rackwright_common::{MachineId, OperationId};
 use rackwright_region::app::{self, App, Error};
 use rackwright_region::auth::Actor;
 use rackwright_region::model::event::{Event, EventQuery};
+use rackwright_region::model::hardware_change::{HardwareChange, HardwareChangeQuery};
 use rackwright_region::model::machine::Machine;
 use rackwright_region::model::operation::{LogChunk, OperationDetail, OperationQuery};
 use rackwright_region::model::script::ScriptRunQuery;
@@ -47,6 +49,7 @@ pub async fn page(
     let scripts = app::script::list(app, actor).await?;
     let settings = app::setting::get(app, actor).await?;
     let faults = app::discovery::wiring_faults(app, actor, Some(id)).await?;
+    let changes = changed(app, actor, id).await?;
     let console = super::console::panel(app, actor, machine).await?;
     let sources = Sources {
         machine,
@@ -59,6 +62,7 @@ pub async fn page(
         default_tests: &settings.default_tests,
         console,
         wiring: Wiring::new(&faults.items, now()),
+        changes: &changes,
     };
     Ok(MachinePage::new(visitor.layout("Machines"), actor, &sources, refused, now()))
 }
@@ -94,6 +98,18 @@ async fn recent(app: &App, actor: &Actor, id: &MachineId) -> Result<Vec<Event>, 
 pub async fn events(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<Recent> {
     let id = machine_id(&id)?;
     Ok(Recent::new(id.as_str(), &recent(&app, &visitor.actor, &id).await?, now()))
+}
+
+async fn changed(app: &App, actor: &Actor, id: &MachineId) -> Result<Vec<HardwareChange>, Error> {
+    let query = HardwareChangeQuery { machine: Some(id.clone()), missing: false };
+    Ok(app::hardware_change::list(app, actor, &query).await?.items)
+}
+
+/// What has changed in it again.
+pub async fn changes(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<Changes> {
+    let machine = app::machine::get(&app, &visitor.actor, &machine_id(&id)?).await?;
+    let found = changed(&app, &visitor.actor, &machine.summary.id).await?;
+    Ok(Changes::new(&machine.summary, &found, &visitor.actor, &visitor.csrf, now()))
 }
 
 /// Name, status and buttons again.

@@ -14,6 +14,7 @@ use rackwright_region::auth::Actor;
 use rackwright_region::model::action::{
     CommissionRequest, DeployRequest, PowerRequest, ReasonRequest, ReleaseRequest, RescueRequest, TestRequest,
 };
+use rackwright_region::model::hardware_change::AcceptedChanges;
 use rackwright_region::model::machine::Machine;
 
 /// Takes a form or a button.
@@ -70,6 +71,11 @@ async fn carry_out(app: &App, actor: &Actor, m: &Machine, verb: &str, fields: &F
         "unlock" => action::set_locked(app, actor, id, false).await.map(drop),
         "mark-broken" => action::mark_broken(app, actor, id, reason()).await.map(drop),
         "mark-fixed" => action::mark_fixed(app, actor, id, reason()).await.map(drop),
+        "accept-hardware" => {
+            let unknown = || Error::invalid("upto", "this is the number of no change");
+            let accepted = AcceptedChanges { upto: fields.text("upto").parse().map_err(|_| unknown())? };
+            app::hardware_change::accept(app, actor, id, accepted).await.map(drop)
+        }
         "override" => action::override_failed_tests(app, actor, id, reason()).await.map(drop),
         other => Err(Error::not_found("action", other)),
     }

@@ -15,6 +15,7 @@ pub mod machine_action;
 pub mod machine_bulk;
 pub mod machine_edit;
 pub mod machine_list;
+pub mod machine_network;
 pub mod name;
 pub mod network;
 pub mod network_edit;
@@ -30,6 +31,7 @@ pub mod user;
 use crate::error::{no_such_action, no_such_page};
 use crate::{assets, error};
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -82,6 +84,7 @@ fn pages() -> Router<App> {
         .route("/machines/{id}/row", get(machine_list::row))
         .route("/machines/{id}/part/head", get(machine::head))
         .route("/machines/{id}/part/hardware", get(machine::hardware))
+        .route("/machines/{id}/part/changes", get(machine::changes))
         .route("/machines/{id}/part/tests", get(machine::tests))
         .route("/machines/{id}/part/comparison", get(machine::comparison))
         .route("/machines/{id}/part/events", get(machine::events))
@@ -92,6 +95,8 @@ fn pages() -> Router<App> {
         .route("/machines/{id}/runs/{run}", get(machine::run))
         .route("/machines/{id}/edit", get(machine_edit::show).post(machine_edit::save))
         .route("/machines/{id}/bmc", post(machine_edit::save_bmc))
+        .route("/machines/{id}/network", get(machine_network::show))
+        .route("/machines/{id}/interfaces/{interface}/{verb}", post(machine_network::save))
         .route("/machines/{id}/{verb}", post(machine_action::act))
         .route("/operations", get(operation::list))
         .route("/operations/{id}", get(operation::show))
@@ -143,9 +148,9 @@ fn pages() -> Router<App> {
         .merge(assets::router())
 }
 
-/// Headers that keep foreign content out and pages out of caches.
+/// Headers that keep foreign content out and pages out of caches; and nothing in a page that nobody sees.
 async fn guard(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let mut response = visible(next.run(request).await).await;
     let headers = response.headers_mut();
     let policy =
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
@@ -154,6 +159,24 @@ async fn guard(request: Request, next: Next) -> Response {
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// A page in which every character is seen. Pages are made whole; what is sent in pieces is no page.
+async fn visible(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // It is in memory already: reading it does not fail.
+    let page = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    match str::from_utf8(&page).ok().and_then(crate::escape::visible) {
+        Some(page) => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, page.into())
+        }
+        None => Response::from_parts(parts, page.into()),
+    }
 }
 
 /// The parameters of the address that say anything: browsers send the empty fields of a form too.

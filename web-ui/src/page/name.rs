@@ -7,10 +7,14 @@ use crate::view::name::{self as view, NamesPage, Sources};
 use crate::visitor::{Fields, Posted, Visitor};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use rackwright_region::app::{App, Error, domain, secondary};
+use rackwright_region::app::{App, Error, dns_key, domain, secondary};
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
+use rackwright_region::model::dns_key::NewDnsKey;
 use rackwright_region::model::domain::{DnsRecord, NameQuery, NewDnsRecord, NewDomain, NewSecondary};
+
+/// Published names on the page at most, so that it stays small; whoever looks for others searches.
+const SHOWN: usize = 250;
 
 /// All of them.
 pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> Shown<NamesPage> {
@@ -20,12 +24,15 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> S
 async fn page(app: &App, visitor: &Visitor, search: String) -> Shown<NamesPage> {
     let actor = &visitor.actor;
     let query = NameQuery { q: Some(search.clone()).filter(|q| !q.is_empty()), ..NameQuery::default() };
+    let mut names = domain::names(app, actor, &query).await?.items;
+    names.truncate(SHOWN);
     let sources = Sources {
         domains: domain::list(app, actor).await?.items,
         zones: domain::zones(app, actor).await?.items,
         records: domain::records(app, actor, None).await?.items,
-        names: domain::names(app, actor, &query).await?.items,
+        names,
         secondaries: secondary::list(app, actor).await?.items,
+        keys: dns_key::list(app, actor).await?.items,
     };
     Ok(NamesPage::new(visitor.layout("Names"), sources, search, now()))
 }
@@ -62,6 +69,16 @@ async fn editor(app: &App, visitor: &Visitor, noun: &str, id: &str) -> Shown<Edi
                 vec![view::edit_record(csrf, Some(&found), &found.domain), view::delete_record(csrf, &found)];
             made(format!("Record {} {}", found.name, found.kind), forms)
         }
+        ("keys", "new") => {
+            let zones = domain::zones(app, actor).await?.items;
+            made("New key".into(), vec![view::new_key(csrf, &zones)])
+        }
+        ("keys", id) => {
+            let wanted = number("key", id)?;
+            let found = dns_key::list(app, actor).await?.items.into_iter().find(|k| k.id == wanted);
+            let found = found.ok_or_else(|| Error::not_found("key", id))?;
+            made(format!("Key {} of {}", found.tag, found.zone), vec![view::delete_key(csrf, &found)])
+        }
         ("secondaries", "new") => made("New secondary".into(), vec![view::new_secondary(csrf)]),
         ("secondaries", name) => {
             let all = secondary::list(app, actor).await?.items;
@@ -89,6 +106,10 @@ pub async fn save(
     let done = match noun.as_str() {
         "domains" => save_domain(&app, &visitor.actor, &id, &fields).await,
         "records" => save_record(&app, &visitor.actor, &id, &fields).await,
+        "keys" if id == "new" => {
+            let new = NewDnsKey { zone: fields.text("zone").trim().to_owned() };
+            dns_key::create(&app, &visitor.actor, &new).await.map(|_| ()).map_err(Into::into)
+        }
         "secondaries" if id == "new" => match new_secondary(&fields) {
             Ok(new) => match secondary::create(&app, &visitor.actor, &new).await {
                 // Its key is in this answer and nowhere else, so there is no way back to it.
@@ -116,6 +137,7 @@ pub async fn delete(
     let done = match noun.as_str() {
         "domains" => domain::delete(&app, actor, number("domain", &id)?).await,
         "records" => domain::delete_record(&app, actor, number("record", &id)?).await,
+        "keys" => dns_key::delete(&app, actor, number("key", &id)?, fields.ticked("unsign")).await,
         "secondaries" => secondary::delete(&app, actor, &id).await,
         _ => Err(Error::not_found("page", "at this address")),
     };

@@ -13,6 +13,7 @@ use rackwright_region::model::Page;
 use rackwright_region::model::controller::SiteStatus;
 use rackwright_region::model::discovery::WiringFault;
 use rackwright_region::model::event::Event;
+use rackwright_region::model::hardware_change::HardwareChange;
 use rackwright_region::model::machine::MachineSummary;
 use rackwright_region::model::operation::Operation;
 use time::OffsetDateTime;
@@ -73,6 +74,8 @@ pub struct Sources<'a> {
     pub events: &'a [Event],
     /// Interfaces that are elsewhere than the model says.
     pub faults: &'a [WiringFault],
+    /// Parts of machines that are gone, newest first.
+    pub missing: &'a [HardwareChange],
 }
 
 /// The page.
@@ -113,6 +116,7 @@ impl Dashboard {
         let mut troubles = controllers_in_trouble(s.status, now);
         troubles.extend(s.failed.items.iter().map(|m| trouble(m, actor, now)));
         troubles.extend(s.faults.iter().map(|f| miswired(f, now)));
+        troubles.extend(s.missing.iter().map(|c| missing(c, now)));
         let shown = i64::try_from(s.failed.items.len()).unwrap_or(i64::MAX);
         Self {
             layout,
@@ -139,6 +143,19 @@ fn miswired(f: &WiringFault, now: OffsetDateTime) -> Trouble {
         reason: f.message.clone(),
         since: Some(Moment::new(f.since, now)),
         ways: vec![(way.into(), href.clone()), ("Networks".into(), "/networks".into())],
+        href,
+    }
+}
+
+/// A part of a machine that was there.
+fn missing(c: &HardwareChange, now: OffsetDateTime) -> Trouble {
+    let href = format!("/machines/{}#changes", c.machine);
+    Trouble {
+        name: c.hostname.clone(),
+        state: Pill::new(Tone::Bad, "Hardware"),
+        reason: capital(&c.message),
+        since: Some(Moment::new(c.at, now)),
+        ways: vec![("It is meant…".into(), href.clone())],
         href,
     }
 }
@@ -242,6 +259,7 @@ impl Dashboard {
             running: &running,
             events: &events,
             faults: &sample::wiring_faults(),
+            missing: &[sample::hardware_change()],
         };
         Self::new(Layout::sample("Overview"), &sample::actor(), &sources, super::sample_now())
     }
@@ -271,10 +289,17 @@ mod tests {
     fn a_rack_that_is_gone_and_one_that_refused_need_a_person() {
         let page = Dashboard::sample();
         // One rack is only behind; the other is gone.
-        assert_eq!(page.troubles.len(), 3);
+        assert_eq!(page.troubles.len(), 4);
         assert_eq!(page.troubles[0].state, Pill::new(Tone::Bad, "Not heard"));
         assert_eq!((page.more, page.controllers.len()), (2, 3));
         assert_eq!(page.controllers[1].snapshot, Some(Pill::new(Tone::Warning, "Behind")));
+    }
+
+    #[test]
+    fn a_part_that_is_gone_needs_a_person_who_says_that_it_is_meant() {
+        let lost = Dashboard::sample().troubles.pop().unwrap();
+        assert_eq!(lost.state, Pill::new(Tone::Bad, "Hardware"));
+        assert_eq!(lost.ways, [("It is meant…".to_owned(), "/machines/k3x9ab#changes".to_owned())]);
     }
 
     #[test]

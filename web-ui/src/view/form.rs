@@ -5,6 +5,7 @@
 
 use crate::command::{self, Values};
 use crate::error::sentence;
+use crate::escape::Kept;
 use crate::visitor::Fields;
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -59,6 +60,12 @@ pub struct Field {
 impl HtmlSafe for Field {}
 
 impl Field {
+    /// A value as it goes into the page and comes back.
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    fn kept<'a>(&self, value: &'a str) -> Kept<'a> {
+        Kept(value)
+    }
+
     /// With a value.
     pub fn new(name: &'static str, label: impl Into<String>, kind: Kind, value: impl Into<String>) -> Self {
         let value = value.into();

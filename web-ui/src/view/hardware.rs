@@ -1,5 +1,6 @@
 //! A machine's hardware, as a datasheet.
 
+use super::storage::Storage;
 use super::{Fact, joined, known};
 use crate::format;
 use askama::Template;
@@ -31,6 +32,8 @@ pub struct Hardware {
     pub empty_slots: usize,
     /// Disks: name, model, size, kind, serial number, firmware.
     pub disks: Vec<[String; 6]>,
+    /// What a deployment makes of them.
+    pub storage: Option<Storage>,
     /// Interfaces.
     pub nics: Vec<Nic>,
     /// Accelerators: address, ids, driver.
@@ -82,6 +85,7 @@ impl Hardware {
             empty_slots: inventory.dimms.len() - fitted.len(),
             dimms: fitted.into_iter().map(dimm).collect(),
             disks: inventory.disks.iter().map(disk).collect(),
+            storage: Storage::new(&inventory.disks, &m.storage_layout),
             nics: nics(m, inventory),
             gpus: inventory
                 .gpus

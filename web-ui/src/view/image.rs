@@ -29,6 +29,8 @@ pub struct Row {
     pub files: Vec<(String, String, String)>,
     /// Regions that do not have all of it yet.
     pub lacking_in: String,
+    /// Racks that have all of it at hand.
+    pub on_racks: String,
     /// When it was registered.
     pub created: Moment,
 }
@@ -81,6 +83,7 @@ impl Row {
             size: size(i.size()),
             files: i.files.iter().map(|f| (f.name.clone(), size(f.size), f.sha256.clone())).collect(),
             lacking_in: i.lacking_in.join(", "),
+            on_racks: i.on_racks.join(", "),
             created: Moment::new(i.created_at, now),
         }
     }

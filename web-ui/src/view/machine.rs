@@ -7,6 +7,7 @@ use super::console::ConsolePanel;
 use super::discovery::Wiring;
 use super::event::Recent;
 use super::hardware::Hardware;
+use super::hardware_change::Changes;
 use super::script_run::Results;
 use super::{Fact, Layout, Pill, Tone, known};
 use crate::format::{Moment, capital};
@@ -14,6 +15,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::event::Event;
+use rackwright_region::model::hardware_change::HardwareChange;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
 use rackwright_region::model::operation::{LogChunk, OperationDetail};
@@ -136,6 +138,8 @@ pub struct Sources<'a> {
     pub console: ConsolePanel,
     /// Its interfaces that are elsewhere than the model says.
     pub wiring: Wiring,
+    /// What readings of its hardware found, newest first.
+    pub changes: &'a [HardwareChange],
 }
 
 /// The page.
@@ -156,6 +160,8 @@ pub struct MachinePage {
     pub console: ConsolePanel,
     /// Datasheet.
     pub hardware: Hardware,
+    /// What has changed in it.
+    pub changes: Changes,
     /// Results.
     pub tests: Results,
     /// Charts.
@@ -187,6 +193,7 @@ impl MachinePage {
             console: sources.console.clone(),
             wiring: sources.wiring.clone(),
             hardware: Hardware::new(m),
+            changes: Changes::new(&m.summary, sources.changes, actor, &layout.csrf, now),
             tests: Results::new(m.summary.id.as_str(), sources.runs, &m.failed_tests, now),
             comparison: Compared::new(m, sources.comparison),
             events: Recent::new(m.summary.id.as_str(), sources.events, now),
@@ -215,6 +222,7 @@ impl MachinePage {
             default_tests: &["disk-quick".into()],
             console: ConsolePanel::sample(),
             wiring: Wiring::new(&sample::wiring_faults(), super::sample_now()),
+            changes: &[sample::hardware_change()],
         };
         let refusal = Refusal { verb: "deploy".into(), message: "user data: <b>no</b>".into() };
         let typed =

@@ -17,18 +17,21 @@ pub mod event;
 pub mod form;
 pub mod group;
 pub mod hardware;
+pub mod hardware_change;
 pub mod image;
 pub mod login;
 pub mod login_provider;
 pub mod machine;
 pub mod machine_edit;
 pub mod machine_list;
+pub mod machine_network;
 pub mod name;
 pub mod network;
 pub mod network_edit;
 pub mod network_map;
 pub mod notification;
 pub mod operation;
+pub mod picture;
 pub mod problem;
 #[cfg(test)]
 pub mod sample;
@@ -36,6 +39,7 @@ pub mod script;
 pub mod script_run;
 pub mod setting;
 pub mod start;
+pub mod storage;
 pub mod switch;
 pub mod terminal;
 pub mod timeline;
@@ -272,6 +276,7 @@ mod tests {
             ("bulk result", bulk::ResultPage::sample().to_string()),
             ("machine", machine::MachinePage::sample().to_string()),
             ("machine edit", machine_edit::EditPage::sample().to_string()),
+            ("machine network", machine_network::NetworkPage::sample().to_string()),
             ("hardware", hardware::Hardware::sample().to_string()),
             ("activity", activity::Activity::sample().to_string()),
             ("comparison", comparison::Compared::sample().to_string()),

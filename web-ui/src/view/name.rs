@@ -9,6 +9,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_common::Secret;
 use rackwright_region::model::Role;
+use rackwright_region::model::dns_key::DnsKey;
 use rackwright_region::model::domain::{DnsRecord, Domain, PublishedName, Secondary, SecondaryKey, Zone};
 use time::OffsetDateTime;
 
@@ -54,6 +55,32 @@ pub struct NameRow {
     pub derived: bool,
 }
 
+/// A server that gets copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondaryRow {
+    /// The server.
+    pub secondary: Secondary,
+    /// Since when it is entered.
+    pub since: Moment,
+    /// When it got its last copy.
+    pub last: Option<Moment>,
+    /// Zones that it lags behind in, and the serial of each that it has.
+    pub behind: Vec<(String, i64)>,
+}
+
+impl SecondaryRow {
+    fn new(secondary: Secondary, now: OffsetDateTime) -> Self {
+        let last = secondary.copies.iter().map(|copy| copy.copied_at).max();
+        let behind = secondary.copies.iter().filter(|copy| copy.behind);
+        Self {
+            since: Moment::new(secondary.created_at, now),
+            last: last.map(|at| Moment::new(at, now)),
+            behind: behind.map(|copy| (copy.zone.clone(), copy.serial)).collect(),
+            secondary,
+        }
+    }
+}
+
 /// The key of a secondary that was just entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
@@ -84,6 +111,8 @@ pub struct Sources {
     pub names: Vec<PublishedName>,
     /// Servers that get copies.
     pub secondaries: Vec<Secondary>,
+    /// Keys that zones are signed with.
+    pub keys: Vec<DnsKey>,
 }
 
 /// The page.
@@ -108,14 +137,16 @@ pub struct NamesPage {
     pub search: String,
     /// What is published of that.
     pub names: Vec<NameRow>,
-    /// Servers that get copies, and since when.
-    pub secondaries: Vec<(Secondary, Moment)>,
+    /// Servers that get copies, and what they copied.
+    pub secondaries: Vec<SecondaryRow>,
+    /// Keys that zones are signed with, and since when.
+    pub keys: Vec<(DnsKey, Moment)>,
 }
 
 impl NamesPage {
     /// Of all names; `search` is what they were looked for with.
     pub fn new(layout: Layout, sources: Sources, search: String, now: OffsetDateTime) -> Self {
-        let Sources { domains, zones, records, names, secondaries } = sources;
+        let Sources { domains, zones, records, names, secondaries, keys } = sources;
         let zone_of = |domain: &Domain| zones.iter().find(|z| z.origin == domain.name);
         let entered = |n: &PublishedName| {
             records.iter().any(|r| r.name == n.name && r.kind == n.kind && r.data == n.data)
@@ -141,11 +172,12 @@ impl NamesPage {
             names: names.into_iter().map(|name| NameRow { derived: !entered(&name), name }).collect(),
             records,
             search,
-            secondaries: secondaries
+            secondaries: secondaries.into_iter().map(|s| SecondaryRow::new(s, now)).collect(),
+            keys: keys
                 .into_iter()
-                .map(|s| {
-                    let since = Moment::new(s.created_at, now);
-                    (s, since)
+                .map(|key| {
+                    let since = Moment::new(key.created_at, now);
+                    (key, since)
                 })
                 .collect(),
         }
@@ -227,6 +259,28 @@ pub fn delete_record(csrf: &str, record: &DnsRecord) -> Form {
         .command(command::RECORD_DELETE, vec![("id", record.id.to_string())])
 }
 
+/// Makes a key for a zone.
+pub fn new_key(csrf: &str, zones: &[Zone]) -> Form {
+    let choices: Vec<_> = zones.iter().map(|z| (z.origin.clone(), z.origin.clone())).collect();
+    let first = zones.first().map(|z| z.origin.clone()).unwrap_or_default();
+    let zone = Field::choice("zone", "Zone", choices, first).hint("a domain, or reverse names");
+    Form::new("edit", "/names/keys/new", csrf, vec![zone])
+        .titled("A new key", "Make it")
+        .intro("The first key of a zone begins to sign it. A second one is for changing keys: both sign until the old one is removed.")
+        .command(command::DNS_KEY_CREATE, Vec::new())
+}
+
+/// Removes a key.
+pub fn delete_key(csrf: &str, key: &DnsKey) -> Form {
+    let unsign =
+        Field::check("unsign", "Also when it is the last one: the zone is not signed any more", false);
+    Form::new("delete", format!("/names/keys/{}/delete", key.id), csrf, vec![unsign])
+        .titled("Remove", format!("Remove the key {} of {}", key.tag, key.zone))
+        .intro("First have its DS record taken from the zone above, and wait until nobody keeps that: whoever checks signatures would find none that hold.")
+        .danger()
+        .command(command::DNS_KEY_DELETE, vec![("id", key.id.to_string())])
+}
+
 /// Enters a server that gets copies.
 pub fn new_secondary(csrf: &str) -> Form {
     let fields = vec![
@@ -278,7 +332,12 @@ impl NamesPage {
                 of(json!({ "name": MARKUP, "type": "A", "ttl": 60, "data": MARKUP })),
             ],
             secondaries: vec![of(
-                json!({ "name": MARKUP, "address": "192.0.2.53", "port": 53, "created_at": at }),
+                json!({ "name": MARKUP, "address": "192.0.2.53", "port": 53, "created_at": at,
+                        "copies": [{ "zone": MARKUP, "serial": 6, "copied_at": at, "behind": true }] }),
+            )],
+            keys: vec![of(
+                json!({ "id": 1, "zone": MARKUP, "tag": 4711, "algorithm": "ED25519", "dnskey": MARKUP, "ds": MARKUP,
+                        "created_at": at }),
             )],
         };
         let layout = Layout { role: Role::Administrator, ..Layout::sample("Names") };

@@ -67,8 +67,8 @@ pub struct SubnetRow {
 pub struct LeaseRow {
     /// Address.
     pub address: String,
-    /// Hardware address.
-    pub mac: String,
+    /// Hardware address; the identifier where an IPv6 client tells only that.
+    pub client: String,
     /// What the client calls itself.
     pub hostname: String,
     /// Machine.
@@ -139,7 +139,11 @@ impl LeaseRow {
     pub fn new(l: &Lease, now: OffsetDateTime) -> Self {
         Self {
             address: l.address.to_string(),
-            mac: l.mac.to_string(),
+            client: match (l.mac, &l.duid) {
+                (Some(mac), _) => mac.to_string(),
+                (None, Some(duid)) => duid.clone(),
+                (None, None) => String::new(),
+            },
             hostname: l.hostname.clone().unwrap_or_default(),
             machine: l.machine.as_ref().map(ToString::to_string).unwrap_or_default(),
             rack: l.rack.clone(),

@@ -7,6 +7,7 @@ use rackwright_region::model::Role;
 use rackwright_region::model::controller::{Rack, Region, SiteStatus};
 use rackwright_region::model::discovery::{Discovery, WiringFault};
 use rackwright_region::model::event::Event;
+use rackwright_region::model::hardware_change::HardwareChange;
 use rackwright_region::model::image::Image;
 use rackwright_region::model::machine::Machine;
 use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
@@ -258,7 +259,7 @@ pub fn image() -> Image {
     of(json!({
         "id": 1, "name": MARKUP, "version": 3, "kind": "os", "title": MARKUP, "architecture": MARKUP, "manifest": {},
         "files": [{ "name": MARKUP, "sha256": MARKUP, "size": 412_000_000, "uncompressed_size": 2_000_000_000 }],
-        "created_at": "2026-11-21T10:00:00Z",
+        "created_at": "2026-11-21T10:00:00Z", "on_racks": [MARKUP],
     }))
 }
 
@@ -414,6 +415,14 @@ pub fn switch() -> SwitchDetail {
             ] },
             { "number": 2, "name": "swp2", "up": false, "pvid": 10, "untagged": [10], "tagged": [20], "heard": [], "heard_count": 0 },
         ],
+    }))
+}
+
+/// A part that is gone, with markup.
+pub fn hardware_change() -> HardwareChange {
+    of(json!({
+        "id": 4, "machine": "k3x9ab", "hostname": "node-21", "operation": 7, "at": "2026-11-22T06:20:00Z", "kind": "gone",
+        "part": MARKUP, "before": MARKUP, "after": "", "message": MARKUP, "accepted_at": null, "accepted_by": null,
     }))
 }
 

@@ -309,10 +309,11 @@ fn tick(length: f64) -> f64 {
 
 /// A mark's text.
 fn short(seconds: f64) -> String {
+    let tenths = |number: f64| (number * 10.0).round() / 10.0;
     if seconds < 120.0 {
-        format!("{seconds} s")
+        format!("{} s", tenths(seconds))
     } else if seconds < 3600.0 {
-        format!("{} min", seconds / 60.0)
+        format!("{} min", tenths(seconds / 60.0))
     } else {
         format!("{:.1} h", seconds / 3600.0)
     }
@@ -407,6 +408,7 @@ mod tests {
 
     #[test]
     fn marks_are_few_and_round() {
+        assert_eq!([3.0 * 0.2, 60.0, 150.0].map(short), ["0.6 s", "60 s", "2.5 min"]);
         assert_eq!([3.0, 62.0, 100.0, 4000.0].map(tick), [0.5, 15.0, 30.0, 1800.0]);
         assert_eq!([short(90.0), short(150.0)], ["90 s", "2.5 min"]);
     }

@@ -147,3 +147,22 @@ proptest! {
         prop_assert_eq!(Packet::decode(&packet.encode(1472)).unwrap(), packet);
     }
 }
+
+#[test]
+fn a_client_names_itself_by_option_81_or_12_and_may_ask_for_silence() {
+    let name = |fqdn: Option<&[u8]>| {
+        let mut packet = message(MessageType::Request, mac(1));
+        packet.options.set(code::HOSTNAME, "pc-1");
+        if let Some(fqdn) = fqdn {
+            packet.options.set(code::CLIENT_FQDN, fqdn);
+        }
+        Client::of(&packet).hostname
+    };
+    assert_eq!(name(None).as_deref(), Some("pc-1"));
+    assert_eq!(name(Some(b"\x00\x00\x00desk.lab.example")).as_deref(), Some("desk.lab.example"));
+    assert_eq!(name(Some(b"\x05\x00\x00\x04desk\x03lab\x00")).as_deref(), Some("desk"));
+    assert_eq!(name(Some(b"\x08\x00\x00desk")), None, "the server is to enter nothing");
+    for cut in [&b""[..], b"\x04", b"\x04\x00\x00", b"\x04\x00\x00\x3fshort", b"\x00\x00\x00"] {
+        assert_eq!(name(Some(cut)).as_deref(), Some("pc-1"), "{cut:?}");
+    }
+}

@@ -94,7 +94,8 @@ async fn amt_tells_a_wrong_password_from_a_device_that_is_not_there() {
     assert!(matches!(seen, Err(BmcError::Unreachable(_))), "{seen:?}");
 }
 
-/// Answers every connection with the same bytes.
+/// Answers every connection with the same bytes, once: what speaks HTTP says so, or the next request is already on its way
+/// when the connection ends.
 fn serve(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 76), 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -119,12 +120,12 @@ async fn a_server_that_is_no_amt_device_is_an_error_and_no_more() {
         let queues = &queues;
         async move { queues.perform(&endpoint, None, BmcAction::Query).await.unwrap_err() }
     };
-    let page = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>".to_vec();
+    let page = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\n<html>".to_vec();
     assert!(matches!(query(serve(page)).await, BmcError::Protocol(_)));
     let basic =
-        b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n".to_vec();
+        b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_vec();
     assert!(matches!(query(serve(basic)).await, BmcError::Login(_)));
-    let again = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"y\", stale=true\r\nContent-Length: 0\r\n\r\n";
+    let again = b"HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"x\", nonce=\"y\", stale=true\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     assert!(matches!(query(serve(again.to_vec())).await, BmcError::Login(_)));
     let mut endless = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     endless.resize(2 * 1024 * 1024, b'x');

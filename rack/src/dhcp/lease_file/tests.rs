@@ -123,3 +123,12 @@ async fn two_processes_do_not_share_a_folder() {
     let (_, _file) = open(&folder.0).await.unwrap();
     assert!(matches!(open(&folder.0).await, Err(LeaseFileError::InUse(_))));
 }
+
+#[test]
+fn only_leases_of_fixed_addresses_need_not_be_on_the_disk() {
+    let Record::Lease { number, lease, seconds, epoch, .. } = given(1, 1) else { panic!("a lease") };
+    let fixed = Record::Lease { number, lease, seconds, dynamic: false, epoch };
+    assert!(is_fixed(&Entry::Happened(fixed)));
+    assert!(!is_fixed(&Entry::Happened(given(1, 1))));
+    assert!(!is_fixed(&Entry::Stored(1)));
+}

@@ -45,6 +45,10 @@ impl Site {
             packet.options.set(code::REQUESTED_ADDRESS, [10, 0, 0, 9]);
             packet.options.set(code::SERVER_ID, SERVER.octets());
         }
+        if kind == MessageType::Release {
+            packet.ciaddr = Ipv4Addr::new(10, 0, 0, 9);
+            packet.options.set(code::SERVER_ID, SERVER.octets());
+        }
         let at = AT + Duration::seconds(seconds);
         let arrival = Arrival { server: SERVER, broadcast: true };
         let now = at.unix_timestamp().try_into().unwrap();
@@ -63,7 +67,7 @@ fn codes(facts: &[Fact]) -> Vec<&str> {
 }
 
 #[test]
-fn a_stranger_is_refused_once_and_its_lease_is_told_each_time() {
+fn a_stranger_is_refused_once_and_its_lease_is_told_again_after_a_while_and_after_its_end() {
     let mut site = Site::new();
     let mac = Mac([2, 0, 0, 0, 0, 1]);
     let refused = Fact::Boot {
@@ -82,6 +86,16 @@ fn a_stranger_is_refused_once_and_its_lease_is_told_each_time() {
         hostname: None,
     };
     assert_eq!(leases[0], expected);
+    let told = |facts: &[Fact]| facts.iter().filter(|f| matches!(f, Fact::Lease { .. })).count();
+    assert_eq!(
+        told(&site.facts(MessageType::Request, 1, 1, 5)),
+        0,
+        "that it ends four seconds later is no news"
+    );
+    assert_eq!(told(&site.facts(MessageType::Request, 1, 1, 11)), 1);
+    let ended = site.facts(MessageType::Release, 1, 1, 12);
+    assert!(ended.iter().any(|f| matches!(f, Fact::LeaseEnded { declined: false, .. })), "{ended:?}");
+    assert_eq!(told(&site.facts(MessageType::Request, 1, 1, 13)), 1);
 }
 
 #[test]

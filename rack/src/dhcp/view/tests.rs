@@ -99,3 +99,49 @@ fn the_configuration_has_no_pools_and_the_server_is_known_by_an_address_of_a_ser
     assert_eq!(server_address(&config, &eth1, address("192.0.2.1")), address("10.1.0.1"));
     assert_eq!(server_address(&config, &eth1, address("10.1.0.1")), address("10.1.0.1"));
 }
+
+/// What firmware of this architecture is told to load.
+fn file(architecture: u16, secure_boot: Option<bool>) -> String {
+    use rackwright_dhcp::{Action, Arrival, Leases, MessageType, Packet, code, respond};
+    let host = HostView {
+        machine: "abc123".parse().unwrap(),
+        hostname: "node-1".parse().unwrap(),
+        uuid: None,
+        interfaces: vec![HostInterface { mac: MACHINE, address: Some(address("10.1.0.20")) }],
+        boot: snapshot::BootDecision::Local,
+        secure_boot,
+    };
+    let world =
+        Snapshot { subnets: vec![subnet_view(1, "10.1.0.0/24")], hosts: vec![host], ..Snapshot::default() };
+    let config = config(&world, &[interface("eth1", &["10.1.0.1/24"])], 5248);
+    let mut packet = Packet::decode(&[0; 236]).unwrap();
+    (packet.op, packet.htype, packet.hlen) = (1, 1, 6);
+    packet.chaddr[..6].copy_from_slice(&MACHINE.0);
+    let class = if [16, 19].contains(&architecture) { "HTTPClient" } else { "PXEClient" };
+    packet.options.set(code::MESSAGE_TYPE, [MessageType::Discover as u8]);
+    packet.options.set(code::VENDOR_CLASS, class);
+    packet.options.set(code::CLIENT_ARCH, architecture.to_be_bytes());
+    let arrival = Arrival { server: address("10.1.0.1"), broadcast: true };
+    match respond(&packet, arrival, &config, &mut Leases::new(), 1_800_000_000).action {
+        Action::Offer(reply) => reply.packet.options.text(code::BOOT_FILE).unwrap_or_default(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_architecture_is_told_its_loader() {
+    let url = |file: &str| format!("http://10.1.0.1:5248/boot/{file}");
+    for (architecture, usual, picky) in [
+        (0, "undionly.kpxe".to_owned(), "undionly.kpxe".to_owned()),
+        (7, "snponly.efi".to_owned(), "shimx64.efi".to_owned()),
+        (9, "snponly.efi".to_owned(), "shimx64.efi".to_owned()),
+        (11, "snponly-arm64.efi".to_owned(), "snponly-arm64.efi".to_owned()),
+        (16, url("snponly.efi"), String::new()),
+        (19, url("snponly-arm64.efi"), String::new()),
+        (22, "snponly-arm64.efi".to_owned(), "snponly-arm64.efi".to_owned()),
+        (6, String::new(), String::new()),
+    ] {
+        assert_eq!(file(architecture, Some(false)), usual, "{architecture}");
+        assert_eq!(file(architecture, Some(true)), picky, "{architecture} with Secure Boot");
+    }
+}

@@ -164,6 +164,11 @@ impl Database {
         self.cluster.as_ref().map(|cluster| cluster.patience.writes)
     }
 
+    /// Whether it is a cluster of which no server takes changes now.
+    pub fn awaits_primary(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.route.borrow().primary.is_none())
+    }
+
     /// A connection to read with: to a standby while there is no primary, if what runs now allows that. Reads have
     /// connections of their own, and do not queue behind the changes that wait for the next primary.
     pub async fn read(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::db::lease::ClientName;
 use crate::db::name_source::{Interface, Subnet};
 use crate::model::Timestamp;
 use crate::model::domain::{DnsRecord, Domain};
@@ -130,4 +131,31 @@ fn what_people_enter_stands_beside_it_and_their_aliases_win() {
     assert!(
         lines(&sources, "0.77.10.in-addr.arpa").contains(&"9.0.77.10.in-addr.arpa PTR www.web.lab".into())
     );
+}
+
+#[test]
+fn a_client_has_its_name_where_nothing_else_has_it() {
+    let client = |hostname: &str, address: [u8; 4]| ClientName {
+        hostname: hostname.parse().unwrap(),
+        address: address.into(),
+    };
+    let sources = Sources {
+        domains: vec![domain("lab", true), domain("sub.lab", false)],
+        records: vec![record("www.lab", "A", "10.77.0.9"), record("other.lab", "CNAME", "www.lab")],
+        interfaces: vec![interface("node-1", "eth0", true, "10.77.0.5")],
+        clients: vec![
+            client("pc-1", [10, 77, 0, 101]),
+            client("www", [10, 77, 0, 102]),
+            client("other", [10, 77, 0, 103]),
+            client("node-1", [10, 77, 0, 104]),
+            client("sub", [10, 77, 0, 105]),
+        ],
+        subnets: vec![subnet("10.77.0.0/24", "on")],
+        ..Sources::default()
+    };
+    let ours: Vec<String> = lines(&sources, "lab").into_iter().filter(|l| l.contains("10.77.0.10")).collect();
+    assert_eq!(ours, ["pc-1.lab A 10.77.0.101"]);
+    let reverse = lines(&sources, "0.77.10.in-addr.arpa");
+    assert!(reverse.contains(&"101.0.77.10.in-addr.arpa PTR pc-1.lab".to_owned()), "{reverse:?}");
+    assert_eq!(reverse.len(), 3, "those of the machine and of a record beside it: {reverse:?}");
 }

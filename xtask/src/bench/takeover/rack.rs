@@ -4,7 +4,8 @@ use super::dhcp::{DhcpClient, Manner, mac_of, racks};
 use super::report::Figure;
 use super::site::Site;
 use super::traffic::{NEW, rack_address};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use rackwright_lab::poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,14 @@ pub fn dies(site: &Site<'_>, run: &str) -> Result<Vec<Figure>> {
     let dead = site.cluster.rack_name(at);
     let client = |member| DhcpClient::new(site, NEW, mac_of(racks[at], &racks, family, member)?);
     let first = client(1)?;
-    // It is that rack's while it lives, or the row would show nothing.
-    let living = client(3)?.exchange(Manner::Stock)?;
-    ensure!(living.server == rack_address(at), "{living:?} was to come from {dead}");
+    // They are that rack's while it lives, or the row would show nothing. A rack that has just started answers for one that
+    // it has not heard yet.
+    let mut member = 2;
+    poll::until(KNOWN, &format!("{dead} to answer its clients itself"), || {
+        member += 1;
+        let told = client(member)?.exchange(Manner::Stock)?;
+        Ok((told.server == rack_address(at)).then_some(()))
+    })?;
     first.take_over()?;
     site.cluster.kill_host(&dead, true)?;
     let killed = Instant::now();

@@ -27,6 +27,8 @@ pub const NEW: &str = "m-5";
 pub const KEEPING: &str = "m-6";
 /// Bytes of an image that are asked for at once.
 const RANGE: u64 = 1 << 20;
+/// A whole exchange is two messages, and racks look at five of a client each second.
+const ASKS_EVERY: Duration = Duration::from_millis(500);
 /// Where racks serve machines.
 const PORT: u16 = 5248;
 
@@ -136,9 +138,8 @@ impl Traffic {
         }
         let client = DhcpClient::new(site, ASKING, mac_of(racks[0], &racks, 2, 1)?)?;
         client.exchange(Manner::Stock)?;
-        let exchanges = Repeating::start("DHCP exchanges", Duration::from_millis(250), move || {
-            client.exchange(Manner::Stock).map(drop)
-        });
+        let exchanges =
+            Repeating::start("DHCP exchanges", ASKS_EVERY, move || client.exchange(Manner::Stock).map(drop));
         let (namespace, image) = (site.lab.namespace(READING), site.image.clone());
         let (mut number, count) = (0, site.cluster.racks());
         read_range(&namespace, &image, 0, 0)?;
