@@ -161,7 +161,7 @@ reboot
         let decision = BootDecision::Ephemeral(ephemeral_boot());
         let script = script(&snapshot(decision), MAC, "[fd00:77::1]:5248");
         assert!(script.text.contains("if linux (tftp,[fd00:77::1])/blob/"), "{}", script.text);
-        assert!(script.text.contains("'rackwright.racks=[fd00:77::1]:5248,10.0.0.1:5248"), "{}", script.text);
+        assert!(script.text.contains("'rackwright.racks=[fd00:77::1]:5248,10.0.0.2:5248"), "{}", script.text);
     }
 
     #[test]

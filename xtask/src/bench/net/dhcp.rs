@@ -154,7 +154,7 @@ mod tests {
         let said = "Rate: 3957.2 4-way exchanges/second, expected rate: 4000\n***Statistics for: DISCOVER-OFFER***\ndrops ratio: 0.7 %\n***Statistics for: REQUEST-ACK***\ndrops ratio: 0.1 %\n";
         assert_eq!((reached(said), lost(said)), (Some(3957.2), Some(0.7)));
         assert_eq!(lost("drops ratio: -nan %"), None);
-        assert_eq!(clients().next().unwrap(), ("00:0c:01:02:03:04".to_owned(), "10.64.1.0".to_owned()));
-        assert_eq!(clients().count(), 2000);
+        assert_eq!(clients().next().unwrap(), ("00:0c:01:02:03:00".to_owned(), "10.64.1.0".to_owned()));
+        assert_eq!(clients().count(), 20_004);
     }
 }
