@@ -354,11 +354,11 @@ async fn what_clients_call_themselves_goes_into_the_dns_only_when_it_is_a_name_a
         .unwrap();
     let names = ["Laptop", "laptop", "web", "printer", "r1", "no good", "-x", "localhost", "tv"];
     for (at, name) in names.iter().enumerate() {
-        let lease = "INSERT INTO lease (address, mac, hostname, rack_id, seq, expires_at)
-                     VALUES ($1::inet, $2, $3, $4, 1, now() + make_interval(mins => $5))";
+        let lease = "INSERT INTO lease (address, mac, hostname, rack_id, seq, expires_at, named_at)
+                     VALUES ($1::inet, $2, $3, $4, 1, now() + interval '1 hour', now() - make_interval(mins => $5))";
         let query =
             sqlx::query(lease).bind(format!("10.77.0.{}", 100 + at)).bind(format!("52:54:00:00:01:{at:02x}"));
-        let minutes = i32::try_from(10 - at).unwrap();
+        let minutes = i32::try_from(at).unwrap();
         query.bind(name).bind(rack).bind(minutes).execute(&site.pool).await.unwrap();
     }
     let mut conn = site.pool.acquire().await.unwrap();

@@ -402,6 +402,7 @@ fn inventory() -> Value {
         "system": { "uuid": UUID, "vendor": "Lab", "product": "Guest", "serial": "SN1" },
         "cpu": { "architecture": "x86_64", "cores": 2, "threads": 2, "sockets": 1 },
         "memory_mib": 1024,
+        "dimms": [{ "slot": "DIMM_B1", "size_mib": 512 }],
         "disks": [{ "name": "vda", "serial": "D1", "size_bytes": 4_294_967_296_u64, "sector_bytes": 512 }],
         "interfaces": [{ "name": "eth0", "mac": MAC, "link": true, "boot": true }],
     })
