@@ -173,7 +173,8 @@ async fn a_user_takes_a_ready_machine_and_nobody_elses() {
         .request(user, "POST", &format!("/machines/{mine}/release"), &[], None)
         .await
         .problem(409, "busy");
-    assert!(text.contains("is still running"), "{text}");
+    assert!(text.starts_with("release is under way on machine"), "{text}");
+    assert!(text.contains(&format!("(operation {}, asked for by ", operation["id"])), "{text}");
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@
 
 mod support;
 
-#[expect(dead_code, reason = "pictures and keys are for the other test of pages")]
 #[path = "support/browser.rs"]
 mod browser;
 

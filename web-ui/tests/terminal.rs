@@ -6,8 +6,10 @@
 mod support;
 
 #[path = "support/browser.rs"]
-#[allow(dead_code, reason = "this test needs a part of it")]
 mod browser;
+
+#[path = "support/regions.rs"]
+mod regions;
 
 use async_trait::async_trait;
 use browser::Browser;
@@ -16,7 +18,7 @@ use rackwright_common::clock::SystemClock;
 use rackwright_common::ntp::TimeReport;
 use rackwright_ipmi::command::boot::BootFlags;
 use rackwright_ipmi::server::{Chassis, ChassisFault, ServerConfig};
-use rackwright_ipmi::sim::{SerialTarget, Simulator};
+use rackwright_ipmi::sim::{SerialTarget, Simulator, SimulatorHandle};
 use rackwright_link::{Ca, serve_on};
 use rackwright_rack::console::{self, ConsoleTiming, Consoles, Surroundings};
 use rackwright_rack::dhcp::LeaseExchange;
@@ -32,10 +34,12 @@ use rackwright_region::model::terminal::FromTerminal;
 use rackwright_region::network::NewNetworks;
 use rackwright_region::racks::RackService;
 use rackwright_region::standing::Standing;
+use regions::{Address, second_region};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use support::{PASSWORD, Site};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -131,8 +135,7 @@ async fn connect_rack(site: &Site) -> DropGuard {
         "UPDATE region SET stream = '{address}', last_seen_at = now() + interval '1 hour'; DELETE FROM bmc WHERE address NOT LIKE '127.%'"
     ))
     .await;
-    let data = site.folder.path().join("rack");
-    std::fs::create_dir(&data).unwrap();
+    let data = tempfile::tempdir_in(site.folder.path()).unwrap().keep();
     let config = rackwright_rack::RackConfig {
         name: "rack-a1".to_owned(),
         data: data.clone(),
@@ -193,10 +196,10 @@ fn count(site: &Site, sql: &'static str) -> i64 {
     Handle::current().block_on(sqlx::query_scalar(sql).fetch_one(&site.pool)).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_logs_in_on_the_serial_line_and_another_takes_over() {
+/// A site whose machine `p5t8rw` has a BMC, and what is behind its serial port.
+async fn with_console() -> (Site, SimulatorHandle, Getty) {
     let site = Site::start("127.0.0.1:0").await;
-    let _getty = Getty::start(site.folder.path());
+    let getty = Getty::start(site.folder.path());
     let target = SerialTarget::Unix(site.folder.path().join("serial"));
     let server = ServerConfig::new("admin", b"secretpw");
     let bmc =
@@ -207,9 +210,65 @@ async fn a_person_logs_in_on_the_serial_line_and_another_takes_over() {
     let id = "p5t8rw".parse().unwrap();
     let new = serde_json::from_value(bmc_of).unwrap();
     rackwright_region::app::machine::set_bmc(&site.app, &admin, &id, None, &new).await.unwrap();
+    (site, bmc, getty)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_logs_in_on_the_serial_line_and_another_takes_over() {
+    let (site, bmc, _getty) = with_console().await;
     let _rack = connect_rack(&site).await;
     let done = tokio::task::spawn_blocking(move || story(&site, &mut Browser::start()));
     done.await.unwrap();
+    drop(bmc);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_outlives_its_region_and_its_rack() {
+    let (site, bmc, _getty) = with_console().await;
+    let regions = [site.url.strip_prefix("http://").unwrap().parse().unwrap(), second_region(&site).await];
+    let address = Address::open().await;
+    address.region.send_replace(Some(regions[0]));
+    let rack = connect_rack(&site).await;
+    let watched = tokio::task::spawn_blocking(move || {
+        let browser = &mut Browser::start();
+        browser.log_in(&address.url, "ann", PASSWORD);
+        browser.open(&format!("{}{PAGE}", address.url));
+        shows(browser, "box login:");
+        browser.value("document.getElementById('terminal-turn').click()");
+        state(browser, "You are typing");
+        enter(browser, "ann");
+        shows(browser, "Password:");
+        enter(browser, "hunter2");
+        shows(browser, "Welcome ann");
+
+        address.region.send_replace(None);
+        state(browser, "Not connected; trying again");
+        address.region.send_replace(Some(regions[1]));
+        // It has its turn again, because nobody else has taken it.
+        state(browser, "You are typing");
+        enter(browser, "echo by-$((40 + 2))");
+        shows(browser, "by-42");
+        let welcomes =
+            browser.value("document.getElementById('terminal').screen().split('Welcome ann').length - 1");
+        assert_eq!(welcomes, 1, "nothing is shown twice");
+
+        drop(rack);
+        enter(browser, "echo lost");
+        browser.wait("!document.getElementById('terminal-trouble').hidden");
+        let trouble = browser.text("#terminal-trouble");
+        assert!(trouble.contains("rack"), "{trouble}");
+        let _rack = Handle::current().block_on(connect_rack(&site));
+        // A person types it again until the machine answers.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while browser.value("!document.getElementById('terminal').screen().includes('back-43')") == true {
+            assert!(Instant::now() < deadline, "{}", browser.text("#terminal-trouble"));
+            enter(browser, "echo back-$((40 + 3))");
+            browser.wait(
+                "!document.getElementById('terminal-trouble').hidden || document.getElementById('terminal').screen().includes('back-43')",
+            );
+        }
+    });
+    watched.await.unwrap();
     drop(bmc);
 }
 

@@ -17,7 +17,6 @@ mod addresses;
 #[path = "support/axe.rs"]
 mod axe;
 #[path = "support/browser.rs"]
-#[allow(dead_code, reason = "the tests use a part each")]
 mod browser;
 #[path = "support/session.rs"]
 #[allow(dead_code, reason = "the tests use a part each")]

@@ -14,7 +14,8 @@ mod takeover;
 
 use crate::arguments::Arguments;
 use crate::build;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use rackwright_lab::process::ProcessId;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -112,6 +113,16 @@ fn load() -> Result<f64> {
     text.split(' ').next().and_then(|word| word.parse().ok()).context("/proc/loadavg")
 }
 
+/// What a process has used of processors so far, seconds.
+fn processor_time(process: &ProcessId) -> Result<f64> {
+    ensure!(process.is_alive(), "process {} has ended", process.pid());
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid()))?;
+    // The name of the program may hold spaces; a tick is a hundredth of a second on Linux.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / 100.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +138,17 @@ mod tests {
     #[test]
     fn the_load_is_a_number() {
         assert!(load().unwrap() >= 0.0);
+    }
+
+    #[test]
+    fn processor_time_grows_with_work() {
+        let me = ProcessId::of(std::process::id().cast_signed()).unwrap();
+        let before = processor_time(&me).unwrap();
+        let began = std::time::Instant::now();
+        while began.elapsed().as_millis() < 300 {
+            std::hint::black_box(0);
+        }
+        let after = processor_time(&me).unwrap();
+        assert!(after > before && after - before < 60.0, "{before} {after}");
     }
 }

@@ -231,7 +231,10 @@ fn check_version(wanted: Option<i64>, current: i64) -> Result<()> {
 pub async fn delete(app: &App, actor: &Actor, id: &MachineId, force: bool) -> Result<()> {
     let (mut tx, found) = access::operate(app, actor, id, Role::Operator).await?;
     if let Some(running) = db::operation::find_running(&mut tx, id).await?.filter(|_| !force) {
-        return Err(Error::Busy(format!("operation {running} is still running on {}", found.hostname)));
+        return Err(Error::Busy(format!(
+            "{} is under way on {} (operation {}); wait for it or abort it, or force its removal",
+            running.kind, found.hostname, running.id
+        )));
     }
     if found.locked && !force {
         return Err(Error::Conflict {

@@ -75,11 +75,28 @@ pub async fn list(
         None => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, at, kind, level, machine_id, operation_id, actor, message, data FROM event
-                 WHERE id < $1 AND ($2::text IS NULL OR machine_id = $2) AND ($3::bigint IS NULL OR operation_id = $3)
-                   AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6)
-                   AND ($7::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = machine_id AND m.pool = ANY($7)))
-                 ORDER BY id DESC LIMIT $5",
+                // One plan serves all (see `connector`), so each way to the rows is written out; those not taken cost nothing.
+                r#"SELECT id AS "id!", at AS "at!", kind AS "kind!", level AS "level!", machine_id, operation_id, actor AS "actor!",
+                          message AS "message!", data AS "data!"
+                   FROM (
+                     (SELECT * FROM event
+                      WHERE $2::text IS NOT NULL AND machine_id = $2 AND id < $1 AND ($3::bigint IS NULL OR operation_id = $3)
+                        AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6)
+                        AND ($7::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = machine_id AND m.pool = ANY($7)))
+                      ORDER BY id DESC LIMIT $5)
+                     UNION ALL
+                     (SELECT * FROM event
+                      WHERE $2::text IS NULL AND $3::bigint IS NOT NULL AND operation_id = $3 AND id < $1
+                        AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6)
+                        AND ($7::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = machine_id AND m.pool = ANY($7)))
+                      ORDER BY id DESC LIMIT $5)
+                     UNION ALL
+                     (SELECT * FROM event
+                      WHERE $2::text IS NULL AND $3::bigint IS NULL AND id < $1
+                        AND ($4::text[] IS NULL OR level = ANY($4)) AND ($6::text IS NULL OR actor = $6)
+                        AND ($7::text[] IS NULL OR EXISTS (SELECT 1 FROM machine m WHERE m.id = machine_id AND m.pool = ANY($7)))
+                      ORDER BY id DESC LIMIT $5)) e
+                   ORDER BY id DESC LIMIT $5"#,
                 query.before.unwrap_or(i64::MAX),
                 machine,
                 query.operation,

@@ -252,18 +252,26 @@ pub async fn tell(conn: &mut PgConnection, id: OperationId, patch: &Value) -> Re
     Ok(done.rows_affected() == 1)
 }
 
+/// What is under way on a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Number.
+    pub id: OperationId,
+    /// Kind, as a word.
+    pub kind: String,
+    /// Who asked for it.
+    pub requested_by: String,
+}
+
 /// The running operation of a machine.
-pub async fn find_running(
-    conn: &mut PgConnection,
-    machine: &MachineId,
-) -> Result<Option<OperationId>, DbError> {
-    let id = sqlx::query_scalar!(
-        "SELECT id FROM operation WHERE machine_id = $1 AND status = 'running'",
+pub async fn find_running(conn: &mut PgConnection, machine: &MachineId) -> Result<Option<Running>, DbError> {
+    let row = sqlx::query!(
+        "SELECT id, kind, requested_by FROM operation WHERE machine_id = $1 AND status = 'running'",
         machine.as_str()
     )
     .fetch_optional(conn)
     .await?;
-    Ok(id.map(OperationId))
+    Ok(row.map(|r| Running { id: OperationId(r.id), kind: r.kind, requested_by: r.requested_by }))
 }
 
 /// Asks the running operation of a machine to end; its number, or `None` when nothing runs.

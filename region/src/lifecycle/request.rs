@@ -85,12 +85,13 @@ pub enum StartError {
     #[error(transparent)]
     Illegal(#[from] Illegal),
     /// Something else is under way.
-    #[error("operation {running} is still running on machine {machine}; wait for it or abort it")]
+    #[error("{} is under way on machine {machine} (operation {}, asked for by {}); wait for it or abort it",
+        running.kind, running.id, running.requested_by)]
     Busy {
         /// The machine.
         machine: MachineId,
         /// What runs.
-        running: OperationId,
+        running: operation::Running,
     },
     /// The machine is locked.
     #[error("machine {0} is locked; unlock it first")]

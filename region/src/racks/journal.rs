@@ -149,7 +149,7 @@ async fn boot(
         machine::seen_alive(conn, id).await?;
     }
     let operation = match &machine {
-        Some(id) => crate::db::operation::find_running(conn, id).await?,
+        Some(id) => crate::db::operation::find_running(conn, id).await?.map(|running| running.id),
         None => None,
     };
     let event = NewEvent {

@@ -252,6 +252,7 @@ pub fn sample_now() -> time::OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn every_status_has_a_tone_that_fits() {
@@ -262,10 +263,9 @@ mod tests {
         }
     }
 
-    /// Every template with markup in every text: none of it gets through.
-    #[test]
-    fn every_template_renders_and_escapes() {
-        let pages = [
+    /// What every page and part shows of samples with markup in every text.
+    fn samples() -> Vec<(&'static str, String)> {
+        vec![
             ("machine list", machine_list::MachineList::sample().to_string()),
             ("overview", dashboard::Dashboard::sample().to_string()),
             ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
@@ -304,13 +304,51 @@ mod tests {
             ("settings", setting::SettingsPage::sample().to_string()),
             ("login", login::LoginPage::sample().to_string()),
             ("problem", problem::ProblemPage::sample().to_string()),
-        ];
-        for (name, html) in pages {
+        ]
+    }
+
+    /// None of the markup gets through.
+    #[test]
+    fn every_template_renders_and_escapes() {
+        for (name, html) in samples() {
             for wrong in ["<script>alert", "<img", "style=", "onclick", "<b>no"] {
                 assert!(!html.contains(wrong), "{name} lets {wrong} through:\n{html}");
             }
             assert!(html.contains("alert(1)"), "{name} shows none of it");
         }
+    }
+
+    /// The words of a template that stand in no other.
+    fn own_words(file: &str, all: &BTreeMap<String, String>) -> Vec<String> {
+        let mut words = Vec::new();
+        for piece in all[file].split(['{', '}']) {
+            let piece = piece.trim_matches(|c: char| c.is_whitespace() || c == '-');
+            let elsewhere = all.iter().any(|(other, text)| other != file && text.contains(piece));
+            // What stood between braces is never found in a page.
+            if piece.len() >= 6 && !elsewhere {
+                words.push(piece.to_owned());
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_template_is_among_the_samples() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
+        let files =
+            std::fs::read_dir(folder).expect("templates").map(|entry| entry.expect("an entry").path());
+        let all: BTreeMap<String, String> = files
+            .map(|file| {
+                let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+                (name, std::fs::read_to_string(&file).expect("text"))
+            })
+            .collect();
+        let shown: String = samples().into_iter().map(|(_, html)| html).collect();
+        let missing: Vec<_> = all
+            .keys()
+            .filter(|file| !own_words(file, &all).iter().any(|words| shown.contains(words)))
+            .collect();
+        assert!(all.len() > 40 && missing.is_empty(), "no sample shows {missing:?}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The protocol is JSON messages that end with a NUL, to file descriptor 3 and from 4 of the browser. A shell moves
 //! its standard input and output there.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

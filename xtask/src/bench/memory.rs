@@ -116,7 +116,7 @@ pub(super) struct Site<'a> {
 /// A region and a rack that run.
 pub(super) struct Running {
     region: ProcessId,
-    rack: ProcessId,
+    pub(super) rack: ProcessId,
     api: Client,
 }
 

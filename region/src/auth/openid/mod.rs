@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rackwright_common::Secret;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Why nobody is let in. The texts are for the one who logs in: what is wrong, and who can mend it.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum OpenIdError {
         address: String,
         /// The cause.
         #[source]
-        source: reqwest::Error,
+        source: Arc<reqwest::Error>,
     },
     /// No client can be made to ask it.
     #[error("the login provider cannot be asked: is `ca` the PEM text of certificates?")]

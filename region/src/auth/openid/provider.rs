@@ -1,5 +1,6 @@
 //! Speaks with the provider: what it says of itself, its keys, and the code for a token. What it publishes is kept for
-//! ten minutes; keys are read anew at once when a token names one that is not among them.
+//! ten minutes; keys are read anew at once when a token names one that is not among them. One that does not answer is not asked
+//! again for a while: each time somebody would wait for it.
 
 use super::id_token::{self, Identity};
 use super::{OpenIdError, Pending};
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long is kept what it publishes.
 const KEPT: Duration = Duration::from_secs(600);
+/// How long one that did not answer is left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(10);
 /// The largest answer that is read, bytes.
 const LARGEST: usize = 1 << 20;
 
@@ -49,18 +52,46 @@ struct Published {
     at: Instant,
 }
 
-/// What the provider published lately. Cheap to clone; all clones are one.
+/// A provider that did not answer, where, why and when.
+#[derive(Debug, Clone)]
+struct Silent {
+    by: LoginProvider,
+    address: String,
+    source: Arc<reqwest::Error>,
+    at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    published: Option<Published>,
+    silent: Option<Silent>,
+}
+
+/// What the provider published lately, or that it did not answer. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
-pub struct Cache(Arc<Mutex<Option<Published>>>);
+pub struct Cache(Arc<Mutex<Kept>>);
 
 impl Cache {
-    fn find(&self, provider: &LoginProvider) -> Option<Published> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        (kept.by == *provider && kept.at.elapsed() < KEPT).then_some(kept)
+    /// What to go by instead of asking it.
+    fn find(&self, provider: &LoginProvider) -> Option<Result<Published, OpenIdError>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.published.as_ref().filter(|p| p.by == *provider && p.at.elapsed() < KEPT) {
+            return Some(Ok(known.clone()));
+        }
+        let silent = kept.silent.as_ref().filter(|s| s.by == *provider && s.at.elapsed() < LEFT_ALONE)?;
+        Some(Err(OpenIdError::Unreachable { address: silent.address.clone(), source: silent.source.clone() }))
     }
 
-    fn keep(&self, published: Published) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
+    fn keep(&self, provider: &LoginProvider, outcome: &Result<Published, OpenIdError>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(published) => *kept = Kept { published: Some(published.clone()), silent: None },
+            Err(OpenIdError::Unreachable { address, source }) => {
+                let (address, source) = (address.clone(), source.clone());
+                kept.silent = Some(Silent { by: provider.clone(), address, source, at: Instant::now() });
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -169,12 +200,18 @@ impl<'a> Client<'a> {
 
     async fn published(&self) -> Result<Published, OpenIdError> {
         match self.cache.find(self.provider) {
-            Some(kept) => Ok(kept),
+            Some(kept) => kept,
             None => self.read_anew().await,
         }
     }
 
     async fn read_anew(&self) -> Result<Published, OpenIdError> {
+        let outcome = self.ask().await;
+        self.cache.keep(self.provider, &outcome);
+        outcome
+    }
+
+    async fn ask(&self) -> Result<Published, OpenIdError> {
         let issuer = &self.provider.issuer;
         let at = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let discovery: Discovery = read(&at, self.http.get(&at)).await?;
@@ -187,9 +224,7 @@ impl<'a> Client<'a> {
         }
         let set: Value = read(&discovery.jwks_uri, self.http.get(&discovery.jwks_uri)).await?;
         let keys = Arc::new(id_token::keys(&set));
-        let published = Published { by: self.provider.clone(), discovery, keys, at: Instant::now() };
-        self.cache.keep(published.clone());
-        Ok(published)
+        Ok(Published { by: self.provider.clone(), discovery, keys, at: Instant::now() })
     }
 }
 
@@ -213,7 +248,7 @@ fn encode(text: &str) -> String {
 }
 
 async fn read<T: DeserializeOwned>(at: &str, request: reqwest::RequestBuilder) -> Result<T, OpenIdError> {
-    let unreachable = |source: reqwest::Error| OpenIdError::Unreachable { address: at.to_owned(), source };
+    let unreachable = |source| OpenIdError::Unreachable { address: at.to_owned(), source: Arc::new(source) };
     let mut answer = request.send().await.map_err(unreachable)?;
     let status = answer.status();
     let mut bytes = Vec::new();
@@ -236,4 +271,49 @@ async fn read<T: DeserializeOwned>(at: &str, request: reqwest::RequestBuilder) -
     }
     let found = value.and_then(|value| serde_json::from_value(value).ok());
     found.ok_or_else(|| OpenIdError::Answer(format!("{at} says something else than OpenID Connect expects")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::TcpListener;
+
+    /// A port that hangs up; how many have come.
+    async fn deaf() -> (u16, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let (port, came) = (listener.local_addr().expect("an address").port(), Arc::<AtomicUsize>::default());
+        let count = came.clone();
+        tokio::spawn(async move {
+            while listener.accept().await.is_ok() {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        (port, came)
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_is_left_alone_until_the_setting_changes() {
+        let (port, came) = deaf().await;
+        let mut provider: LoginProvider = serde_json::from_value(serde_json::json!({
+            "issuer": format!("http://127.0.0.1:{port}"), "client_id": "site", "label": "It", "base_url": "http://127.0.0.1",
+        }))
+        .expect("a setting");
+        let cache = Cache::default();
+        let mut first = 0;
+        for asked in 0..4 {
+            if asked == 2 {
+                provider.client_id = "another".to_owned();
+            }
+            let answer = Client::new(&provider, None, &cache).expect("a client").end_session().await;
+            assert!(matches!(answer, Err(OpenIdError::Unreachable { .. })), "{answer:?}");
+            let came = came.load(Ordering::SeqCst);
+            match asked {
+                0 => first = came,
+                1 => assert_eq!(came, first, "it was asked again at once"),
+                2 => assert!(came > first, "another setting may work"),
+                _ => assert_eq!(came, 2 * first),
+            }
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! Exchanges of four messages by perfdhcp, which speaks as a relay does.
 
-use super::{Bench, CLIENTS, LOAD, NETWORK, Peer, RACK, Row, address};
+use super::{Bench, CLIENTS, LOAD, NETWORK, Peer, RACK, Row, Served, address, processor_time};
 use anyhow::{Context, Result, ensure};
+use rackwright_lab::process::ProcessId;
 use serde_json::json;
 
 /// Rates that are offered, one after the other.
-const LADDER: [u32; 16] =
-    [250, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10_000, 12_000, 16_000, 24_000];
+const LADDER: [u32; 17] = [
+    100, 250, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10_000, 12_000, 16_000, 24_000,
+];
 /// Most exchanges that may be lost, per cent.
 const LOST: f64 = 1.0;
 /// The first MAC of perfdhcp's clients is 00:0c:01:02:03:04. It loses a carry, so four of them are before that.
@@ -28,13 +30,13 @@ pub(super) fn measure(bench: &Bench<'_>, database: &str) -> Result<Row> {
     rackwright_lab::poll::until(super::LIMIT, "the rack to give addresses", || {
         serves(bench, RACK).map(Some)
     })?;
-    let ours = climb(bench, RACK)?;
+    let ours = climb(bench, RACK, &bench.rack)?;
     let pid = format!("KEA_PIDFILE_DIR={}", bench.folder("kea"));
     let kea = bench.beside(
         "kea",
         &["env", &pid, "KEA_LOCKFILE_DIR=none", "kea-dhcp4", "-c", &kea_config(bench)?],
         || serves(bench, address("kea")),
-        || climb(bench, address("kea")),
+        |process| climb(bench, address("kea"), process),
     )?;
     let leases = format!("--dhcp-leasefile={}/leases", bench.folder("dnsmasq"));
     let hosts = format!("--dhcp-hostsfile={}", dnsmasq_hosts(bench)?);
@@ -54,14 +56,14 @@ pub(super) fn measure(bench: &Bench<'_>, database: &str) -> Result<Row> {
             &hosts,
         ],
         || serves(bench, address("dnsmasq")),
-        || climb(bench, address("dnsmasq")),
+        |process| climb(bench, address("dnsmasq"), process),
     )?;
     Ok(Row {
         what: "DHCP, exchanges of four messages per second before 1 % is lost (perfdhcp, 20,000 known clients)",
         ours,
         peers: vec![
-            Peer { name: "Kea", rate: kea, goal: Some(3.0) },
-            Peer { name: "dnsmasq", rate: dnsmasq, goal: None },
+            Peer { name: "Kea", served: kea, goal: Some(3.0) },
+            Peer { name: "dnsmasq", served: dnsmasq, goal: None },
         ],
     })
 }
@@ -113,9 +115,10 @@ fn perfdhcp(bench: &Bench<'_>, server: &str, rate: u32, seconds: u32) -> Result<
 }
 
 /// The highest rate reached with so few lost.
-fn climb(bench: &Bench<'_>, server: &str) -> Result<f64> {
-    let mut best = 0.0;
+fn climb(bench: &Bench<'_>, server: &str, process: &ProcessId) -> Result<Served> {
+    let mut best = Served::default();
     for offered in LADDER {
+        let before = processor_time(process)?;
         let said = perfdhcp(bench, server, offered, bench.seconds)?;
         let (lost, reached) = (lost(&said), reached(&said));
         let (Some(lost), Some(reached)) = (lost, reached) else {
@@ -125,7 +128,11 @@ fn climb(bench: &Bench<'_>, server: &str) -> Result<f64> {
         if lost >= LOST {
             break;
         }
-        best = f64::max(best, reached);
+        if reached > best.rate {
+            let used = processor_time(process)? - before;
+            let exchanges = reached * f64::from(bench.seconds);
+            best = Served { rate: reached, micros: used * 1e6 / exchanges };
+        }
     }
     Ok(best)
 }

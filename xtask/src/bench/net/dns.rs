@@ -1,7 +1,8 @@
 //! Queries by dnsperf about names of one zone.
 
-use super::{Bench, NAMES, Peer, RACK, Row, address};
+use super::{Bench, NAMES, Peer, RACK, Row, Served, address, processor_time};
 use anyhow::{Context, Result, ensure};
+use rackwright_lab::process::ProcessId;
 
 const ZONE: &str = "lab.example";
 
@@ -17,30 +18,30 @@ pub(super) fn measure(bench: &Bench<'_>, database: &str) -> Result<Row> {
     )?;
     let questions: String = (0..NAMES).map(|n| format!("n{}.{ZONE} A\n", n * 7919 % NAMES + 1)).collect();
     let questions = bench.file("load", "questions", &questions)?;
-    let rate = |server: &str| queries(bench, server, &questions);
+    let rate = |server: &str, process: &ProcessId| queries(bench, server, &questions, process);
     rackwright_lab::poll::until(super::LIMIT, "the rack to answer the last name", || {
         answers(bench, RACK).map(Some)
     })?;
-    let ours = rate(RACK)?;
+    let ours = rate(RACK, &bench.rack)?;
     let zone = zone();
     let knot = bench.beside(
         "knot",
         &["knotd", "-c", &knot_config(bench, &zone)?],
         || answers(bench, address("knot")),
-        || rate(address("knot")),
+        |process| rate(address("knot"), process),
     )?;
     let bind = bench.beside(
         "bind",
         &["named", "-g", "-n", "2", "-c", &bind_config(bench, &zone)?],
         || answers(bench, address("bind")),
-        || rate(address("bind")),
+        |process| rate(address("bind"), process),
     )?;
     Ok(Row {
         what: "DNS, queries per second (dnsperf, 8 clients, UDP, 20,000 names)",
         ours,
         peers: vec![
-            Peer { name: "BIND", rate: bind, goal: Some(1.2) },
-            Peer { name: "Knot", rate: knot, goal: Some(1.0) },
+            Peer { name: "BIND", served: bind, goal: Some(1.2) },
+            Peer { name: "Knot", served: knot, goal: Some(1.0) },
         ],
     })
 }
@@ -86,10 +87,13 @@ fn answers(bench: &Bench<'_>, server: &str) -> Result<()> {
     Ok(())
 }
 
-fn queries(bench: &Bench<'_>, server: &str, questions: &str) -> Result<f64> {
+fn queries(bench: &Bench<'_>, server: &str, questions: &str, process: &ProcessId) -> Result<Served> {
     let seconds = bench.seconds.to_string();
+    let before = processor_time(process)?;
     let said = bench.load("dnsperf", &["-s", server, "-d", questions, "-c", "8", "-l", &seconds])?;
-    rate(&said).with_context(|| format!("dnsperf says\n{said}"))
+    let used = processor_time(process)? - before;
+    let rate = rate(&said).with_context(|| format!("dnsperf says\n{said}"))?;
+    Ok(Served { rate, micros: used * 1e6 / (rate * f64::from(bench.seconds)) })
 }
 
 /// The rate, if nearly all was answered, and answered well.

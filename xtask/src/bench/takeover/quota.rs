@@ -3,6 +3,7 @@
 //! What holds: the group goes with the value, and what still runs in it goes back to where it was. Threads that a process
 //! makes later are in the group as well.
 
+use crate::bench::processor_time;
 use anyhow::{Context, Result, ensure};
 use rackwright_lab::process::ProcessId;
 use std::fs;
@@ -94,32 +95,5 @@ impl Root {
         match self {
             Self::First(folder) | Self::Second(folder) => folder,
         }
-    }
-}
-
-/// What a process has used of processors so far, seconds.
-fn processor_time(process: &ProcessId) -> Result<f64> {
-    ensure!(process.is_alive(), "process {} has ended", process.pid());
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid()))?;
-    // The name of the program may hold spaces; a tick is a hundredth of a second on Linux.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 / 100.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processor_time_grows_with_work() {
-        let me = ProcessId::of(std::process::id().cast_signed()).unwrap();
-        let before = processor_time(&me).unwrap();
-        let began = std::time::Instant::now();
-        while began.elapsed().as_millis() < 300 {
-            std::hint::black_box(0);
-        }
-        let after = processor_time(&me).unwrap();
-        assert!(after > before && after - before < 60.0, "{before} {after}");
     }
 }
