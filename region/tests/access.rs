@@ -95,7 +95,7 @@ async fn whoever_sees_a_pool_only_does_not_learn_of_other_machines() {
     assert!(refused.problem(422, "invalid").contains("viewer everywhere"));
 }
 
-/// Faults of wiring, discoveries, runs of scripts and tags tell of machines, too.
+/// Faults of wiring, changed hardware, discoveries, runs of scripts and tags tell of machines, too.
 #[tokio::test]
 async fn what_tells_of_machines_beside_their_own_lists_is_limited_as_they_are() {
     let site = Site::new().await;
@@ -109,6 +109,7 @@ async fn what_tells_of_machines_beside_their_own_lists_is_limited_as_they_are() 
             sqlx::query(sql).bind(machine).execute(&site.pool).await.unwrap();
         };
         run("INSERT INTO wiring_fault (machine_id, interface, switch, port, seen_vid, model_vid, message) VALUES ($1, 'eth0', 's', '1', 5, 6, 'x')").await;
+        run("INSERT INTO hardware_change (machine_id, kind, part) VALUES ($1, 'gone', 'disk of ' || (SELECT hostname FROM machine WHERE id = $1))").await;
         run("UPDATE machine SET tags = ARRAY['of-' || hostname] WHERE id = $1").await;
         run("INSERT INTO operation (kind, machine_id, step, requested_by, deadline) VALUES ('test', $1, 'tests', 'ann', now())").await;
         run("INSERT INTO work_item (operation_id, ordinal, kind) SELECT id, 1, 'script' FROM operation WHERE machine_id = $1").await;
@@ -133,6 +134,11 @@ async fn what_tells_of_machines_beside_their_own_lists_is_limited_as_they_are() 
     assert_eq!(names(&look(Viewer, faults).await, "name"), ["rack-1", "two"]);
     let of_one = format!("/wiring-faults?machine={one}");
     assert!(names(&look(Viewer, &of_one).await, "name").is_empty());
+    let gone = "/hardware-changes?missing=true";
+    assert_eq!(names(&look(Operator, gone).await, "part"), ["disk of two", "disk of one"]);
+    assert_eq!(names(&look(Viewer, gone).await, "part"), ["disk of two"]);
+    let of_one = format!("/hardware-changes?machine={one}");
+    assert!(names(&look(Viewer, &of_one).await, "part").is_empty());
     let all = "/discoveries?all=true";
     assert_eq!(names(&look(Operator, all).await, "machine_name"), ["nobody", "two", "one"]);
     let seen = look(Viewer, all).await;

@@ -157,6 +157,14 @@ pub struct NewImagePage {
 }
 
 #[cfg(test)]
+impl NewImagePage {
+    /// Every field filled with markup.
+    pub fn sample() -> Self {
+        Self { layout: Layout { user: super::sample::MARKUP.to_owned(), ..Layout::sample("Images") } }
+    }
+}
+
+#[cfg(test)]
 impl ImagePage {
     /// Every field filled with markup.
     pub fn sample() -> Self {

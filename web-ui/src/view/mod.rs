@@ -290,6 +290,7 @@ mod tests {
             ("editor", editor::EditorPage::sample().to_string()),
             ("groups", group::GroupsPage::sample().to_string()),
             ("image", image::ImagePage::sample().to_string()),
+            ("new image", image::NewImagePage::sample().to_string()),
             ("subnet", network_edit::SubnetPage::sample().to_string()),
             ("start", start::StartPage::sample().to_string()),
             ("images", image::ImagesPage::sample().to_string()),
@@ -325,7 +326,7 @@ mod tests {
             let piece = piece.trim_matches(|c: char| c.is_whitespace() || c == '-');
             let elsewhere = all.iter().any(|(other, text)| other != file && text.contains(piece));
             // What stood between braces is never found in a page.
-            if piece.len() >= 6 && !elsewhere {
+            if piece.len() >= 3 && !elsewhere {
                 words.push(piece.to_owned());
             }
         }
