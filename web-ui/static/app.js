@@ -115,6 +115,7 @@ function showLive(state, title) {
   if (!light) return;
   light.dataset.state = state;
   light.title = title;
+  light.querySelector("span").textContent = state === "on" ? "live" : "not live";
 }
 
 // A browser keeps few connections to one host: a tab that nobody looks at gives its stream back after a while.

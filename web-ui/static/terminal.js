@@ -19,6 +19,8 @@
     convertEol: false,
     disableStdin: true,
     screenReaderMode: true,
+    // A broken sequence is the machine's, not this page's.
+    logLevel: "off",
     theme: { background: "#11161e", foreground: "#e3e7ee", cursor: "#8fb4ff", selectionBackground: "#3a4c6e" },
     // What a machine calls a link is text: nothing is opened.
     linkHandler: { activate() {}, allowNonHttpProtocols: false },

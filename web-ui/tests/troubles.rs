@@ -137,6 +137,7 @@ async fn a_page_goes_on_at_another_region_and_shows_what_happened_while_there_wa
         address.region.send_replace(None);
         browser.wait("document.getElementById('live').dataset.state === 'off'");
         assert!(browser.value("document.getElementById('live').title").as_str().unwrap().contains("trying again"));
+        assert_eq!(browser.text("#live"), "not live", "also for those who see no colour");
         meanwhile(
             site,
             "UPDATE machine SET status = 'broken', status_since = now() WHERE id = 'p5t8rw';

@@ -3,6 +3,7 @@
 
 mod damage;
 mod ladder;
+mod operator;
 mod outages;
 mod over_ipv6;
 mod startup;

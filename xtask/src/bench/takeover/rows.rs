@@ -105,7 +105,12 @@ fn region_ends(site: &Site<'_>, run: &str, signal: Signal, load: usize) -> Resul
     region.wait(Duration::from_secs(10))?;
     site.cluster.start_region(at)?;
     let limit = if signal == SIGTERM { 1.0 } else { 3.0 };
-    Ok(seen.gaps(limit, limit).into_iter().chain([site.none_lost(&seen)?]).collect())
+    let mut figures = seen.gaps(limit, limit);
+    figures.push(site.none_lost(&seen)?);
+    if signal == SIGTERM {
+        figures.push(Figure::told("requests that failed", seen.failed()));
+    }
+    Ok(figures)
 }
 
 fn node_is_cut(site: &Site<'_>, run: &str) -> Result<Vec<Figure>> {
