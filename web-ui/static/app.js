@@ -74,7 +74,8 @@ async function refresh(element) {
     if (fresh === "gone") old?.remove();
     else if (fresh && old && !inUse(old)) {
       const focus = focusPath(old);
-      const scrolled = [...old.querySelectorAll(".scroll, pre")].map((e) => [e.scrollLeft, e.scrollTop]);
+      // Whoever reads the end of a log goes on reading its end.
+      const scrolled = [...old.querySelectorAll(".scroll, pre")].map((e) => [e.scrollLeft, e.matches("[data-log]") && atEnd(e) ? 1e9 : e.scrollTop]);
       keepState(old, fresh);
       if (old.innerHTML !== fresh.innerHTML || old.dataset.poll !== fresh.dataset.poll) {
         old.replaceWith(fresh);
@@ -177,6 +178,10 @@ setInterval(() => {
 
 const LOG_LIMIT = 400_000;
 
+function atEnd(log) {
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+}
+
 async function followLog(log) {
   const response = await fetch(`${log.dataset.log}?after=${log.dataset.after}`, { headers: { "x-rackwright-live": "1" }, signal: calls.signal });
   if (!response.ok) return false;
@@ -184,11 +189,11 @@ async function followLog(log) {
   const position = response.headers.get("x-position") ?? log.dataset.after;
   if (position === log.dataset.after) return false;
   log.dataset.after = position;
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  const follows = atEnd(log);
   log.append(text);
   if (log.textContent.length > LOG_LIMIT) log.textContent = `…\n${log.textContent.slice(-LOG_LIMIT / 2)}`;
   log.parentElement.querySelector("p.muted")?.remove();
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (follows) log.scrollTop = log.scrollHeight;
   return true;
 }
 

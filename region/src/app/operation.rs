@@ -81,3 +81,12 @@ pub async fn log(app: &App, actor: &Actor, id: OperationId, after: i64) -> Resul
     access::see(&mut conn, actor, &operation.machine).await?;
     Ok(Page::whole(db::operation_query::log(&mut conn, id, after, 1000).await?))
 }
+
+/// The end of an operation's log, at most `bytes` of it: what somebody looks at who wants to know how it goes.
+pub async fn log_end(app: &App, actor: &Actor, id: OperationId, bytes: i64) -> Result<Vec<LogChunk>> {
+    actor.require(Role::Viewer)?;
+    let mut conn = app.read().await?;
+    let operation = db::operation_query::get(&mut conn, id).await.or_not_found("operation", id)?;
+    access::see(&mut conn, actor, &operation.machine).await?;
+    Ok(db::operation_query::log_end(&mut conn, id, bytes).await?)
+}

@@ -211,6 +211,26 @@ pub async fn log(
         .collect())
 }
 
+/// The end of the log, oldest first: the newest chunks that are `bytes` together at most, and one at least.
+pub async fn log_end(conn: &mut PgConnection, id: OperationId, bytes: i64) -> Result<Vec<LogChunk>, DbError> {
+    let rows = sqlx::query!(
+        r#"SELECT (extract(epoch FROM at) * 1000000)::bigint AS "position!", work_item_id, at, text
+           FROM (SELECT l.work_item_id, l.at, l.seq, l.text, w.ordinal,
+                     sum(length(l.text)) OVER newest AS size, row_number() OVER newest AS nth
+                 FROM work_log l JOIN work_item w ON w.id = l.work_item_id WHERE w.operation_id = $1
+                 WINDOW newest AS (ORDER BY l.at DESC, w.ordinal DESC, l.seq DESC)) AS log
+           WHERE size <= $2 OR nth = 1 ORDER BY at, ordinal, seq"#,
+        id.0,
+        bytes
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| LogChunk { position: r.position, item: r.work_item_id, at: r.at.into(), text: r.text })
+        .collect())
+}
+
 /// Operations under way.
 pub async fn count_running(conn: &mut PgConnection) -> Result<i64, DbError> {
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM operation WHERE status = 'running'"#)

@@ -26,6 +26,8 @@ use rackwright_region::model::script::ScriptRunQuery;
 
 /// Events shown on the page.
 const EVENTS: i64 = 25;
+/// Bytes of the end of an operation's log on the page; what comes later is added to it.
+const LOG: i64 = 32 * 1024;
 
 /// The page.
 pub async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Shown<MachinePage> {
@@ -79,14 +81,14 @@ async fn latest(app: &App, actor: &Actor, id: &MachineId) -> Result<Option<InFul
     }
 }
 
-/// Everything about an operation.
+/// Everything about an operation, with the end of its log.
 pub async fn in_full(app: &App, actor: &Actor, id: OperationId) -> Result<InFull, Error> {
     let detail = app::operation::get(app, actor, id).await?;
     let query =
         EventQuery { operation: Some(id.0), after: Some(0), limit: Some(1000), ..EventQuery::default() };
     let events = app::event::list(app, actor, &query).await?;
-    let log = app::operation::log(app, actor, id, 0).await?;
-    Ok((detail, events.items, log.items))
+    let log = app::operation::log_end(app, actor, id, LOG).await?;
+    Ok((detail, events.items, log))
 }
 
 async fn recent(app: &App, actor: &Actor, id: &MachineId) -> Result<Vec<Event>, Error> {

@@ -94,40 +94,22 @@ pub struct Log {
     pub operation: i64,
     /// More may come.
     pub running: bool,
-    /// Text, its end.
+    /// Text.
     pub text: String,
-    /// Characters before that which are left out.
-    pub left_out: usize,
     /// Where to go on.
     pub position: i64,
 }
 
-/// What of a log is on a page when it is opened, bytes: its end tells most, and pages stay small.
-const LOG_SHOWN: usize = 64 << 10;
-
 impl Log {
     /// Of pieces of log, in order.
     pub fn new(operation: i64, running: bool, chunks: &[LogChunk]) -> Self {
-        let whole: String = chunks.iter().map(|c| c.text.as_str()).collect();
-        let text = end_of(&whole, LOG_SHOWN);
-        let left_out = whole.len() - text.len();
-        let position = chunks.last().map_or(0, |c| c.position);
-        Self { operation, running, text: plain(text), left_out, position }
+        let text: String = chunks.iter().map(|c| c.text.as_str()).collect();
+        Self { operation, running, text: plain(&text), position: chunks.last().map_or(0, |c| c.position) }
     }
-}
-
-/// The last lines of a text, so many bytes at most.
-fn end_of(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    let from = text.ceil_char_boundary(text.len() - most);
-    let end = &text[from..];
-    end.split_once('\n').map_or(end, |(_, lines)| lines)
 }
 
 impl Activity {
-    /// Of an operation, its events (oldest first) and the beginning of its log.
+    /// Of an operation, its events (oldest first) and the end of its log.
     pub fn new(detail: &OperationDetail, events: &[Event], log: &[LogChunk], now: OffsetDateTime) -> Self {
         let op = &detail.operation;
         let running = op.is_running();
@@ -189,13 +171,6 @@ mod tests {
         let items: Vec<_> =
             activity.items.iter().map(|i| (i.name.as_str(), i.took.as_str(), i.percent)).collect();
         assert_eq!(items, [("Install: debian-12", "30 s", None), ("Reboot", "", Some(40.0))]);
-    }
-
-    #[test]
-    fn a_long_log_is_shown_from_one_of_its_last_lines_on() {
-        assert_eq!(end_of("one\ntwo\nthree\n", 12), "two\nthree\n");
-        assert_eq!(end_of("one\n", 4), "one\n");
-        assert_eq!(end_of("ééé", 3), "é", "no line ends, and no character is cut");
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let site = Site { lab: &lab, program, seed: None, interrupt: &interrupt };
     let database = postgres.url("postgres");
     let running = site.start(&database, 0)?;
-    let bench = Bench { lab: &lab, interrupt: &interrupt, rack: running.rack.clone(), seconds };
+    let bench = Bench { lab: &lab, interrupt: &interrupt, rack: running.rack, seconds };
     let mut rows = Vec::new();
     let wanted = |word: &str| only.as_deref().is_none_or(|only| only == word);
     if wanted("dns") {
