@@ -220,6 +220,16 @@ fn delv(port: u16, key: &Value, folder: &Path, arguments: &[&str]) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// Follows the signatures of what a server says up to a key, by NLnet's resolver.
+fn drill(port: u16, key: &Value, folder: &Path, arguments: &[&str]) -> String {
+    let anchor = folder.join("key");
+    std::fs::write(&anchor, format!("{}\n", key["dnskey"].as_str().unwrap())).unwrap();
+    let port = port.to_string();
+    let fixed = ["-S", "-k", anchor.to_str().unwrap(), "-p", &port, "@127.0.0.1"];
+    let output = Command::new("drill").args(fixed).args(arguments).output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
 async fn make_key(site: &Site, port: u16, zone: &str) -> Value {
     let made = site.post("/dns-keys", json!({ "zone": zone })).await.expect(201);
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -294,11 +304,15 @@ async fn a_signed_zone_is_proven_to_whoever_checks_it() {
         ] {
             proven(port, &lab, &[name, kind], wanted);
         }
+        let said = drill(port, &lab, folder.path(), &["www.lab.example", "A"]);
+        assert!(said.contains("Chase successful"), "{said}");
         proven(port, &reverse, &["-x", "10.77.0.9"], yes);
         proven(port, &reverse, &["-x", "10.77.0.200"], no);
     }
     let wrong = json!({ "zone": "lab.example", "dnskey": reverse["dnskey"] });
     proven(primary, &wrong, &["www.lab.example", "A"], "no valid");
+    let said = drill(primary, &wrong, folder.path(), &["www.lab.example", "A"]);
+    assert!(!said.contains("Chase successful"), "{said}");
 
     // The zone as it is copied, to programs that look at the whole of it. Knot takes only copies that it has checked.
     let with_key = format!("hmac-sha256:bind:{bind_key}");

@@ -122,7 +122,8 @@ impl Server<'_> {
 
     /// Waits for a fact like that.
     pub fn fact(&self, what: &str, is_it: impl Fn(&Fact) -> bool) {
-        wait(what, 10, || {
+        // dhclient waits up to ten seconds before it asks, and as long before it asks again.
+        wait(what, 30, || {
             let text = std::fs::read_to_string(self.link.folder.join("facts.jsonl")).unwrap_or_default();
             let facts = text.lines().filter_map(|line| serde_json::from_str::<Fact>(line).ok());
             if facts.into_iter().any(|fact| is_it(&fact)) { Ok(()) } else { Err(text) }
