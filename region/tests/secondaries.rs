@@ -10,6 +10,7 @@ use rackwright_region::dns::server::NameServer;
 use rackwright_region::dns::{self, Names};
 use rackwright_region::model::Role;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -220,6 +221,21 @@ fn delv(port: u16, key: &Value, folder: &Path, arguments: &[&str]) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// dnspython of PyPI, in a virtual environment that is kept between runs; what `resolver.py` says.
+fn dnspython(arguments: &[&str]) -> String {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dnspython-2.9.2");
+    let complete = place.join("complete");
+    if !complete.exists() {
+        check("python3", &["-m", "venv", place.to_str().unwrap()]);
+        let pip = place.join("bin/pip");
+        let packages = ["install", "--quiet", "dnspython==2.9.2", "cryptography"];
+        check(pip.to_str().unwrap(), &packages);
+        std::fs::write(complete, "").unwrap();
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/resolver.py");
+    check(place.join("bin/python").to_str().unwrap(), &[&[script], arguments].concat())
+}
+
 /// Follows the signatures of what a server says up to a key, by NLnet's resolver.
 fn drill(port: u16, key: &Value, folder: &Path, arguments: &[&str]) -> String {
     let anchor = folder.join("key");
@@ -313,6 +329,30 @@ async fn a_signed_zone_is_proven_to_whoever_checks_it() {
     proven(primary, &wrong, &["www.lab.example", "A"], "no valid");
     let said = drill(primary, &wrong, folder.path(), &["www.lab.example", "A"]);
     assert!(!said.contains("Chase successful"), "{said}");
+
+    let copy = dig(
+        primary,
+        &["-y", &format!("hmac-sha256:bind:{bind_key}"), "+noall", "+answer", "AXFR", "lab.example"],
+    );
+    let names: BTreeSet<&str> = copy.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let questions = [
+        ("www.lab.example:A", "www.lab.example. 10.77.0.9"),
+        ("alias.lab.example:A", "www.lab.example. 10.77.0.9"),
+        ("lab.example:MX", "lab.example. 10 www.lab.example."),
+        ("x.wild.lab.example:TXT", "x.wild.lab.example. \"anything\""),
+        ("deep.er.lab.example:AAAA", "deep.er.lab.example. fd00::9"),
+        ("10.77.0.9:PTR", "9.0.77.10.in-addr.arpa. www.lab.example."),
+        ("no.lab.example:A", "does not exist"),
+        ("www.lab.example:AAAA", "has no such record"),
+    ];
+    let asked = questions.map(|(question, _)| question);
+    let mut said: Vec<String> =
+        questions.iter().map(|(question, answer)| format!("{question} {answer}")).collect();
+    said.push("both are signed with the key".into());
+    said.push(format!("lab.example has {} names", names.len()));
+    let lab_key = lab["dnskey"].as_str().unwrap().rsplit_once(" 257 ").unwrap().1;
+    let fixed = [&primary.to_string(), "lab.example", &format!("257 {lab_key}"), &bind_key, "lab.example"];
+    assert_eq!(dnspython(&[&fixed[..], &asked].concat()).lines().collect::<Vec<_>>(), said);
 
     // The zone as it is copied, to programs that look at the whole of it. Knot takes only copies that it has checked.
     let with_key = format!("hmac-sha256:bind:{bind_key}");

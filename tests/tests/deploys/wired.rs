@@ -1,5 +1,6 @@
 //! A machine whose two interfaces are a bond, with a tagged VLAN on it and a bridge on that, and a static route: what the
-//! installed system makes of it is asked by peers on both networks, before and after a restart, and with a cable out.
+//! installed system makes of it, of names and of time is asked by peers on both networks, before and after a restart, and
+//! with a cable out.
 //!
 //! The kernel that the tests run on may know no VLANs: the peer's side of the VLAN is tagged by this test.
 
@@ -19,6 +20,15 @@ const VID: [u8; 4] = [0x81, 0, 0, 20];
 const PEER: &str = "10.20.0.9";
 /// An address of the peer that only the static route leads to.
 const FAR: &str = "10.200.0.1";
+
+/// At every start the installed system writes to its console what a name is and, once its clock is set, by whom.
+const TELLS: &str = r#"#cloud-config
+bootcmd:
+ - setsid sh -c 'until [ "$(timedatectl show --property=NTPSynchronized --value)" = yes ]; do sleep 1; done;
+   echo "time by $(timedatectl show-timesync --property=ServerAddress --value)" > /dev/console' &
+ - n=; until [ -n "$n" ]; do n=$(getent ahostsv4 other.rackwright.internal | head -n1); sleep 1; done;
+   echo "looked up $n" > /dev/console
+"#;
 
 /// The host `peer` on VLAN 20 of the machines' network: two taps, and the tag put on and taken off between them.
 struct Peer {
@@ -108,6 +118,7 @@ fn site() -> Site {
         site.ask(&["setting", "set", setting, "console=ttyS0 no_timer_check"]).unwrap();
     }
     site.ask(&["setting", "set", "default_tests", "[]"]).unwrap();
+    site.ask(&["setting", "set", "ntp_local_reference", "true"]).unwrap();
     site
 }
 
@@ -171,15 +182,14 @@ fn a_bond_with_a_vlan_and_a_bridge_reaches_its_peers_after_a_restart_and_with_a_
     assert_eq!(plan["problems"], Value::Array(vec![]), "{plan}");
 
     let user_data = site.data().join("user-data");
-    let looks_up = "#cloud-config\nbootcmd:\n - n=; until [ -n \"$n\" ]; do n=$(getent ahostsv4 other.rackwright.internal | \
-                    head -n1); sleep 1; done; echo \"looked up $n\" > /dev/console\n";
-    std::fs::write(&user_data, looks_up).unwrap();
+    std::fs::write(&user_data, TELLS).unwrap();
     let user_data = user_data.to_str().unwrap();
     site.ask(&["machine", "deploy", &id, "--image", "debian-12", "--user-data", user_data]).unwrap();
     let deployed = site.until_status(&id, "deployed").unwrap();
     let (bond, bridge) = (address_of(&deployed, "bond0"), address_of(&deployed, "br20"));
     reached(&site, &bond, &bridge);
     machine.wait_for_serial("looked up 10.99.0.1", 0, LIMIT).unwrap();
+    machine.wait_for_serial("time by 10.77.0.1", 0, LIMIT).unwrap();
     let names = site.list(&["name", "list", "--zone", "rackwright.internal"]).unwrap();
     let own = format!("{}.rackwright.internal", deployed["hostname"].as_str().unwrap());
     let of_own = names.iter().find(|n| n["name"] == own && n["type"] == "A");
@@ -188,6 +198,7 @@ fn a_bond_with_a_vlan_and_a_bridge_reaches_its_peers_after_a_restart_and_with_a_
     let since = usize::try_from(machine.serial_log().metadata().unwrap().len()).unwrap();
     machine.reset(BootOrder::NetworkFirst).unwrap();
     machine.wait_for_serial("looked up 10.99.0.1", since, LIMIT).unwrap();
+    machine.wait_for_serial("time by 10.77.0.1", since, LIMIT).unwrap();
     reached(&site, &bond, &bridge);
     machine.set_link(0, false).unwrap();
     reached(&site, &bond, &bridge);
