@@ -19,6 +19,10 @@ pub const CLOUD_CONFIG: &str = "etc/cloud/cloud.cfg.d/90_rackwright.cfg";
 const RACKS: &str = "racks.rackwright.internal";
 const NETWORK_CONFIG: &str = "etc/cloud/cloud.cfg.d/91_rackwright_network.cfg";
 const TIME_CONFIG: &str = "etc/cloud/cloud.cfg.d/92_rackwright_time.cfg";
+/// Run by cloud-init at the end of a first boot, before it reports that it is done. What it has made until then would be on
+/// its disk half a minute later only: whoever cut the power of a machine that has just been deployed would get one without
+/// its SSH host keys.
+const SYNC_SCRIPT: &str = "var/lib/cloud/scripts/per-instance/rackwright-sync";
 /// Programs that cloud-init's module `ntp` sets up. Without one of them it would install one, and fail where it cannot.
 const TIME_CLIENTS: [&str; 5] = [
     "usr/sbin/chronyd",
@@ -37,6 +41,9 @@ pub fn write(root: &Path, work: &InstallWork, report: &Report) -> Result<()> {
     let racks = report.link().addresses();
     put(&root.join(CLOUD_CONFIG), &cloud_config(&work.metadata, racks), 0o600)?;
     fs::remove_file(root.join("etc/cloud/cloud-init.disabled")).ok();
+    if cloud_init {
+        put(&root.join(SYNC_SCRIPT), "#!/bin/sh\nsync\n", 0o755)?;
+    }
     if !work.network.interfaces.is_empty() {
         // JSON is YAML; cloud-init reads the network from its system configuration in this form.
         let network = format!("{:#}\n", work.network.to_netplan());
