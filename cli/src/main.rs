@@ -275,6 +275,25 @@ mod tests {
         }
     }
 
+    /// What is set for all commands, by an option or the environment, would be taken for an option of the same name.
+    #[test]
+    fn no_command_has_an_option_of_the_name_of_a_global_one() {
+        fn look(command: &clap::Command, path: &str, global: &[String], found: &mut Vec<String>) {
+            for sub in command.get_subcommands() {
+                let path = format!("{path} {}", sub.get_name());
+                let own = sub.get_arguments().map(|arg| arg.get_id().to_string());
+                found.extend(own.filter(|id| global.contains(id)).map(|id| format!("{path}: {id}")));
+                look(sub, &path, global, found);
+            }
+        }
+        let (command, mut found) = (Cli::command(), Vec::new());
+        let all = command.get_arguments().filter(|arg| arg.is_global_set());
+        let global: Vec<String> = all.map(|arg| arg.get_id().to_string()).collect();
+        assert!(global.contains(&"url".to_owned()), "{global:?}");
+        look(&command, "rackwright", &global, &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
     /// As a shell splits them: the pages quote with ' only.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub enum RuleCommand {
     /// List all rules, without their secrets.
     List,
-    /// Make a rule, or set all of one: to the page, to `--url`, or by mail with `--server`, `--from` and `--to`.
+    /// Make a rule, or set all of one: to the page, to a `--webhook`, or by mail with `--server`, `--from` and `--to`.
     Set(Box<Set>),
     /// Remove a rule; what it has let through goes with it.
     Delete {
@@ -39,9 +39,9 @@ pub struct Set {
     /// It is kept and looks at nothing.
     #[arg(long)]
     disabled: bool,
-    /// Where to POST, signed.
-    #[arg(long, conflicts_with = "server")]
-    url: Option<String>,
+    /// URL to POST to, signed.
+    #[arg(long, value_name = "URL", conflicts_with = "server")]
+    webhook: Option<String>,
     /// Mail server.
     #[arg(long, requires = "from", requires = "to")]
     server: Option<String>,
@@ -92,7 +92,7 @@ impl Set {
             std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
         };
         let ca = self.ca_file.map(read).transpose()?;
-        let channel = match (self.url, self.server, self.from) {
+        let channel = match (self.webhook, self.server, self.from) {
             (Some(url), None, _) => Channel::Webhook { url, ca },
             (None, Some(server), Some(from)) => {
                 let (port, security, username, to) = (self.port, self.security, self.username, self.to);
@@ -100,7 +100,7 @@ impl Set {
             }
             (None, None, _) => Channel::Page {},
             (Some(_), Some(_), _) | (None, Some(_), None) => {
-                bail!("give --url, or --server with --from and --to")
+                bail!("give --webhook, or --server with --from and --to")
             }
         };
         Ok(NotificationRule {

@@ -56,6 +56,8 @@ pub trait Respond: Send + Sync + 'static {
 const WAITING: usize = 1000;
 /// How often a port that somebody else has is tried.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Tries until that is complained of: a region learns within seconds which addresses are those of its box's rack.
+const PATIENCE: u32 = 8;
 
 /// Serves one address until cancelled. `told` hears whether it is served, whenever that changes.
 pub async fn serve(
@@ -64,12 +66,12 @@ pub async fn serve(
     told: impl Fn(Result<(), &io::Error>) + Send + Sync,
     cancel: CancellationToken,
 ) {
-    let mut complained = false;
+    let mut tries = 0;
     while !cancel.is_cancelled() {
         match open(address) {
             Ok((udp, tcp)) => {
                 tracing::info!(%address, "names are answered");
-                complained = false;
+                tries = 0;
                 told(Ok(()));
                 let error = tokio::select! {
                     () = cancel.cancelled() => return,
@@ -79,9 +81,9 @@ pub async fn serve(
                 told(Err(&error));
             }
             Err(error) => {
-                if !complained {
+                tries += 1;
+                if tries == PATIENCE {
                     tracing::warn!(%address, %error, "names cannot be answered: does another name server run here?");
-                    complained = true;
                 }
                 told(Err(&error));
             }
