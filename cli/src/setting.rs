@@ -1,7 +1,7 @@
 //! `rackwright setting …`
 
 use crate::console::Console;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rackwright_region::model::setting::Settings;
 use serde_json::{Map, Value};
 
@@ -11,12 +11,11 @@ pub enum SettingCommand {
     /// Show all settings.
     #[command(visible_alias = "list")]
     Show,
-    /// Change a setting, such as `setting set enlist false`.
+    /// Change settings, such as `setting set enlist false`; several are changed together or not at all.
     Set {
-        /// Its name.
-        name: String,
-        /// JSON, or plain text; several words or commas make a list where a list is wanted.
-        value: String,
+        /// Names, each with its value: JSON, or plain text; several words or commas make a list where a list is wanted.
+        #[arg(required = true, num_args = 2.., value_names = ["NAME", "VALUE"])]
+        pairs: Vec<String>,
     },
 }
 
@@ -25,9 +24,13 @@ impl SettingCommand {
     pub async fn run(self, console: &Console) -> Result<()> {
         let settings: Settings = match self {
             Self::Show => console.client.get("/settings").await?,
-            Self::Set { name, value } => {
-                let value = parse(&name, &value);
-                console.client.patch("/settings", &Map::from_iter([(name, value)])).await?
+            Self::Set { pairs } => {
+                let (pairs, rest) = pairs.as_chunks::<2>();
+                if let [name] = rest {
+                    bail!("`{name}` has no value");
+                }
+                let changes = pairs.iter().map(|[name, value]| (name.clone(), parse(name, value)));
+                console.client.patch("/settings", &Map::from_iter(changes)).await?
             }
         };
         console.show(&settings, |s| {

@@ -2,8 +2,8 @@
 //!
 //! A pattern is the line with places for the form's fields: `{name}` is a field's value, quoted for the shell. What stands in
 //! `[…]` is left out when a field in it is empty; in `[~…]` also when it is as it was when the form was made; in `[*…]` it stands
-//! once for each word of its field. `{?name}` is nothing, and empty unless the box is ticked; `{name=value}` is nothing, and empty
-//! unless the field has that value. `app.js` does the same while somebody types; a test in Chromium compares the two. A test of the
+//! once for each word of its field, in `[+…]` once for each line. `{?name}` is nothing, and empty unless the box is ticked; `{!name}` is nothing, and empty unless
+//! the field is filled, for what the command takes from a file; `{name=value}` is nothing, and empty unless the field has that value. `app.js` does the same while somebody types; a test in Chromium compares the two. A test of the
 //! command line parses every line of [`examples`], so a pattern cannot name what is not there.
 
 /// What a pattern is filled with.
@@ -21,19 +21,26 @@ pub const FABRIC_SET: &str = "rackwright fabric set {id} {name}";
 /// Removes a fabric.
 pub const FABRIC_DELETE: &str = "rackwright fabric delete {id}";
 /// Makes a VLAN.
-pub const VLAN_CREATE: &str =
-    "rackwright vlan create --fabric {fabric} --vid {vid} --name {name} --mtu {mtu}[ --dhcp{?dhcp}]";
+pub const VLAN_CREATE: &str = "rackwright vlan create --fabric {fabric} --vid {vid} --name {name} --mtu {mtu}[ --dhcp{?dhcp}][~ --dhcp-mode {dhcp_mode}][ --relay {relay}][ --space {space}][+ --dhcp-option {dhcp_options}]";
 /// Changes a VLAN.
-pub const VLAN_SET: &str =
-    "rackwright vlan set {id}[~ --name {name}][~ --mtu {mtu}][~ --dhcp true{?dhcp}][~ --dhcp false{dhcp=}]";
+pub const VLAN_SET: &str = "rackwright vlan set {id}[~ --name {name}][~ --mtu {mtu}][~ --dhcp true{?dhcp}][~ --dhcp false{dhcp=}][~ --dhcp-mode {dhcp_mode}][~ --relay {relay}][~ --relay 0{relay=}][~ --space {space}][~ --space 0{space=}][+ --dhcp-option {dhcp_options}][~ --no-dhcp-options{dhcp_options=}]";
 /// Removes a VLAN.
 pub const VLAN_DELETE: &str = "rackwright vlan delete {id}";
 /// Makes a subnet.
-pub const SUBNET_CREATE: &str = "rackwright subnet create {cidr} --vlan {vlan}[ --name {name}][ --gateway {gateway}][* --dns-server {dns_servers}][ --domain {domain}][~ --lease-seconds {lease_seconds}]";
+pub const SUBNET_CREATE: &str = "rackwright subnet create {cidr} --vlan {vlan}[ --name {name}][ --gateway {gateway}][* --dns-server {dns_servers}][ --domain {domain}][~ --lease-seconds {lease_seconds}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}]";
 /// Changes a subnet.
-pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --vlan {vlan}][~ --name {name}][~ --gateway {gateway}][* --dns-server {dns_servers}][~ --domain {domain}][~ --lease-seconds {lease_seconds}]";
+pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --vlan {vlan}][~ --name {name}][~ --gateway {gateway}][* --dns-server {dns_servers}][~ --domain {domain}][~ --lease-seconds {lease_seconds}][~ --managed true{?managed}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}][~ --no-dhcp-options{dhcp_options=}]";
 /// Removes a subnet.
 pub const SUBNET_DELETE: &str = "rackwright subnet delete {id}";
+/// Makes a space.
+pub const SPACE_CREATE: &str = "rackwright space create {name}[ --description {description}]";
+/// Changes a space.
+pub const SPACE_SET: &str = "rackwright space set {id} {name}[ --description {description}]";
+/// Removes a space.
+pub const SPACE_DELETE: &str = "rackwright space delete {id}";
+/// Makes a static route.
+pub const ROUTE_CREATE: &str =
+    "rackwright static-route create --subnet {subnet} {destination} {gateway}[~ --metric {metric}]";
 /// Makes a range.
 pub const RANGE_CREATE: &str = "rackwright ip-range create --subnet {subnet} {first} {last}[ --reserved{kind=reserved}][ --comment {comment}]";
 /// Makes a reservation.
@@ -78,17 +85,19 @@ pub const SWITCH_DELETE: &str = "rackwright switch delete {id}";
 /// Removes an image.
 pub const IMAGE_DELETE: &str = "rackwright image delete {reference}";
 /// Makes a token.
-pub const TOKEN_CREATE: &str = "rackwright token create {name}[ --days {days}]";
+pub const TOKEN_CREATE: &str = "rackwright token create {name}[ --days {days}][ --role {role}]";
 /// Makes a user.
 pub const USER_CREATE: &str = "rackwright user create {name} --role {role}";
 /// Changes a user.
-pub const USER_SET: &str = "rackwright user set {user}[~ --role {role}][~ --disabled true{?disabled}][~ --disabled false{disabled=}]";
+pub const USER_SET: &str = "rackwright user set {user}[~ --role {role}][* --pool {pools}][~ --no-pools{pools=}][~ --restricted true{?restricted}][~ --restricted false{restricted=}][~ --machine-limit {machine_limit}][~ --machine-limit -1{machine_limit=}][~ --subject {subject}][~ --subject ''{subject=}][~ --disabled true{?disabled}][~ --disabled false{disabled=}]";
+/// Gives a user, or oneself, another password.
+pub const USER_PASSWORD: &str = "rackwright user set {user} --password-file FILE";
 /// Removes a user.
 pub const USER_DELETE: &str = "rackwright user delete {user}";
 /// Deploys a machine.
-pub const DEPLOY: &str = "rackwright machine deploy {machine}[ --image {image}][ --layout {layout}]";
+pub const DEPLOY: &str = "rackwright machine deploy {machine}[ --image {image}][ --layout {layout}][ --ssh-key-file FILE{!ssh_keys}][ --user-data FILE{!user_data}]";
 /// Commissions a machine.
-pub const COMMISSION: &str = "rackwright machine commission {machine}[ --no-tests{tests=none}]";
+pub const COMMISSION: &str = "rackwright machine commission {machine}[ --commissioning-scripts none{commissioning_scripts=none}][ --no-tests{tests=none}]";
 /// Tests a machine.
 pub const TEST: &str = "rackwright machine test {machine}[* --script {scripts}]";
 /// Releases a machine.
@@ -99,6 +108,77 @@ pub const RESCUE: &str = "rackwright machine rescue {machine}";
 pub const MARK_BROKEN: &str = "rackwright machine mark-broken {machine}[ --message {message}]";
 /// Takes a machine in spite of failed tests.
 pub const OVERRIDE: &str = "rackwright machine override-failed-tests {machine}[ --message {message}]";
+/// Does one thing with several machines.
+pub const BULK: &str = "rackwright machine bulk {verb}[* {machines}][ --image {image}][ --erase {erase}][ --no-tests{?no_tests}][ --message {message}]";
+/// Puts a tag on several machines, or takes it away.
+pub const BULK_TAG: &str = "rackwright machine bulk {verb}[* {machines}] --value {tag}";
+/// Puts several machines into a pool.
+pub const BULK_POOL: &str = "rackwright machine bulk {verb}[* {machines}] --value {pool}";
+/// Puts several machines into a zone.
+pub const BULK_ZONE: &str = "rackwright machine bulk {verb}[* {machines}] --value {zone}";
+/// Says what switches a machine on and off.
+pub const BMC: &str = "rackwright machine bmc {machine} --bmc {driver}[ --bmc-address {address}][ --bmc-port {port}][ --bmc-user {username}][ --bmc-password-file FILE{!password}][ --bmc-cipher-suite {settings.cipher_suite}][ --bmc-kg-file FILE{!settings.kg}][ --bmc-operator{?settings.operator}][ --bmc-tls{?settings.tls}][ --bmc-certificate-sha256 {settings.certificate_sha256}]";
+/// Adds an SSH key.
+pub const KEY_ADD: &str = "rackwright ssh-key add FILE";
+/// Stores a script.
+pub const SCRIPT_UPLOAD: &str = "rackwright script upload FILE";
+/// Removes a script.
+pub const SCRIPT_DELETE: &str = "rackwright script delete {name}";
+/// Sets who is told of what.
+pub const RULE_SET: &str = "rackwright notification rule set {name}[ --disabled{enabled=}] --level {level}[* --kind {kinds}][ --pool {pool}][ --webhook {channel.url}{channel=webhook}][ --server {channel.server}{channel=email}][ --port {port}{channel=email}][ --security {security}{channel=email}][ --username {username}{channel=email}][ --from {channel.from}{channel=email}][* --to {channel.to}][ --ca-file FILE{!channel.ca}][ --secret-file FILE{!secret}]";
+/// Says where people log in besides here.
+pub const PROVIDER_SET: &str = "rackwright login-provider set --issuer {issuer} --client-id {client_id} --base-url {base_url}[ --label {label}][* --scope {scopes}][ --groups-claim {groups_claim}][* --group {roles}][ --default-role {default_role}][ --create-users{?create_users}][ --ca-file FILE{!ca}][ --secret-file FILE{!client_secret}]";
+/// Forgets the login provider.
+pub const PROVIDER_DELETE: &str = "rackwright login-provider delete";
+/// Changes settings of the site.
+pub const SETTINGS_SET: &str = concat!(
+    "rackwright setting set",
+    "[~ enlist true{?enlist}][~ enlist false{enlist=}]",
+    "[~ auto_commission true{?auto_commission}][~ auto_commission false{auto_commission=}]",
+    "[~ default_tests {default_tests}][~ default_tests ''{default_tests=}]",
+    "[~ default_image {default_image}][~ default_image ''{default_image=}]",
+    "[~ default_erase {default_erase}]",
+    "[~ ephemeral_kernel_arguments {ephemeral_kernel_arguments}]",
+    "[~ ephemeral_kernel_arguments ''{ephemeral_kernel_arguments=}]",
+    "[~ installed_kernel_arguments {installed_kernel_arguments}]",
+    "[~ installed_kernel_arguments ''{installed_kernel_arguments=}]",
+    "[~ upstream_dns {upstream_dns}][~ upstream_dns ''{upstream_dns=}]",
+    "[~ ntp_servers {ntp_servers}][~ ntp_servers ''{ntp_servers=}]",
+    "[~ ntp_local_reference true{?ntp_local_reference}][~ ntp_local_reference false{ntp_local_reference=}]",
+    "[~ router_advertisements true{?router_advertisements}]",
+    "[~ router_advertisements false{router_advertisements=}]",
+    "[~ record_consoles true{?record_consoles}][~ record_consoles false{record_consoles=}]",
+);
+
+/// Removes a range.
+pub const RANGE_DELETE: &str = "rackwright ip-range delete {id}";
+/// Removes a range whose addresses are in use.
+pub const RANGE_DELETE_ALL_THE_SAME: &str = "rackwright ip-range delete {id} --force";
+/// Removes a static route.
+pub const ROUTE_DELETE: &str = "rackwright static-route delete {id}";
+/// Removes a reservation.
+pub const RESERVATION_DELETE: &str = "rackwright reservation delete {id}";
+/// Ends a session.
+pub const SESSION_END: &str = "rackwright session delete {id}";
+/// Removes a token.
+pub const TOKEN_DELETE: &str = "rackwright token delete {id}";
+/// Removes an SSH key.
+pub const KEY_DELETE: &str = "rackwright ssh-key delete {id}";
+/// Removes a rule.
+pub const RULE_DELETE: &str = "rackwright notification rule delete {id}";
+/// Marks notifications as read.
+pub const SEEN: &str = "rackwright notification seen {id}";
+/// Reads a switch now.
+pub const SWITCH_READ: &str = "rackwright switch read {id}";
+/// Enters who was heard as a machine.
+pub const DISCOVERY_MACHINE: &str = "rackwright discovery machine {id}";
+/// Enters who was heard as a device.
+pub const DISCOVERY_DEVICE: &str = "rackwright discovery device {id}";
+/// Lists who was heard no more.
+pub const DISCOVERY_IGNORE: &str = "rackwright discovery ignore {id}";
+/// Lists them again.
+pub const DISCOVERY_HEED: &str = "rackwright discovery heed {id}";
+
 /// Begins with the words of an action that has no form.
 pub const AT_ONCE: [(&str, &str); 6] = [
     ("abort", "rackwright machine abort"),
@@ -174,7 +254,43 @@ pub const ALL: &[&str] = &[
     BRIDGE,
     INTERFACE_REMOVE,
     GATEWAY,
+    USER_PASSWORD,
+    BULK,
+    BULK_TAG,
+    BULK_POOL,
+    BULK_ZONE,
+    BMC,
+    KEY_ADD,
+    SCRIPT_UPLOAD,
+    SCRIPT_DELETE,
+    RULE_SET,
+    PROVIDER_SET,
+    PROVIDER_DELETE,
+    SETTINGS_SET,
+    SPACE_CREATE,
+    SPACE_SET,
+    SPACE_DELETE,
+    ROUTE_CREATE,
+    ROUTE_DELETE,
+    RANGE_DELETE,
+    RANGE_DELETE_ALL_THE_SAME,
+    RESERVATION_DELETE,
+    SESSION_END,
+    TOKEN_DELETE,
+    KEY_DELETE,
+    RULE_DELETE,
+    SEEN,
+    SWITCH_READ,
+    DISCOVERY_MACHINE,
+    DISCOVERY_DEVICE,
+    DISCOVERY_IGNORE,
+    DISCOVERY_HEED,
 ];
+
+/// The line of a pattern that names one thing, as `{id}`, and nothing else.
+pub fn of(pattern: &str, id: impl std::fmt::Display) -> String {
+    pattern.replace("{id}", &quoted(&id.to_string()))
+}
 
 /// The line that a pattern means.
 pub fn line(pattern: &str, values: &impl Values) -> String {
@@ -189,11 +305,12 @@ pub fn line(pattern: &str, values: &impl Values) -> String {
 }
 
 fn optional(group: &str, values: &impl Values) -> String {
-    if let Some(each) = group.strip_prefix('*') {
-        let field = fields(each).next().unwrap_or_default();
-        let all = values.now(field);
-        let words = all.split([' ', ',', '\n', '\t']).filter(|w| !w.is_empty());
-        return words.map(|word| fill(each, values, Some(word)).0).collect();
+    for (mark, apart) in [('*', &[' ', ',', '\n', '\t'][..]), ('+', &['\n'])] {
+        if let Some(each) = group.strip_prefix(mark) {
+            let all = values.now(fields(each).next().unwrap_or_default());
+            let words = all.split(apart).map(str::trim).filter(|w| !w.is_empty());
+            return words.map(|word| fill(each, values, Some(word)).0).collect();
+        }
     }
     let (changed, group) = match group.strip_prefix('~') {
         Some(rest) => (true, rest),
@@ -207,7 +324,7 @@ fn optional(group: &str, values: &impl Values) -> String {
 /// Names of the fields in a piece of a pattern.
 fn fields(text: &str) -> impl Iterator<Item = &str> {
     let places = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-    places.map(|(place, _)| place.trim_start_matches('?').split('=').next().unwrap_or_default())
+    places.map(|(place, _)| place.trim_start_matches(['?', '!']).split('=').next().unwrap_or_default())
 }
 
 /// A piece with its values, and whether one of them is empty.
@@ -218,6 +335,8 @@ fn fill(text: &str, values: &impl Values, word: Option<&str>) -> (String, bool) 
         let (place, after) = place.split_once('}').unwrap_or((place, ""));
         if let Some(name) = place.strip_prefix('?') {
             empty |= values.now(name) != "on";
+        } else if let Some(name) = place.strip_prefix('!') {
+            empty |= values.now(name).trim().is_empty();
         } else if let Some((name, wanted)) = place.split_once('=') {
             empty |= values.now(name) != wanted;
         } else {
@@ -255,6 +374,13 @@ pub fn examples() -> Vec<String> {
                 "mac" => "52:54:00:00:00:01",
                 "fabric" | "vlan" | "subnet" | "id" | "ipv4" | "ipv6" => "1",
                 "mode" => "static",
+                "dhcp_mode" => "proxy",
+                "relay" | "space" => "2",
+                "destination" => "10.200.0.0/16",
+                "metric" => "10",
+                "reverse_dns" => "off",
+                "boot_architectures" => "bios,uefi-x64",
+                "dhcp_options" => "time-servers=10.1.0.1,10.1.0.2\n224:text=a b",
                 "bond_mode" => "802.3ad",
                 "addresses" => "auto:1 dhcp 10.1.0.7",
                 "vid" => "20",
@@ -263,11 +389,23 @@ pub fn examples() -> Vec<String> {
                 "poll_seconds" => "120",
                 "lease_seconds" | "ttl" => "900",
                 "days" => "90",
-                "dhcp" | "disabled" | "is_default" | "stp" | "unsign" => "on",
+                "dhcp" | "disabled" | "is_default" | "stp" | "unsign" | "managed" | "restricted"
+                | "create_users" => "on",
+                "enlist" | "no_tests" | "settings.operator" | "settings.tls" => "on",
                 "role" => "operator",
                 "kind" => "reserved",
                 "layout" => "flat",
-                "tests" => "none",
+                "tests" | "commissioning_scripts" => "none",
+                "verb" => "deploy",
+                "driver" => "ipmi",
+                "settings.cipher_suite" => "17",
+                "settings.certificate_sha256" => "5f",
+                "pools" | "roles" => "lab=operator",
+                "machine_limit" => "3",
+                "level" => "warning",
+                "channel" => "email",
+                "security" => "tls",
+                "default_role" => "viewer",
                 "erase" => "quick",
                 "description" | "comment" | "message" => "it's the one by the door",
                 _ => "abc-1",

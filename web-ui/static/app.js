@@ -254,6 +254,7 @@ function commandLine(pattern, now, was) {
     const out = text.replace(/\{([^}]*)\}/g, (_, place) => {
       const [name, wanted] = place.split("=");
       if (place.startsWith("?")) empty ||= now(place.slice(1)) !== "on";
+      else if (place.startsWith("!")) empty ||= !now(place.slice(1)).trim();
       else if (wanted !== undefined) empty ||= now(name) !== wanted;
       else {
         const value = (word ?? now(place)).trim();
@@ -264,9 +265,12 @@ function commandLine(pattern, now, was) {
     });
     return [out, empty];
   };
-  const fields = (text) => [...text.matchAll(/\{\??([^}=]*)[^}]*\}/g)].map((match) => match[1]);
-  const whole = pattern.replace(/\[([~*]?)([^\]]*)\]/g, (_, mark, group) => {
-    if (mark === "*") return now(fields(group)[0]).split(/[ ,\n\t]/).filter(Boolean).map((word) => fill(group, word)[0]).join("");
+  const fields = (text) => [...text.matchAll(/\{[?!]?([^}=]*)[^}]*\}/g)].map((match) => match[1]);
+  const whole = pattern.replace(/\[([~*+]?)([^\]]*)\]/g, (_, mark, group) => {
+    if (mark === "*" || mark === "+") {
+      const words = now(fields(group)[0]).split(mark === "*" ? /[ ,\n\t]/ : "\n").map((word) => word.trim()).filter(Boolean);
+      return words.map((word) => fill(group, word)[0]).join("");
+    }
     const [text, empty] = fill(group);
     const same = mark === "~" && fields(group).every((field) => now(field) === was(field));
     // What was filled in has no places any more: braces of values are safe from the second round.
@@ -287,7 +291,8 @@ function showCommand(shown) {
       return field.value;
     }
     if (field.type === "checkbox") return field.value === "on" ? (field.checked ? "on" : "") : field.checked ? field.value : "";
-    return field.type === "password" ? "" : field.value;
+    // A secret is in no line; that there is one may be.
+    return field.type === "password" ? field.value && "…" : field.value;
   };
   const was = (name) => form.elements[`was-${name}`]?.value ?? "";
   shown.textContent = commandLine(shown.dataset.command, now, was);

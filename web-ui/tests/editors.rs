@@ -15,7 +15,7 @@ use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
 /// Every page that an administrator has.
-const PAGES: [&str; 38] = [
+const PAGES: [&str; 39] = [
     "/notifications",
     "/settings/login",
     "/",
@@ -33,6 +33,7 @@ const PAGES: [&str; 38] = [
     "/images/debian-12@3",
     "/controllers",
     "/networks",
+    "/networks/spaces/new",
     "/networks/fabrics/new",
     "/networks/vlans/new",
     "/networks/subnets/new",
@@ -111,10 +112,20 @@ async fn a_network_is_made_from_nothing_and_removed_again() {
         browser.open(&at("/networks/fabrics/new"));
         fill(browser, "edit", &[("name", "second hall")]);
         submit(browser, "edit");
+        browser.open(&at("/networks/spaces/new"));
+        fill(browser, "edit", &[("name", "storage"), ("description", "behind the firewall")]);
+        submit(browser, "edit");
         browser.open(&at("/networks/vlans/new"));
         let fabric = browser.value("[...document.querySelector('[name=fabric]').options].find(o => o.text === 'second hall').value");
         fill(browser, "edit", &[("fabric", fabric.as_str().unwrap()), ("vid", "4095"), ("name", "hall2")]);
         browser.value("document.querySelector('[name=dhcp]').click()");
+        let space = browser.value("[...document.querySelector('[name=space]').options].find(o => o.text === 'storage').value");
+        let options = [("space", space.as_str().unwrap()), ("dhcp_options", "time-servers=10.99.0.2,10.99.0.3\n224:text=a b")];
+        fill(browser, "edit", &options);
+        let line = browser.value("document.querySelector('#edit details.command code').textContent");
+        let line = line.as_str().unwrap();
+        let said = "--dhcp-option 'time-servers=10.99.0.2,10.99.0.3' --dhcp-option '224:text=a b'";
+        assert!(line.ends_with(&format!("--dhcp --space {} {said}", space.as_str().unwrap())), "{line}");
         submit(browser, "edit");
         // The database's own limit, at its field; what was typed is still there.
         assert!(browser.text("#edit-vid-problem").contains("4094"), "{}", browser.text("#edit-vid-problem"));
@@ -122,7 +133,7 @@ async fn a_network_is_made_from_nothing_and_removed_again() {
         browser.complaints.clear();
         fill(browser, "edit", &[("vid", "20")]);
         submit(browser, "edit");
-        assert!(browser.text("main").contains("VLAN 20"));
+        assert!(browser.text("main").contains("VLAN 20") && browser.text("main").contains("behind the firewall"));
         browser.open(&at("/networks/subnets/new"));
         let vlan = browser.value("[...document.querySelector('[name=vlan]').options].find(o => o.text.includes('hall2')).value");
         fill(browser, "edit", &[("cidr", "10.99.0.1/24"), ("vlan", vlan.as_str().unwrap())]);
@@ -143,6 +154,16 @@ async fn a_network_is_made_from_nothing_and_removed_again() {
         fill(browser, "reservation", &[("mac", "52:54:00:aa:bb:cc"), ("address", "10.99.0.9"), ("hostname", "pdu-1")]);
         submit(browser, "reservation");
         assert!(browser.text("main").contains("pdu-1"));
+        browser.value("document.querySelector('#route').closest('details').open = true");
+        fill(browser, "route", &[("destination", "10.200.0.1/16"), ("gateway", "10.99.0.9")]);
+        submit(browser, "route");
+        assert!(browser.text("#route-destination-problem").contains("host bits"), "{}", browser.text("#route"));
+        browser.complaints.clear();
+        fill(browser, "route", &[("destination", "10.200.0.0/16")]);
+        submit(browser, "route");
+        assert!(browser.text("main").contains("by way of 10.99.0.9"));
+        browser.leave_by("document.querySelector('form[action*=\"/routes/\"]').requestSubmit()");
+        assert!(!browser.text("main").contains("10.200.0.0/16"));
         // A lease holds a range until it is said twice.
         Handle::current().block_on(site.run(
             "INSERT INTO lease (address, mac, rack_id, seq, expires_at) VALUES ('10.99.0.101', '52:54:00:99:00:09', (SELECT min(id) FROM rack), 9, now() + interval '1 hour');

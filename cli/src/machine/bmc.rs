@@ -39,6 +39,9 @@ pub struct BmcOptions {
     /// Use TLS (AMT).
     #[arg(long, requires = "bmc")]
     bmc_tls: bool,
+    /// SHA-256 of its certificate, hexadecimal; any is taken without (AMT).
+    #[arg(long, requires = "bmc")]
+    bmc_certificate_sha256: Option<String>,
 }
 
 impl BmcOptions {
@@ -55,7 +58,7 @@ impl BmcOptions {
             kg,
             operator: self.bmc_operator,
             tls: self.bmc_tls,
-            certificate_sha256: None,
+            certificate_sha256: self.bmc_certificate_sha256.clone(),
         };
         Ok(Some(NewBmc {
             driver,

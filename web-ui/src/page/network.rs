@@ -5,7 +5,7 @@ use crate::view::network::{NetworksPage, Sources};
 use crate::view::network_map::{Inhabitants, NetworkMap};
 use crate::visitor::Visitor;
 use axum::extract::State;
-use rackwright_region::app::{App, Error, controller, discovery, machine, network, subnet};
+use rackwright_region::app::{App, Error, controller, discovery, machine, network, space, subnet};
 use rackwright_region::auth::Actor;
 use rackwright_region::model::discovery::DiscoveryQuery;
 use rackwright_region::model::machine::MachineQuery;
@@ -17,6 +17,7 @@ pub async fn list(State(app): State<App>, visitor: Visitor) -> Shown<NetworksPag
     let mut sources = Sources {
         fabrics: network::fabrics(&app, actor).await?.items,
         vlans: network::vlans(&app, actor).await?.items,
+        spaces: space::list(&app, actor).await?.items,
         ranges: subnet::ip_ranges(&app, actor, None).await?.items,
         reservations: subnet::reservations(&app, actor, None).await?.items,
         leases: network::leases(&app, actor, None).await?.items,

@@ -9,12 +9,16 @@ use crate::view::network_edit::{self as view, SubnetPage};
 use crate::visitor::{Fields, Posted, Visitor};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use rackwright_region::app::{App, Error, network, subnet};
+use rackwright_common::dhcp_option::DhcpOption;
+use rackwright_region::app::{App, Error, network, space, static_route, subnet};
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
 use rackwright_region::model::network::{
-    Fabric, NewFabric, NewIpRange, NewReservation, NewSubnet, NewVlan, RangeKind, Vlan,
+    BootArchitecture, DhcpMode, Fabric, NewFabric, NewIpRange, NewReservation, NewSubnet, NewVlan, RangeKind,
+    ReverseDns, Vlan,
 };
+use rackwright_region::model::space::NewSpace;
+use rackwright_region::model::static_route::NewStaticRoute;
 use std::str::FromStr;
 
 /// The page with the form for a new one, or for one that there is.
@@ -38,8 +42,15 @@ async fn editor(app: &App, visitor: &Visitor, noun: &str, id: &str) -> Shown<Edi
     };
     match (noun, id) {
         ("fabrics", "new") => page("New fabric", vec![view::fabric(csrf, None)]),
-        ("vlans", "new") => page("New VLAN", vec![view::vlan(csrf, None, &sources.fabrics)]),
+        ("vlans", "new") => page("New VLAN", vec![view::vlan(csrf, None, &sources)]),
         ("subnets", "new") => page("New subnet", vec![view::subnet(csrf, None, &sources)]),
+        ("spaces", "new") => page("New space", vec![view::space(csrf, None)]),
+        ("spaces", id) => {
+            let space = find(&sources.spaces, "space", id, |s| s.id)?;
+            let lost = "A space goes when no VLAN is in it any more.";
+            let gone = view::delete(csrf, noun, space.id, &space.name, command::SPACE_DELETE, lost);
+            page(&space.name, vec![view::space(csrf, Some(space)), gone])
+        }
         ("fabrics", id) => {
             let fabric = find(&sources.fabrics, "fabric", id, |f| f.id)?;
             let lost = "A fabric goes when it has no VLANs any more.";
@@ -50,7 +61,7 @@ async fn editor(app: &App, visitor: &Visitor, noun: &str, id: &str) -> Shown<Edi
             let vlan = find(&sources.vlans, "VLAN", id, |v| v.id)?;
             let lost = "A VLAN goes when it has no subnets any more.";
             let gone = view::delete(csrf, noun, vlan.id, &vlan.name, command::VLAN_DELETE, lost);
-            page(&vlan.name, vec![view::vlan(csrf, Some(vlan), &sources.fabrics), gone])
+            page(&vlan.name, vec![view::vlan(csrf, Some(vlan), &sources), gone])
         }
         _ => Err(Error::not_found("page", "at this address").into()),
     }
@@ -60,11 +71,12 @@ fn find<'a, T>(all: &'a [T], what: &'static str, id: &str, of: impl Fn(&T) -> i6
     all.iter().find(|one| of(one).to_string() == id).ok_or_else(|| Error::not_found(what, id))
 }
 
-/// Fabrics and VLANs, which forms offer.
+/// Fabrics, VLANs and spaces, which forms offer.
 async fn places(app: &App, actor: &Actor) -> Result<Sources, Error> {
     let fabrics: Vec<Fabric> = network::fabrics(app, actor).await?.items;
     let vlans: Vec<Vlan> = network::vlans(app, actor).await?.items;
-    Ok(Sources { fabrics, vlans, ..Sources::default() })
+    let spaces = space::list(app, actor).await?.items;
+    Ok(Sources { fabrics, vlans, spaces, ..Sources::default() })
 }
 
 async fn subnet_page(app: &App, visitor: &Visitor, id: i64) -> Shown<SubnetPage> {
@@ -74,6 +86,7 @@ async fn subnet_page(app: &App, visitor: &Visitor, id: i64) -> Shown<SubnetPage>
     let sources = Sources {
         ranges: subnet::ip_ranges(app, actor, Some(id)).await?.items,
         reservations: subnet::reservations(app, actor, Some(id)).await?.items,
+        routes: static_route::list(app, actor, Some(id)).await?.items,
         leases: network::leases(app, actor, Some(id)).await?.items,
         ..places(app, actor).await?
     };
@@ -90,6 +103,7 @@ pub async fn save(
     let done = match noun.as_str() {
         "fabrics" => save_fabric(&app, &visitor.actor, &id, &fields).await,
         "vlans" => save_vlan(&app, &visitor.actor, &id, &fields).await,
+        "spaces" => save_space(&app, &visitor.actor, &id, &fields).await,
         "subnets" => save_subnet(&app, &visitor.actor, &id, &fields).await,
         _ => Err(Error::not_found("page", "at this address")),
     };
@@ -134,25 +148,65 @@ async fn save_fabric(app: &App, actor: &Actor, id: &str, fields: &Fields) -> Res
     Ok("/networks".into())
 }
 
+async fn save_space(app: &App, actor: &Actor, id: &str, fields: &Fields) -> Result<String, Error> {
+    let new = NewSpace {
+        name: fields.text("name").trim().to_owned(),
+        description: fields.text("description").trim().to_owned(),
+    };
+    if id == "new" {
+        space::create(app, actor, &new).await?;
+    } else {
+        space::update(app, actor, id_of("space", id)?, &new).await?;
+    }
+    Ok("/networks".into())
+}
+
+/// DHCP options, one per line.
+fn options(fields: &Fields) -> Result<Vec<DhcpOption>, Error> {
+    let read = |line: String| line.trim().parse().map_err(|e| Error::invalid("dhcp_options", format!("{e}")));
+    fields.lines("dhcp_options").into_iter().map(read).collect()
+}
+
+/// Firmware that may boot in a subnet: any of it, or some.
+fn firmware(fields: &Fields) -> Result<Option<Vec<BootArchitecture>>, Error> {
+    let text = fields.text("boot_architectures");
+    match text.trim() {
+        "all" | "" => Ok(None),
+        "none" => Ok(Some(Vec::new())),
+        some => {
+            let words = some.split([' ', ',']).filter(|word| !word.is_empty());
+            let read = |word: &str| word.parse().map_err(|e: String| Error::invalid("boot_architectures", e));
+            words.map(read).collect::<Result<_, _>>().map(Some)
+        }
+    }
+}
+
 async fn save_vlan(app: &App, actor: &Actor, id: &str, fields: &Fields) -> Result<String, Error> {
     let (name, dhcp) = (fields.text("name").trim().to_owned(), fields.ticked("dhcp"));
     let mtu: i32 = parsed(fields, "mtu", "a number")?;
+    let chosen =
+        |name: &'static str| fields.filled(name).map(|_| parsed(fields, name, "a number")).transpose();
+    let (relay, space, dhcp_options) = (chosen("relay")?, chosen("space")?, options(fields)?);
+    let dhcp_mode = DhcpMode::of(&fields.text("dhcp_mode"));
+    let written = |mut new: NewVlan| {
+        (new.name, new.mtu, new.dhcp, new.dhcp_mode) = (name.clone(), mtu, dhcp, dhcp_mode);
+        (new.relay, new.space, new.dhcp_options) = (relay, space, dhcp_options);
+        new
+    };
     if id == "new" {
         let (fabric, vid): (i64, i32) =
             (parsed(fields, "fabric", "a fabric")?, parsed(fields, "vid", "a number")?);
-        let blank =
-            serde_json::json!({ "fabric": fabric, "vid": vid, "name": name, "mtu": mtu, "dhcp": dhcp });
+        let blank = serde_json::json!({ "fabric": fabric, "vid": vid, "name": name });
         let new: NewVlan = serde_json::from_value(blank).map_err(Error::internal)?;
-        network::create_vlan(app, actor, &new).await?;
+        network::create_vlan(app, actor, &written(new)).await?;
         return Ok("/networks".into());
     }
     let id = id_of("VLAN", id)?;
     let old = network::vlans(app, actor).await?.items.into_iter().find(|v| v.id == id);
     let old = old.ok_or_else(|| Error::not_found("VLAN", id))?;
     // What the form does not have stays.
-    let mut new: NewVlan = kept(&old, &["id"])?;
-    (new.name, new.mtu, new.dhcp) = (name, mtu, dhcp);
-    network::update_vlan(app, actor, id, &new).await?;
+    let old: NewVlan = kept(&old, &["id", "foreign_dhcp"])?;
+    network::update_vlan(app, actor, id, &written(old)).await?;
     Ok("/networks".into())
 }
 
@@ -169,7 +223,12 @@ async fn save_subnet(app: &App, actor: &Actor, id: &str, fields: &Fields) -> Res
     let dns_servers = servers.map(read).collect::<Result<Vec<_>, _>>()?;
     let lease_seconds = parsed(fields, "lease_seconds", "a number of seconds")?;
     let name = fields.text("name").trim().to_owned();
+    let (managed, boot_architectures, dhcp_options) =
+        (fields.ticked("managed"), firmware(fields)?, options(fields)?);
+    let reverse_dns = ReverseDns::of(&fields.text("reverse_dns"));
     let written = |mut new: NewSubnet| {
+        (new.managed, new.reverse_dns) = (managed, reverse_dns);
+        (new.boot_architectures, new.dhcp_options) = (boot_architectures, dhcp_options);
         (new.vlan, new.name, new.cidr, new.gateway) = (vlan, name, cidr, gateway);
         (new.dns_servers, new.domain, new.lease_seconds) = (dns_servers, domain, lease_seconds);
         new
@@ -216,6 +275,7 @@ pub async fn act(
     let (form, back) = match verb.as_str() {
         "ranges" => ("range", format!("/networks/subnets/{id}")),
         "reservations" => ("reservation", format!("/networks/subnets/{id}")),
+        "routes" => ("route", format!("/networks/subnets/{id}")),
         _ => ("delete", "/networks".to_owned()),
     };
     let done = match (noun.as_str(), verb.as_str()) {
@@ -223,6 +283,12 @@ pub async fn act(
         ("vlans", "delete") => network::delete_vlan(&app, actor, number("VLAN", &id)?).await,
         ("subnets", "delete") => subnet::delete(&app, actor, number("subnet", &id)?, false).await,
         ("subnets", "ranges") => make_range(&app, actor, number("subnet", &id)?, &fields).await,
+        ("spaces", "delete") => space::delete(&app, actor, number("space", &id)?).await,
+        ("subnets", "routes") => make_route(&app, actor, number("subnet", &id)?, &fields).await,
+        ("routes", "delete") => {
+            static_route::delete(&app, actor, number("static route", &id)?).await?;
+            return Ok(go(&format!("/networks/subnets/{}", number("subnet", &fields.text("subnet"))?)));
+        }
         ("subnets", "reservations") => make_reservation(&app, actor, &fields).await,
         ("ranges", "delete") => return delete_range(&app, &visitor, number("range", &id)?, &fields).await,
         ("reservations", "delete") => {
@@ -247,6 +313,16 @@ async fn make_range(app: &App, actor: &Actor, subnet: i64, fields: &Fields) -> R
         comment: fields.text("comment").trim().to_owned(),
     };
     subnet::create_ip_range(app, actor, &new).await.map(drop)
+}
+
+async fn make_route(app: &App, actor: &Actor, subnet: i64, fields: &Fields) -> Result<(), Error> {
+    let new = NewStaticRoute {
+        subnet,
+        destination: parsed(fields, "destination", "a network such as 10.200.0.0/16")?,
+        gateway: parsed(fields, "gateway", "an address")?,
+        metric: parsed(fields, "metric", "a number")?,
+    };
+    static_route::create(app, actor, &new).await.map(drop)
 }
 
 async fn make_reservation(app: &App, actor: &Actor, fields: &Fields) -> Result<(), Error> {

@@ -123,7 +123,7 @@ impl AccountPage {
             token_form: token_form(&layout.csrf),
             keys: keys.iter().map(|k| key(k, now)).collect(),
             key_form: (actor.role >= Role::User).then(|| key_form(&layout.csrf)),
-            password_form: password_form(&layout.csrf),
+            password_form: password_form(&layout.csrf, &layout.user),
             layout,
         }
     }
@@ -177,17 +177,19 @@ fn token_form(csrf: &str) -> Form {
 
 fn key_form(csrf: &str) -> Form {
     let field = Field::area("public_key", "Public key", 3, "").hint("one line of a .pub file").required();
-    let mut form = Form::new("key", "/account/ssh-keys", csrf, vec![field]);
+    let mut form =
+        Form::new("key", "/account/ssh-keys", csrf, vec![field]).command(command::KEY_ADD, Vec::new());
     form.submit = "Add the key".into();
     form
 }
 
-fn password_form(csrf: &str) -> Form {
+fn password_form(csrf: &str, user: &str) -> Form {
     let fields = vec![
         Field::password("password", "New password").hint("12 characters at least").required(),
         Field::password("again", "Once more").required(),
     ];
-    let mut form = Form::new("password", "/account/password", csrf, fields);
+    let mut form = Form::new("password", "/account/password", csrf, fields)
+        .command(command::USER_PASSWORD, vec![("user", user.to_owned())]);
     form.intro = "A new password ends all your sessions, this one too: log in again with it.".into();
     form.submit = "Change the password".into();
     form

@@ -6,6 +6,7 @@
 use super::form::{Field, Form};
 use super::machine_list::Row;
 use super::{Layout, Pill};
+use crate::command;
 use crate::error::sentence;
 use crate::format::Moment;
 use askama::Template;
@@ -18,6 +19,9 @@ use rackwright_region::model::bulk::{Bulk, BulkVerb};
 use rackwright_region::model::image::{Image, ImagePurpose};
 use rackwright_region::model::machine::MachineSummary;
 use time::OffsetDateTime;
+
+/// A command names machines one by one; with more it would not be read.
+const NAMED_IN_A_COMMAND: usize = 100;
 
 /// Verbs with their names in addresses and for people, least role, and whether something is lost or interrupted.
 const VERBS: [(BulkVerb, &str, &str, Role, bool); 18] = [
@@ -241,9 +245,24 @@ fn confirm(csrf: &str, verb: BulkVerb, will: &[Item], choices: &Choices<'_>) -> 
     form.hidden = vec![("verb", name(verb).to_owned()), ("confirmed", "yes".to_owned())];
     form.hidden.extend(will.iter().map(|item| ("machine", item.id.clone())));
     form.danger = row(verb).3;
+    if will.len() <= NAMED_IN_A_COMMAND {
+        let machines: Vec<&str> = will.iter().map(|item| item.id.as_str()).collect();
+        let known = vec![("verb", name(verb).to_owned()), ("machines", machines.join(" "))];
+        form = form.command(pattern(verb), known);
+    }
     let many = if will.len() == 1 { "1 machine".to_owned() } else { format!("{} machines", will.len()) };
     form.submit = format!("{}: {many}", label(verb));
     form
+}
+
+/// The command that does it.
+fn pattern(verb: BulkVerb) -> &'static str {
+    match verb {
+        BulkVerb::AddTag | BulkVerb::RemoveTag => command::BULK_TAG,
+        BulkVerb::SetPool => command::BULK_POOL,
+        BulkVerb::SetZone => command::BULK_ZONE,
+        _ => command::BULK,
+    }
 }
 
 fn systems(images: &[Image]) -> Vec<(String, String)> {

@@ -2,6 +2,7 @@
 
 use super::Layout;
 use super::form::{Field, Form};
+use crate::command;
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::model::Role;
@@ -25,13 +26,15 @@ impl LoginProviderPage {
     /// Of the provider, if there is one.
     pub fn new(layout: Layout, found: Option<&LoginProvider>) -> Self {
         let csrf = layout.csrf.as_str();
-        let mut form = Form::new("provider", "/settings/login", csrf, fields(found));
+        let mut form = Form::new("provider", "/settings/login", csrf, fields(found))
+            .command(command::PROVIDER_SET, Vec::new());
         form.submit = "Save".into();
         let delete_form = found.map(|_| {
             Form::new("delete", "/settings/login/delete", csrf, Vec::new())
                 .titled("Remove", "Remove the login provider")
                 .intro("Its users stay, and log in no more; users with a password here go on as before.")
                 .danger()
+                .command(command::PROVIDER_DELETE, Vec::new())
         });
         let redirect = found.map(|p| format!("{}/login/return", p.base_url.trim_end_matches('/')));
         Self { form, delete_form, redirect: redirect.unwrap_or_default(), layout }

@@ -2,6 +2,7 @@
 
 use super::Layout;
 use super::form::{Field, Form};
+use crate::command;
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_common::bmc::{BmcSettings, DriverKind};
@@ -159,7 +160,8 @@ fn bmc_form(m: &Machine, csrf: &str) -> Form {
         )
         .hint("hexadecimal; any certificate is taken when empty"),
     ];
-    let mut form = Form::new("bmc", format!("/machines/{}/bmc", m.summary.id), csrf, fields);
+    let mut form = Form::new("bmc", format!("/machines/{}/bmc", m.summary.id), csrf, fields)
+        .command(command::BMC, vec![("machine", m.summary.hostname.to_string())]);
     form.title = "BMC".into();
     form.intro = match bmc {
         Some(b) if b.source == "in-band" => {

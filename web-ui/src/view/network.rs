@@ -7,6 +7,8 @@ use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::model::Role;
 use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
+use rackwright_region::model::space::Space;
+use rackwright_region::model::static_route::StaticRoute;
 use time::OffsetDateTime;
 
 /// A VLAN.
@@ -35,6 +37,19 @@ pub struct FabricRow {
     pub name: String,
     /// VLANs, by number.
     pub vlans: Vec<VlanRow>,
+}
+
+/// A space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaceRow {
+    /// Number.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Its VLANs with their fabrics, in words.
+    pub vlans: Vec<String>,
 }
 
 /// A subnet.
@@ -86,6 +101,10 @@ pub struct Sources {
     pub fabrics: Vec<Fabric>,
     /// VLANs.
     pub vlans: Vec<Vlan>,
+    /// Spaces.
+    pub spaces: Vec<Space>,
+    /// Static routes.
+    pub routes: Vec<StaticRoute>,
     /// Subnets and how they are used.
     pub subnets: Vec<(Subnet, Utilisation)>,
     /// Ranges.
@@ -106,6 +125,8 @@ pub struct NetworksPage {
     pub administrator: bool,
     /// Fabrics with their VLANs.
     pub fabrics: Vec<FabricRow>,
+    /// Spaces.
+    pub spaces: Vec<SpaceRow>,
     /// Subnets.
     pub subnets: Vec<SubnetRow>,
     /// Reservations: address, MAC, name.
@@ -126,6 +147,7 @@ impl NetworksPage {
             administrator: layout.role >= Role::Administrator,
             layout,
             fabrics: sources.fabrics.iter().map(|f| fabric(f, sources)).collect(),
+            spaces: sources.spaces.iter().map(|s| space(s, sources)).collect(),
             subnets: sources.subnets.iter().map(|(s, u)| subnet(s, u, sources)).collect(),
             reservations: sources.reservations.iter().map(reservation).collect(),
             leases: sources.leases.iter().map(|l| LeaseRow::new(l, now)).collect(),
@@ -150,6 +172,11 @@ impl LeaseRow {
             expires: Moment::new(l.expires_at, now),
         }
     }
+}
+
+fn space(s: &Space, sources: &Sources) -> SpaceRow {
+    let vlans = sources.vlans.iter().filter(|v| v.space == Some(s.id)).map(|v| place(Some(v), sources));
+    SpaceRow { id: s.id, name: s.name.clone(), description: s.description.clone(), vlans: vlans.collect() }
 }
 
 /// Fabric and VLAN in words.

@@ -7,9 +7,12 @@ use crate::command;
 use crate::format;
 use askama::Template;
 use askama_web::WebTemplate;
+use rackwright_common::dhcp_option::DhcpOption;
 use rackwright_region::auth::Actor;
 use rackwright_region::model::Role;
 use rackwright_region::model::network::{Fabric, RangeKind, Reservation, Subnet, Utilisation, Vlan};
+use rackwright_region::model::space::Space;
+use rackwright_region::model::static_route::StaticRoute;
 use time::OffsetDateTime;
 
 /// Makes or renames a fabric.
@@ -28,25 +31,87 @@ pub fn fabric(csrf: &str, old: Option<&Fabric>) -> Form {
 }
 
 /// Makes or changes a VLAN.
-pub fn vlan(csrf: &str, old: Option<&Vlan>, fabrics: &[Fabric]) -> Form {
+pub fn vlan(csrf: &str, old: Option<&Vlan>, sources: &Sources) -> Form {
     let name = Field::text("name", "Name", old.map_or("", |v| &v.name)).required();
     let mtu = Field::text("mtu", "MTU", old.map_or(1500, |v| v.mtu).to_string())
         .hint("bytes, 552 to 65535")
         .required();
     let dhcp = Field::check("dhcp", "Racks serve DHCP here", old.is_some_and(|v| v.dhcp))
         .hint("only where no other DHCP server answers");
+    let modes = [
+        ("serve", "They give addresses"),
+        ("proxy", "They say what to boot; addresses come from another server"),
+        ("shadow", "They listen beside another server, and report what they would have answered"),
+    ];
+    let mode = old.map(|v| v.dhcp_mode).unwrap_or_default();
+    let mode =
+        Field::choice("dhcp_mode", "How", modes.map(|(v, l)| (v.to_owned(), l.to_owned())), mode.as_str());
+    let number = |id: Option<i64>| id.map(|id| id.to_string()).unwrap_or_default();
+    let mut relays = vec![(String::new(), "by racks that are in it".to_owned())];
+    let others = sources.vlans.iter().filter(|v| old.is_none_or(|old| old.id != v.id) && v.relay.is_none());
+    relays
+        .extend(others.map(|v| {
+            (v.id.to_string(), format!("through a relay, by racks in {}", place(Some(v), sources)))
+        }));
+    let relay = Field::choice("relay", "Answered", relays, number(old.and_then(|v| v.relay)));
+    let mut spaces = vec![(String::new(), "none".to_owned())];
+    spaces.extend(sources.spaces.iter().map(|s| (s.id.to_string(), s.name.clone())));
+    let space = Field::choice("space", "Space", spaces, number(old.and_then(|v| v.space)));
+    let options = options(old.map_or(&[], |v| &v.dhcp_options));
+    let rest = [name, mtu, dhcp, mode, relay, space, options];
     let Some(v) = old else {
-        let choices = fabrics.iter().map(|f| (f.id.to_string(), f.name.clone()));
-        let first = fabrics.first().map(|f| f.id.to_string()).unwrap_or_default();
+        let choices = sources.fabrics.iter().map(|f| (f.id.to_string(), f.name.clone()));
+        let first = sources.fabrics.first().map(|f| f.id.to_string()).unwrap_or_default();
         let vid = Field::text("vid", "Number", "0").hint("802.1Q, 1 to 4094; 0 for untagged").required();
-        let fields = vec![Field::choice("fabric", "Fabric", choices, first), vid, name, mtu, dhcp];
+        let fields =
+            [Field::choice("fabric", "Fabric", choices, first), vid].into_iter().chain(rest).collect();
         return Form::new("edit", "/networks/vlans/new", csrf, fields)
             .titled("A new VLAN", "Make it")
             .command(command::VLAN_CREATE, Vec::new());
     };
-    Form::new("edit", format!("/networks/vlans/{}", v.id), csrf, vec![name, mtu, dhcp])
+    Form::new("edit", format!("/networks/vlans/{}", v.id), csrf, rest.into())
         .titled("VLAN", "Save")
         .command(command::VLAN_SET, vec![("id", v.id.to_string())])
+}
+
+/// DHCP options of a VLAN or a subnet.
+fn options(old: &[DhcpOption]) -> Field {
+    let lines: String = old.iter().map(|option| format!("{option}\n")).collect();
+    Field::area("dhcp_options", "DHCP options", 2, lines)
+        .hint("one per line: NAME=VALUE or CODE:TYPE=VALUE, such as time-servers=10.0.0.1 or 224:text=abc")
+}
+
+/// Makes or changes a space.
+pub fn space(csrf: &str, old: Option<&Space>) -> Form {
+    let fields = vec![
+        Field::text("name", "Name", old.map_or("", |s| &s.name))
+            .hint("VLANs between which traffic may flow")
+            .required(),
+        Field::text("description", "Description", old.map_or("", |s| &s.description)),
+    ];
+    match old {
+        Some(s) => Form::new("edit", format!("/networks/spaces/{}", s.id), csrf, fields)
+            .titled("Space", "Save")
+            .command(command::SPACE_SET, vec![("id", s.id.to_string())]),
+        None => Form::new("edit", "/networks/spaces/new", csrf, fields)
+            .titled("A new space", "Make it")
+            .command(command::SPACE_CREATE, Vec::new()),
+    }
+}
+
+/// Makes a static route.
+fn route(csrf: &str, subnet: &Subnet) -> Form {
+    let fields = vec![
+        Field::text("destination", "To", "").hint("a network, such as 10.200.0.0/16").required(),
+        Field::text("gateway", "By way of", "").hint("an address in this subnet").required(),
+        Field::text("metric", "Metric", "0")
+            .hint("among routes to one network the lowest is taken")
+            .required(),
+    ];
+    Form::new("route", format!("/networks/subnets/{}/routes", subnet.id), csrf, fields)
+        .titled("A new static route", "Make it")
+        .intro("Machines with an address here get it, and clients of DHCP.")
+        .command(command::ROUTE_CREATE, vec![("subnet", subnet.id.to_string())])
 }
 
 /// Makes or changes a subnet.
@@ -56,6 +121,17 @@ pub fn subnet(csrf: &str, old: Option<&Subnet>, sources: &Sources) -> Form {
     let first = sources.vlans.first().map(|v| v.id);
     let vlan = old.map(|s| s.vlan).or(first).map(|id| id.to_string()).unwrap_or_default();
     let servers = old.map(|s| s.dns_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let reverse = [
+        ("rfc2317", "Reverse zone, also of less than a /24 (RFC 2317)"),
+        ("on", "Reverse zone, of whole /24 networks"),
+        ("off", "None: others answer for them"),
+    ];
+    let reverse = reverse.map(|(value, label)| (value.to_owned(), label.to_owned()));
+    let firmware = match old.and_then(|s| s.boot_architectures.as_ref()) {
+        None => "all".to_owned(),
+        Some(some) if some.is_empty() => "none".to_owned(),
+        Some(some) => some.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(","),
+    };
     let fields = vec![
         Field::text("cidr", "Network", text(old.map(|s| s.cidr.to_string())))
             .hint("such as 10.77.0.0/24")
@@ -71,6 +147,18 @@ pub fn subnet(csrf: &str, old: Option<&Subnet>, sources: &Sources) -> Form {
         Field::text("lease_seconds", "Leases last", old.map_or(600, |s| s.lease_seconds).to_string())
             .hint("seconds, 60 to 604800")
             .required(),
+        Field::check("managed", "Addresses are given from all of it", old.is_none_or(|s| s.managed))
+            .hint("otherwise from its reserved ranges only"),
+        Field::choice(
+            "reverse_dns",
+            "Names of its addresses",
+            reverse,
+            old.map(|s| s.reverse_dns).unwrap_or_default().as_str(),
+        ),
+        Field::text("boot_architectures", "Firmware that may boot here", firmware)
+            .hint("all, none, or some of: bios uefi-x64 uefi-arm64 http-x64 http-arm64 u-boot")
+            .required(),
+        options(old.map_or(&[], |s| &s.dhcp_options)),
     ];
     match old {
         Some(s) => Form::new("edit", format!("/networks/subnets/{}", s.id), csrf, fields)
@@ -196,6 +284,8 @@ pub struct SubnetPage {
     pub ranges: Vec<RangeRow>,
     /// Reservations.
     pub reservations: Vec<Reservation>,
+    /// Static routes.
+    pub routes: Vec<StaticRoute>,
     /// Leases.
     pub leases: Vec<LeaseRow>,
     /// May change it.
@@ -210,6 +300,8 @@ pub struct SubnetPage {
     pub range_form: Form,
     /// Makes a reservation.
     pub reservation_form: Form,
+    /// Makes a static route.
+    pub route_form: Form,
     /// Removes it.
     pub delete_form: Form,
 }
@@ -247,6 +339,7 @@ impl SubnetPage {
             addresses: used.addresses,
             ranges: ranges.collect(),
             reservations: sources.reservations.clone(),
+            routes: sources.routes.clone(),
             leases: sources.leases.iter().map(|l| LeaseRow::new(l, now)).collect(),
             administrator: actor.role >= Role::Administrator,
             operator: actor.role >= Role::Operator,
@@ -254,6 +347,7 @@ impl SubnetPage {
             form: subnet(&csrf, Some(s), sources),
             range_form: range(&csrf, s),
             reservation_form: reservation(&csrf, s),
+            route_form: route(&csrf, s),
             delete_form: delete(&csrf, "subnets", s.id, &cidr, command::SUBNET_DELETE, lost),
             cidr,
             layout,
@@ -265,6 +359,7 @@ impl SubnetPage {
         match id {
             "range" => &mut self.range_form,
             "reservation" => &mut self.reservation_form,
+            "route" => &mut self.route_form,
             "delete" => &mut self.delete_form,
             _ => &mut self.form,
         }

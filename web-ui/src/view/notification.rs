@@ -2,6 +2,7 @@
 
 use super::form::{Field, Form};
 use super::{Layout, Pill, Tone};
+use crate::command;
 use crate::format::Moment;
 use askama::Template;
 use askama_web::WebTemplate;
@@ -219,7 +220,9 @@ fn form(csrf: &str, rule: Option<&NotificationRule>) -> Form {
         Field::password("secret", "Secret")
             .hint("the mail server's password, or the key of the webhook's signature; empty: as it is"),
     ];
-    Form::new("rule", "/notifications/rules", csrf, fields).titled("Rule", "Set the rule")
+    Form::new("rule", "/notifications/rules", csrf, fields)
+        .titled("Rule", "Set the rule")
+        .command(command::RULE_SET, Vec::new())
 }
 
 #[cfg(test)]

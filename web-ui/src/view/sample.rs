@@ -359,7 +359,8 @@ pub fn site_status() -> SiteStatus {
 
 /// A network with markup in its names.
 pub fn network() -> Sources {
-    let vlan: Vlan = of(json!({ "id": 1, "fabric": 1, "vid": 0, "name": MARKUP, "mtu": 1500, "dhcp": true }));
+    let vlan: Vlan = of(json!({ "id": 1, "fabric": 1, "vid": 0, "name": MARKUP, "mtu": 1500, "dhcp": true,
+                                "space": 1, "dhcp_options": [{ "code": 224, "type": "text", "value": MARKUP }] }));
     let subnet: Subnet = of(json!({
         "id": 1, "vlan": 1, "name": MARKUP, "cidr": "10.77.0.0/24", "gateway": "10.77.0.1", "dns_servers": [],
         "domain": MARKUP, "lease_seconds": 600,
@@ -377,6 +378,10 @@ pub fn network() -> Sources {
     Sources {
         fabrics: vec![Fabric { id: 1, name: MARKUP.into() }],
         vlans: vec![vlan],
+        spaces: vec![of(json!({ "id": 1, "name": MARKUP, "description": MARKUP, "vlans": [1] }))],
+        routes: vec![of(
+            json!({ "id": 1, "subnet": 1, "destination": "10.200.0.0/16", "gateway": "10.77.0.1", "metric": 0 }),
+        )],
         subnets: vec![(subnet, used)],
         ranges: vec![range],
         reservations: vec![reservation],

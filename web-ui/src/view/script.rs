@@ -3,6 +3,7 @@
 use super::form::{Field, Form};
 use super::script_run::values_line;
 use super::{Fact, Layout, Pill, known};
+use crate::command;
 use crate::format::{self, Moment};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -87,7 +88,7 @@ fn upload_form(csrf: &str, name: &str, body: &str) -> Form {
     }
     let hint = "with MAAS's metadata header in its first comment, or without";
     fields.push(Field::area("body", "Program", 16, body).hint(hint).required());
-    let mut form = Form::new("script", "/scripts", csrf, fields);
+    let mut form = Form::new("script", "/scripts", csrf, fields).command(command::SCRIPT_UPLOAD, Vec::new());
     if name.is_empty() {
         (form.title, form.submit) = ("New script".into(), "Store the script".into());
     } else {
@@ -228,7 +229,8 @@ impl ScriptPage {
 }
 
 fn delete_form(csrf: &str, name: &str) -> Form {
-    let mut form = Form::new("delete", format!("/scripts/{name}/delete"), csrf, Vec::new());
+    let mut form = Form::new("delete", format!("/scripts/{name}/delete"), csrf, Vec::new())
+        .command(command::SCRIPT_DELETE, vec![("name", name.to_owned())]);
     form.title = "Remove".into();
     form.intro =
         "All its versions go. A script that has run stays, as long as machines have its results.".into();

@@ -2,6 +2,7 @@
 
 use super::Layout;
 use super::form::{Field, Form};
+use crate::command;
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::model::Role;
@@ -126,7 +127,7 @@ fn form(csrf: &str, s: &Settings, images: &[Image]) -> Form {
             s.record_consoles,
         ),
     ];
-    Form::new("settings", "/settings", csrf, fields)
+    Form::new("settings", "/settings", csrf, fields).command(command::SETTINGS_SET, Vec::new())
 }
 
 #[cfg(test)]

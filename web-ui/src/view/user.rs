@@ -86,7 +86,7 @@ impl UsersPage {
 }
 
 fn pools(user: &User) -> String {
-    user.pools.iter().map(|(pool, role)| format!("{pool} {role}\n")).collect()
+    user.pools.iter().map(|(pool, role)| format!("{pool}={role}\n")).collect()
 }
 
 fn limit(user: &User) -> String {
@@ -126,7 +126,7 @@ impl UserPage {
         let fields = vec![
             role_field(user.role),
             Field::area("pools", "Roles in pools", 3, pools(user))
-                .hint("a pool and a role per line, such as: research operator. It counts where it is more than the role above"),
+                .hint("a pool and a role per line, such as: research=operator. It counts where it is more than the role above"),
             Field::check("restricted", "Sees the machines of those pools only", user.restricted)
                 .hint("needs the role viewer above"),
             Field::text("machine_limit", "Machines at once", limit(user)).hint("that may be theirs; any number when empty"),
@@ -141,7 +141,8 @@ impl UserPage {
             Field::password("password", "New password").hint("12 characters at least").required(),
             Field::password("again", "Once more").required(),
         ];
-        let mut password_form = Form::new("password", format!("{here}/password"), csrf, fields);
+        let mut password_form = Form::new("password", format!("{here}/password"), csrf, fields)
+            .command(command::USER_PASSWORD, known());
         (password_form.title, password_form.submit) = ("Password".into(), "Change the password".into());
         password_form.intro = "It ends their sessions; their tokens go on working.".into();
         let delete_form = Form::new("delete", format!("{here}/delete"), csrf, Vec::new());

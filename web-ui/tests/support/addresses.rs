@@ -83,6 +83,7 @@ pub const ROUTES: &[(&str, Behind)] = &[
     (
         "/networks/{noun}/{id}",
         Pages(&[
+            "/networks/spaces/new",
             "/networks/fabrics/new",
             "/networks/fabrics/{fabric}",
             "/networks/vlans/new",
