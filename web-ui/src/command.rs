@@ -29,7 +29,7 @@ pub const VLAN_DELETE: &str = "rackwright vlan delete {id}";
 /// Makes a subnet.
 pub const SUBNET_CREATE: &str = "rackwright subnet create {cidr} --vlan {vlan}[ --name {name}][ --gateway {gateway}][* --dns-server {dns_servers}][ --domain {domain}][~ --lease-seconds {lease_seconds}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}]";
 /// Changes a subnet.
-pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --vlan {vlan}][~ --name {name}][~ --gateway {gateway}][* --dns-server {dns_servers}][~ --domain {domain}][~ --lease-seconds {lease_seconds}][~ --managed true{?managed}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}][~ --no-dhcp-options{dhcp_options=}]";
+pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --vlan {vlan}][~ --name {name}][~ --name ''{name=}][~ --gateway {gateway}][~ --no-gateway{gateway=}][* --dns-server {dns_servers}][~ --no-dns-servers{dns_servers=}][~ --domain {domain}][~ --no-domain{domain=}][~ --lease-seconds {lease_seconds}][~ --managed true{?managed}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}][~ --no-dhcp-options{dhcp_options=}]";
 /// Removes a subnet.
 pub const SUBNET_DELETE: &str = "rackwright subnet delete {id}";
 /// Makes a space.
@@ -77,9 +77,9 @@ pub const ZONE_DELETE: &str = "rackwright zone delete {name}";
 /// Takes a tag away from all machines.
 pub const TAG_DELETE: &str = "rackwright tag delete {name}";
 /// Enters a switch; secrets come from files or the environment.
-pub const SWITCH_CREATE: &str = "rackwright switch create {name} {address}[~ --port {port}][~ --every {poll_seconds}][ --user {username}]";
+pub const SWITCH_CREATE: &str = "rackwright switch create {name} {address}[~ --port {port}][~ --every {poll_seconds}][ --community-file FILE{!community}{version=v2c}][ --user {username} --authentication {authentication} --privacy {privacy}{version=v3}][ --authentication-password-file FILE{!authentication_password}{version=v3}][ --privacy-password-file FILE{!privacy_password}{version=v3}]";
 /// Changes where a switch is.
-pub const SWITCH_SET: &str = "rackwright switch set {id}[~ --name {name}][~ --address {address}][~ --port {port}][~ --every {poll_seconds}][ --user {username}]";
+pub const SWITCH_SET: &str = "rackwright switch set {id}[~ --name {name}][~ --address {address}][~ --port {port}][~ --every {poll_seconds}][ --community-file FILE{!community}{version=v2c}][ --user {username} --authentication {authentication} --privacy {privacy}{version=v3}][ --authentication-password-file FILE{!authentication_password}{version=v3}][ --privacy-password-file FILE{!privacy_password}{version=v3}]";
 /// Removes a switch.
 pub const SWITCH_DELETE: &str = "rackwright switch delete {id}";
 /// Removes an image.
@@ -87,7 +87,7 @@ pub const IMAGE_DELETE: &str = "rackwright image delete {reference}";
 /// Makes a token.
 pub const TOKEN_CREATE: &str = "rackwright token create {name}[ --days {days}][ --role {role}]";
 /// Makes a user.
-pub const USER_CREATE: &str = "rackwright user create {name} --role {role}";
+pub const USER_CREATE: &str = "rackwright user create {name} --role {role}[ --password-file FILE{!password}]";
 /// Changes a user.
 pub const USER_SET: &str = "rackwright user set {user}[~ --role {role}][* --pool {pools}][~ --no-pools{pools=}][~ --restricted true{?restricted}][~ --restricted false{restricted=}][~ --machine-limit {machine_limit}][~ --machine-limit -1{machine_limit=}][~ --subject {subject}][~ --subject ''{subject=}][~ --disabled true{?disabled}][~ --disabled false{disabled=}]";
 /// Gives a user, or oneself, another password.
@@ -103,7 +103,7 @@ pub const TEST: &str = "rackwright machine test {machine}[* --script {scripts}]"
 /// Releases a machine.
 pub const RELEASE: &str = "rackwright machine release {machine}[ --erase {erase}]";
 /// Boots a machine for rescue.
-pub const RESCUE: &str = "rackwright machine rescue {machine}";
+pub const RESCUE: &str = "rackwright machine rescue {machine}[ --ssh-key-file FILE{!ssh_keys}]";
 /// Marks a machine broken.
 pub const MARK_BROKEN: &str = "rackwright machine mark-broken {machine}[ --message {message}]";
 /// Takes a machine in spite of failed tests.
@@ -189,16 +189,16 @@ pub const AT_ONCE: [(&str, &str); 6] = [
     ("unlock", "rackwright machine unlock"),
 ];
 /// Changes a machine.
-pub const MACHINE_SET: &str = "rackwright machine set {machine}[~ --hostname {hostname}][~ --description {description}][~ --pool {pool}][~ --zone {zone}]";
+pub const MACHINE_SET: &str = "rackwright machine set {machine}[~ --hostname {hostname}][~ --description {description}][~ --description ''{description=}][~ --pool {pool}][~ --zone {zone}][~ --tags {tags}][~ --tags ''{tags=}][~ --layout {storage_layout.kind}][~ --disk {storage_layout.disk_serial}][~ --disk ''{storage_layout.disk_serial=}][~ --root-mib {storage_layout.root_mib}][~ --root-mib 0{storage_layout.root_mib=}]";
 
 /// Changes a physical interface of a machine.
-pub const INTERFACE_SET: &str = "rackwright machine interface set {machine} {interface}[~ --mode {mode}][~ --subnet {subnet}][~ --address {address}][~ --mtu {mtu}]";
+pub const INTERFACE_SET: &str = "rackwright machine interface set {machine} {interface}[~ --mode {mode}][~ --subnet {subnet}][~ --address {address}][~ --mtu {mtu}][~ --mtu 0{mtu=}]";
 /// Makes a bond, or changes one.
 pub const BOND: &str = "rackwright machine interface bond {machine} {name}[* --on {parents}] --mode {bond_mode}[* --address {addresses}][ --mtu {mtu}]";
 /// Makes a tagged VLAN, or changes one.
 pub const TAGGED: &str = "rackwright machine interface vlan {machine} {name}[* --on {parents}] --vlan {vlan}[* --address {addresses}][ --mtu {mtu}]";
 /// Makes a bridge, or changes one.
-pub const BRIDGE: &str = "rackwright machine interface bridge {machine} {name}[* --on {parents}][ --stp{?stp}][* --address {addresses}][ --mtu {mtu}]";
+pub const BRIDGE: &str = "rackwright machine interface bridge {machine} {name}[* --on {parents}][ --stp{?stp}][~ --stp=false{stp=}][* --address {addresses}][ --mtu {mtu}]";
 /// Removes an interface that is made of others.
 pub const INTERFACE_REMOVE: &str = "rackwright machine interface remove {machine} {interface}";
 /// Chooses default routes.
@@ -404,6 +404,11 @@ pub fn examples() -> Vec<String> {
                 "machine_limit" => "3",
                 "level" => "warning",
                 "channel" => "email",
+                "version" => "v3",
+                "authentication" => "sha512",
+                "privacy" => "aes256",
+                "storage_layout.kind" => "lvm",
+                "storage_layout.root_mib" => "4096",
                 "security" => "tls",
                 "default_role" => "viewer",
                 "erase" => "quick",

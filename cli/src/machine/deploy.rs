@@ -1,12 +1,14 @@
 //! `rackwright machine deploy` and `release`
 
 use super::Which;
+use super::layout::LayoutOptions;
 use crate::console::Console;
 use crate::operation::wait::WaitOptions;
 use anyhow::{Context, Result};
-use rackwright_common::storage::{EraseMode, LayoutKind, StorageLayout};
+use rackwright_common::storage::EraseMode;
 use rackwright_region::model::action::{DeployRequest, ReleaseRequest};
 use rackwright_region::model::interface::NetworkPlanView;
+use rackwright_region::model::machine::Machine;
 use std::path::PathBuf;
 
 /// Install an operating system.
@@ -17,15 +19,8 @@ pub struct Deploy {
     /// Image as `name` or `name@version`; the site's default image when absent.
     #[arg(long, short)]
     image: Option<String>,
-    /// How the disk is laid out: the image's own partitions, or `flat`, or `lvm`.
-    #[arg(long, value_parser = ["image", "flat", "lvm"])]
-    layout: Option<String>,
-    /// Serial number of the disk to install to; the smallest suitable one when absent.
-    #[arg(long)]
-    disk: Option<String>,
-    /// Size of the root file system, MiB.
-    #[arg(long)]
-    root_mib: Option<u64>,
+    #[command(flatten)]
+    layout: LayoutOptions,
     /// File with cloud-init user data.
     #[arg(long)]
     user_data: Option<PathBuf>,
@@ -49,15 +44,15 @@ impl Deploy {
             anyhow::ensure!(plan.problems.is_empty(), "it cannot be deployed like this");
             return Ok(());
         }
-        let kind = match self.layout.as_deref() {
-            Some("flat") => LayoutKind::Flat,
-            Some("lvm") => LayoutKind::Lvm,
-            Some(_) | None => LayoutKind::Image,
+        let layout = if self.layout.is_named() {
+            let machine: Machine = console.client.get(&path).await?;
+            Some(self.layout.over(machine.storage_layout))
+        } else {
+            None
         };
-        let named = self.layout.is_some() || self.disk.is_some() || self.root_mib.is_some();
         let body = DeployRequest {
             image: self.image,
-            layout: named.then_some(StorageLayout { kind, disk_serial: self.disk, root_mib: self.root_mib }),
+            layout,
             user_data: self.user_data.map(|f| read(&f)).transpose()?,
             ssh_keys: keys(&self.ssh_key_files)?,
         };

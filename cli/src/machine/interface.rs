@@ -48,9 +48,9 @@ pub enum InterfaceCommand {
         which: Which,
         #[command(flatten)]
         common: Common,
-        /// How members share the work.
-        #[arg(long, default_value = "active-backup", value_parser = ["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"])]
-        mode: String,
+        /// How members share the work; `active-backup` when nothing else was said.
+        #[arg(long, value_parser = ["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"])]
+        mode: Option<String>,
         /// LACP: ask for a packet each second (`fast`) or each 30 (`slow`).
         #[arg(long, value_parser = ["slow", "fast"])]
         lacp_rate: Option<String>,
@@ -79,12 +79,12 @@ pub enum InterfaceCommand {
         which: Which,
         #[command(flatten)]
         common: Common,
-        /// Made by Open vSwitch, which the image has to have.
-        #[arg(long)]
-        ovs: bool,
-        /// Spanning tree.
-        #[arg(long)]
-        stp: bool,
+        /// Made by Open vSwitch, which the image has to have; `--ovs=false` for the kernel's own.
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        ovs: Option<bool>,
+        /// Spanning tree; `--stp=false` ends it.
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        stp: Option<bool>,
         /// Seconds before a port forwards.
         #[arg(long)]
         forward_delay: Option<u32>,
@@ -179,25 +179,46 @@ impl InterfaceCommand {
                 min_links,
                 primary,
             } => {
-                let settings = BondSettings {
-                    mode: word::<BondMode>(Some(mode))?.unwrap_or_default(),
-                    lacp_rate: word::<LacpRate>(lacp_rate)?,
-                    xmit_hash_policy: word::<HashPolicy>(hash_policy)?,
-                    miimon,
-                    up_delay,
-                    down_delay,
-                    min_links,
-                    primary,
+                let (mode, lacp_rate) = (word::<BondMode>(mode)?, word::<LacpRate>(lacp_rate)?);
+                let hash_policy = word::<HashPolicy>(hash_policy)?;
+                let over = |old: Option<VirtualKind>| {
+                    let old = match old {
+                        Some(VirtualKind::Bond { settings }) => settings,
+                        _ => BondSettings::default(),
+                    };
+                    let settings = BondSettings {
+                        mode: mode.unwrap_or(old.mode),
+                        lacp_rate: lacp_rate.or(old.lacp_rate),
+                        xmit_hash_policy: hash_policy.or(old.xmit_hash_policy),
+                        miimon: miimon.or(old.miimon),
+                        up_delay: up_delay.or(old.up_delay),
+                        down_delay: down_delay.or(old.down_delay),
+                        min_links: min_links.or(old.min_links),
+                        primary: primary.or(old.primary),
+                    };
+                    VirtualKind::Bond { settings }
                 };
-                put(console, &which, common, VirtualKind::Bond { settings }).await?
+                put(console, &which, common, over).await?
             }
             Self::Bridge { which, common, ovs, stp, forward_delay } => {
-                let r#type = if ovs { BridgeType::Ovs } else { BridgeType::Standard };
-                let settings = BridgeSettings { r#type, stp, forward_delay };
-                put(console, &which, common, VirtualKind::Bridge { settings }).await?
+                let over = |old: Option<VirtualKind>| {
+                    let old = match old {
+                        Some(VirtualKind::Bridge { settings }) => settings,
+                        _ => BridgeSettings::default(),
+                    };
+                    let r#type = match ovs {
+                        Some(true) => BridgeType::Ovs,
+                        Some(false) => BridgeType::Standard,
+                        None => old.r#type,
+                    };
+                    let forward_delay = forward_delay.or(old.forward_delay);
+                    let settings = BridgeSettings { r#type, stp: stp.unwrap_or(old.stp), forward_delay };
+                    VirtualKind::Bridge { settings }
+                };
+                put(console, &which, common, over).await?
             }
             Self::Vlan { which, common, vlan } => {
-                put(console, &which, common, VirtualKind::Vlan { vlan }).await?
+                put(console, &which, common, |_| VirtualKind::Vlan { vlan }).await?
             }
             Self::Gateway { which, ipv4, ipv6 } => {
                 let path = which.path(console).await?;
@@ -221,8 +242,13 @@ impl InterfaceCommand {
     }
 }
 
-/// Makes an interface, or changes the one of that name.
-async fn put(console: &Console, which: &Which, common: Common, kind: VirtualKind) -> Result<Machine> {
+/// Makes an interface, or changes the one of that name: `over` lays what was named over what it is.
+async fn put(
+    console: &Console,
+    which: &Which,
+    common: Common,
+    over: impl FnOnce(Option<VirtualKind>) -> VirtualKind,
+) -> Result<Machine> {
     let path = which.path(console).await?;
     let before: Machine = console.client.get(&path).await?;
     let number = |name: &String| {
@@ -230,16 +256,17 @@ async fn put(console: &Console, which: &Which, common: Common, kind: VirtualKind
         let made = || before.virtual_interfaces.iter().find(|v| v.name == *name).map(|v| v.id);
         physical.or_else(made).with_context(|| format!("the machine has no interface {name}"))
     };
+    let old = before.virtual_interfaces.iter().find(|v| v.name == common.name);
     let new = NewVirtualInterface {
         parents: common.on.iter().map(number).collect::<Result<_>>()?,
         name: common.name,
-        kind,
-        mac: None,
+        kind: over(old.map(|v| v.kind.clone())),
+        mac: old.and_then(|v| v.mac),
         mtu: common.mtu,
         addresses: common.addresses,
     };
     let path = format!("{path}/virtual-interfaces");
-    match before.virtual_interfaces.iter().find(|v| v.name == new.name) {
+    match old {
         Some(old) => console.client.put(&format!("{path}/{}", old.id), &new).await,
         None => console.client.post(&path, &new).await,
     }

@@ -12,6 +12,7 @@ mod delete;
 mod deploy;
 mod identify;
 mod interface;
+mod layout;
 mod list;
 mod log;
 mod power;

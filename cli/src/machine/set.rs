@@ -1,5 +1,6 @@
 //! `rackwright machine set`
 
+use super::layout::LayoutOptions;
 use super::{Which, datasheet};
 use crate::console::Console;
 use anyhow::{Result, bail};
@@ -24,7 +25,7 @@ pub struct Set {
     /// Zone.
     #[arg(long)]
     zone: Option<String>,
-    /// All its tags, separated by commas; empty for none.
+    /// All its tags, separated by commas or blanks; empty for none.
     #[arg(long, conflicts_with_all = ["add_tag", "remove_tag"])]
     tags: Option<String>,
     /// One more tag.
@@ -33,6 +34,8 @@ pub struct Set {
     /// One tag less.
     #[arg(long)]
     remove_tag: Vec<String>,
+    #[command(flatten)]
+    layout: LayoutOptions,
 }
 
 impl Set {
@@ -41,7 +44,7 @@ impl Set {
         let path = self.which.path(console).await?;
         let before: Machine = console.client.get(&path).await?;
         let tags = match &self.tags {
-            Some(tags) => Some(tags.split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect()),
+            Some(tags) => Some(tags.split([',', ' ']).filter(|t| !t.is_empty()).map(str::to_owned).collect()),
             None if self.add_tag.is_empty() && self.remove_tag.is_empty() => None,
             None => {
                 let mut tags = before.summary.tags.clone();
@@ -56,7 +59,7 @@ impl Set {
             pool: self.pool,
             zone: self.zone,
             tags,
-            storage_layout: None,
+            storage_layout: self.layout.is_named().then(|| self.layout.over(before.storage_layout)),
         };
         if patch == MachinePatch::default() {
             bail!("nothing to change was named; see `rackwright machine set --help`");

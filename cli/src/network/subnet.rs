@@ -22,12 +22,21 @@ pub struct Fields {
     /// Default route of its machines.
     #[arg(long)]
     gateway: Option<IpAddr>,
+    /// No default route.
+    #[arg(long, conflicts_with = "gateway")]
+    no_gateway: bool,
     /// Name server of its machines; may be given several times.
     #[arg(long = "dns-server")]
     dns_servers: Vec<IpAddr>,
+    /// No name servers of its own: the racks are.
+    #[arg(long, conflicts_with = "dns_servers")]
+    no_dns_servers: bool,
     /// Domain name of its machines.
     #[arg(long)]
     domain: Option<String>,
+    /// No domain of its own.
+    #[arg(long, conflicts_with = "domain")]
+    no_domain: bool,
     /// Lease time of dynamic addresses, seconds.
     #[arg(long)]
     lease_seconds: Option<i32>,
@@ -160,9 +169,13 @@ impl Fields {
             vlan: self.vlan.unwrap_or(old.vlan),
             name: self.name.unwrap_or(old.name),
             cidr: old.cidr,
-            gateway: self.gateway.or(old.gateway),
-            dns_servers: if self.dns_servers.is_empty() { old.dns_servers } else { self.dns_servers },
-            domain: self.domain.or(old.domain),
+            gateway: self.gateway.or(old.gateway.filter(|_| !self.no_gateway)),
+            dns_servers: match self.dns_servers {
+                _ if self.no_dns_servers => Vec::new(),
+                servers if servers.is_empty() => old.dns_servers,
+                servers => servers,
+            },
+            domain: self.domain.or(old.domain.filter(|_| !self.no_domain)),
             lease_seconds: self.lease_seconds.unwrap_or(old.lease_seconds),
             managed: self.managed.unwrap_or(old.managed),
             reverse_dns: self.reverse_dns.as_deref().map_or(old.reverse_dns, ReverseDns::of),

@@ -252,7 +252,7 @@ pub fn sample_now() -> time::OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn every_status_has_a_tone_that_fits() {
@@ -317,6 +317,27 @@ mod tests {
             }
             assert!(html.contains("alert(1)"), "{name} shows none of it");
         }
+    }
+
+    #[test]
+    fn every_form_and_button_says_its_command() {
+        // What is about this visit, and not about the site.
+        let of_the_visit = ["/login", "/logout", "/theme"];
+        let (mut seen, mut silent) = (0, BTreeSet::new());
+        for (name, html) in samples() {
+            for form in html.split("<form method=\"post\" action=\"").skip(1) {
+                let (action, form) = form.split_once('"').expect("an action");
+                let form = form.split("</form>").next().unwrap_or_default();
+                if of_the_visit.iter().any(|place| action.starts_with(place)) {
+                    continue;
+                }
+                seen += 1;
+                if !form.contains("Show as command") && !form.contains("title=\"rackwright ") {
+                    silent.insert(format!("{name}: {action}"));
+                }
+            }
+        }
+        assert!(seen > 40 && silent.is_empty(), "of {seen} these say nothing: {silent:#?}");
     }
 
     /// The words of a template that stand in no other.

@@ -6,7 +6,9 @@ use crate::format::Moment;
 use askama::Template;
 use askama_web::WebTemplate;
 use rackwright_region::model::Role;
-use rackwright_region::model::network::{Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan};
+use rackwright_region::model::network::{
+    DhcpMode, Fabric, IpRange, Lease, Reservation, Subnet, Utilisation, Vlan,
+};
 use rackwright_region::model::space::Space;
 use rackwright_region::model::static_route::StaticRoute;
 use time::OffsetDateTime;
@@ -22,8 +24,8 @@ pub struct VlanRow {
     pub number: String,
     /// MTU, bytes.
     pub mtu: i32,
-    /// Racks serve DHCP here.
-    pub dhcp: bool,
+    /// What racks do about DHCP here, in words; nothing when empty.
+    pub dhcp: &'static str,
     /// Subnets: number and network.
     pub subnets: Vec<(i64, String)>,
 }
@@ -63,8 +65,8 @@ pub struct SubnetRow {
     pub name: String,
     /// Fabric and VLAN.
     pub vlan: String,
-    /// Racks serve DHCP here.
-    pub dhcp: bool,
+    /// What racks do about DHCP here, in words; nothing when empty.
+    pub dhcp: &'static str,
     /// Default route.
     pub gateway: String,
     /// Name servers.
@@ -187,6 +189,16 @@ pub fn place(vlan: Option<&Vlan>, sources: &Sources) -> String {
     })
 }
 
+/// What racks do about DHCP in a VLAN; empty for nothing.
+fn dhcp_in_words(v: &Vlan) -> &'static str {
+    match (v.dhcp, v.dhcp_mode) {
+        (false, _) => "",
+        (true, DhcpMode::Serve) => "served",
+        (true, DhcpMode::Proxy) => "boot information only",
+        (true, DhcpMode::Shadow) => "listens only",
+    }
+}
+
 fn vlan_number(v: &Vlan) -> String {
     if v.vid == 0 { "untagged".to_owned() } else { format!("VLAN {}", v.vid) }
 }
@@ -203,7 +215,7 @@ fn fabric(f: &Fabric, sources: &Sources) -> FabricRow {
         name: v.name.clone(),
         number: vlan_number(v),
         mtu: v.mtu,
-        dhcp: v.dhcp,
+        dhcp: dhcp_in_words(v),
         subnets: subnets(v.id),
     };
     FabricRow { id: f.id, name: f.name.clone(), vlans: vlans.into_iter().map(row).collect() }
@@ -221,7 +233,7 @@ fn subnet(s: &Subnet, u: &Utilisation, sources: &Sources) -> SubnetRow {
         name: if s.name == cidr { String::new() } else { s.name.clone() },
         cidr,
         vlan: place,
-        dhcp: vlan.is_some_and(|v| v.dhcp),
+        dhcp: vlan.map(dhcp_in_words).unwrap_or_default(),
         gateway: s.gateway.map(|g| g.to_string()).unwrap_or_default(),
         dns: s.dns_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         ranges: sources.ranges.iter().filter(|r| r.subnet == s.id).map(range).collect(),
