@@ -29,7 +29,7 @@ pub const VLAN_DELETE: &str = "rackwright vlan delete {id}";
 /// Makes a subnet.
 pub const SUBNET_CREATE: &str = "rackwright subnet create {cidr} --vlan {vlan}[ --name {name}][ --gateway {gateway}][* --dns-server {dns_servers}][ --domain {domain}][~ --lease-seconds {lease_seconds}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}]";
 /// Changes a subnet.
-pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --vlan {vlan}][~ --name {name}][~ --name ''{name=}][~ --gateway {gateway}][~ --no-gateway{gateway=}][* --dns-server {dns_servers}][~ --no-dns-servers{dns_servers=}][~ --domain {domain}][~ --no-domain{domain=}][~ --lease-seconds {lease_seconds}][~ --managed true{?managed}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}][~ --no-dhcp-options{dhcp_options=}]";
+pub const SUBNET_SET: &str = "rackwright subnet set {id}[~ --cidr {cidr}][~ --vlan {vlan}][~ --name {name}][~ --name ''{name=}][~ --gateway {gateway}][~ --no-gateway{gateway=}][* --dns-server {dns_servers}][~ --no-dns-servers{dns_servers=}][~ --domain {domain}][~ --no-domain{domain=}][~ --lease-seconds {lease_seconds}][~ --managed true{?managed}][~ --managed false{managed=}][~ --reverse-dns {reverse_dns}][~ --boot-architectures {boot_architectures}][+ --dhcp-option {dhcp_options}][~ --no-dhcp-options{dhcp_options=}]";
 /// Removes a subnet.
 pub const SUBNET_DELETE: &str = "rackwright subnet delete {id}";
 /// Makes a space.
@@ -55,7 +55,7 @@ pub const DOMAIN_DELETE: &str = "rackwright domain delete {domain}";
 /// Enters a record.
 pub const RECORD_CREATE: &str = "rackwright record create {name} {type} {data}[ --ttl {ttl}]";
 /// Changes a record.
-pub const RECORD_SET: &str = "rackwright record set {id}[~ --data {data}][~ --ttl {ttl}]";
+pub const RECORD_SET: &str = "rackwright record set {id}[~ --data {data}][~ --ttl {ttl}][~ --no-ttl{ttl=}]";
 /// Removes a record.
 pub const RECORD_DELETE: &str = "rackwright record delete {id}";
 /// Makes a key that a zone is signed with.
@@ -193,12 +193,18 @@ pub const MACHINE_SET: &str = "rackwright machine set {machine}[~ --hostname {ho
 
 /// Changes a physical interface of a machine.
 pub const INTERFACE_SET: &str = "rackwright machine interface set {machine} {interface}[~ --mode {mode}][~ --subnet {subnet}][~ --address {address}][~ --mtu {mtu}][~ --mtu 0{mtu=}]";
-/// Makes a bond, or changes one.
+/// Makes a bond.
 pub const BOND: &str = "rackwright machine interface bond {machine} {name}[* --on {parents}] --mode {bond_mode}[* --address {addresses}][ --mtu {mtu}]";
-/// Makes a tagged VLAN, or changes one.
+/// Changes a bond.
+pub const BOND_SET: &str = "rackwright machine interface bond {machine} {interface}[~ --rename {name}][* --on {parents}] --mode {bond_mode}[* --address {addresses}][ --mtu {mtu}]";
+/// Makes a tagged VLAN.
 pub const TAGGED: &str = "rackwright machine interface vlan {machine} {name}[* --on {parents}] --vlan {vlan}[* --address {addresses}][ --mtu {mtu}]";
-/// Makes a bridge, or changes one.
-pub const BRIDGE: &str = "rackwright machine interface bridge {machine} {name}[* --on {parents}][ --stp{?stp}][~ --stp=false{stp=}][* --address {addresses}][ --mtu {mtu}]";
+/// Changes a tagged VLAN.
+pub const TAGGED_SET: &str = "rackwright machine interface vlan {machine} {interface}[~ --rename {name}][* --on {parents}] --vlan {vlan}[* --address {addresses}][ --mtu {mtu}]";
+/// Makes a bridge.
+pub const BRIDGE: &str = "rackwright machine interface bridge {machine} {name}[* --on {parents}][ --stp{?stp}][* --address {addresses}][ --mtu {mtu}]";
+/// Changes a bridge.
+pub const BRIDGE_SET: &str = "rackwright machine interface bridge {machine} {interface}[~ --rename {name}][* --on {parents}][~ --stp{?stp}][~ --stp=false{stp=}][* --address {addresses}][ --mtu {mtu}]";
 /// Removes an interface that is made of others.
 pub const INTERFACE_REMOVE: &str = "rackwright machine interface remove {machine} {interface}";
 /// Chooses default routes.
@@ -252,6 +258,9 @@ pub const ALL: &[&str] = &[
     BOND,
     TAGGED,
     BRIDGE,
+    BOND_SET,
+    TAGGED_SET,
+    BRIDGE_SET,
     INTERFACE_REMOVE,
     GATEWAY,
     USER_PASSWORD,
@@ -342,11 +351,22 @@ fn fill(text: &str, values: &impl Values, word: Option<&str>) -> (String, bool) 
         } else {
             let value = word.map_or_else(|| values.now(place), str::to_owned);
             empty |= value.trim().is_empty();
+            // A value that looks like an option is one word with its own.
+            let option = text.len() - rest.len() + before.len();
+            if value.trim().starts_with('-') && names_an_option(&text[..option]) {
+                out.truncate(out.len() - 1);
+                out.push('=');
+            }
             out += &quoted(value.trim());
         }
         rest = after;
     }
     (out + rest, empty)
+}
+
+/// Whether this ends with an option that takes the next word.
+fn names_an_option(text: &str) -> bool {
+    text.strip_suffix(' ').and_then(|text| text.rsplit(' ').next()).is_some_and(|word| word.starts_with("--"))
 }
 
 /// A word for the shell; what is empty stands there by its name, so that the line can be read before it is filled in.
@@ -412,7 +432,8 @@ pub fn examples() -> Vec<String> {
                 "security" => "tls",
                 "default_role" => "viewer",
                 "erase" => "quick",
-                "description" | "comment" | "message" => "it's the one by the door",
+                "description" | "message" => "it's the one by the door",
+                "comment" => "- by the door",
                 _ => "abc-1",
             }
             .into()
@@ -464,6 +485,8 @@ mod tests {
         assert_eq!(line(VLAN_SET, &form), "rackwright vlan set 4 --dhcp true");
         let form = Form(&[("id", "4", "4"), ("dhcp", "on", "on")]);
         assert_eq!(line(VLAN_SET, &form), "rackwright vlan set 4");
+        let form = Form(&[("machine", "m", "m"), ("message", "-fan 3 is loud", "")]);
+        assert_eq!(line(MARK_BROKEN, &form), "rackwright machine mark-broken m --message='-fan 3 is loud'");
     }
 
     #[test]

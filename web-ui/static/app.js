@@ -251,7 +251,7 @@ function shellWord(value) {
 function commandLine(pattern, now, was) {
   const fill = (text, word) => {
     let empty = false;
-    const out = text.replace(/\{([^}]*)\}/g, (_, place) => {
+    const out = text.replace(/( ?)\{([^}]*)\}/g, (_, space, place, at) => {
       const [name, wanted] = place.split("=");
       if (place.startsWith("?")) empty ||= now(place.slice(1)) !== "on";
       else if (place.startsWith("!")) empty ||= !now(place.slice(1)).trim();
@@ -259,9 +259,11 @@ function commandLine(pattern, now, was) {
       else {
         const value = (word ?? now(place)).trim();
         empty ||= !value;
-        return shellWord(value);
+        // A value that looks like an option is one word with its own.
+        const glued = space && value.startsWith("-") && / --[a-z0-9-]+$/.test(text.slice(0, at));
+        return (glued ? "=" : space) + shellWord(value);
       }
-      return "";
+      return space;
     });
     return [out, empty];
   };

@@ -134,6 +134,12 @@ async fn a_network_is_made_from_nothing_and_removed_again() {
         fill(browser, "edit", &[("vid", "20")]);
         submit(browser, "edit");
         assert!(browser.text("main").contains("VLAN 20") && browser.text("main").contains("behind the firewall"));
+        browser.leave_by("[...document.querySelectorAll('main a')].find(a => a.innerText === 'hall2').click()");
+        fill(browser, "edit", &[("mtu", "9000"), ("dhcp_mode", "proxy"), ("dhcp_options", "")]);
+        let line = browser.value("document.querySelector('#edit details.command code').textContent");
+        assert!(line.as_str().unwrap().ends_with(" --mtu 9000 --dhcp-mode proxy --no-dhcp-options"), "{line}");
+        submit(browser, "edit");
+        assert!(browser.text("main").contains("boot information only"), "{}", browser.text("main"));
         browser.open(&at("/networks/subnets/new"));
         let vlan = browser.value("[...document.querySelector('[name=vlan]').options].find(o => o.text.includes('hall2')).value");
         fill(browser, "edit", &[("cidr", "10.99.0.1/24"), ("vlan", vlan.as_str().unwrap())]);

@@ -124,6 +124,9 @@ pub enum InterfaceCommand {
 pub struct Common {
     /// Its name in the installed system; one of that name is changed.
     name: String,
+    /// Another name for it.
+    #[arg(long)]
+    rename: Option<String>,
     /// Name of an interface that it is made of; may be given several times.
     #[arg(long = "on")]
     on: Vec<String>,
@@ -259,7 +262,7 @@ async fn put(
     let old = before.virtual_interfaces.iter().find(|v| v.name == common.name);
     let new = NewVirtualInterface {
         parents: common.on.iter().map(number).collect::<Result<_>>()?,
-        name: common.name,
+        name: common.rename.unwrap_or(common.name),
         kind: over(old.map(|v| v.kind.clone())),
         mac: old.and_then(|v| v.mac),
         mtu: common.mtu,

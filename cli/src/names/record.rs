@@ -37,6 +37,9 @@ pub enum RecordCommand {
         /// Time to live, seconds.
         #[arg(long)]
         ttl: Option<i32>,
+        /// The time to live of its domain.
+        #[arg(long, conflicts_with = "ttl")]
+        no_ttl: bool,
     },
     /// Remove one.
     Delete {
@@ -57,7 +60,7 @@ impl RecordCommand {
                 let new = NewDnsRecord { name, kind, data: data.join(" "), ttl };
                 vec![client.post("/dns-records", &new).await?]
             }
-            Self::Set { id, data, ttl } => {
+            Self::Set { id, data, ttl, no_ttl } => {
                 let all: Page<DnsRecord> = client.get("/dns-records").await?;
                 let old = all.items.into_iter().find(|r| r.id == id);
                 let Some(old) = old else { anyhow::bail!("there is no record {id}") };
@@ -65,7 +68,7 @@ impl RecordCommand {
                     name: old.name,
                     kind: old.kind,
                     data: data.unwrap_or(old.data),
-                    ttl: ttl.or(old.ttl),
+                    ttl: ttl.or(old.ttl.filter(|_| !no_ttl)),
                 };
                 vec![client.put(&format!("/dns-records/{id}"), &new).await?]
             }

@@ -74,6 +74,9 @@ pub enum SubnetCommand {
     Set {
         /// Its number.
         id: i64,
+        /// Another network, which has to hold what is in it.
+        #[arg(long)]
+        cidr: Option<IpNet>,
         #[command(flatten)]
         fields: Fields,
     },
@@ -114,13 +117,13 @@ impl SubnetCommand {
                 };
                 vec![client.post("/subnets", &fields.over(start)?).await?]
             }
-            Self::Set { id, fields } => {
+            Self::Set { id, cidr, fields } => {
                 let path = format!("/subnets/{id}");
                 let old: Subnet = client.get(&path).await?;
                 let start = NewSubnet {
                     vlan: old.vlan,
                     name: old.name,
-                    cidr: old.cidr,
+                    cidr: cidr.unwrap_or(old.cidr),
                     gateway: old.gateway,
                     dns_servers: old.dns_servers,
                     domain: old.domain,

@@ -247,7 +247,7 @@ fn made(
     let name = v.map(|v| v.name.clone()).unwrap_or_default();
     let addresses: Vec<String> = v.iter().flat_map(|v| &v.addresses).map(address_text).collect();
     let title = |new: &str| if name.is_empty() { new.to_owned() } else { name.clone() };
-    let (id, title, pattern, own) = match kind {
+    let (id, title, (make, change), own) = match kind {
         "bond" => {
             let settings = match v.map(|v| &v.kind) {
                 Some(VirtualKind::Bond { settings }) => settings.clone(),
@@ -255,7 +255,7 @@ fn made(
             };
             let modes = MODES.map(|(value, label)| (value.to_owned(), label.to_owned()));
             let own = Field::choice("bond_mode", "How members share the work", modes, mode(&settings));
-            ("bond", title("New bond"), command::BOND, own)
+            ("bond", title("New bond"), (command::BOND, command::BOND_SET), own)
         }
         "vlan" => {
             let chosen = match v.map(|v| &v.kind) {
@@ -264,11 +264,13 @@ fn made(
             };
             let tagged = vlans.iter().filter(|v| v.vid != 0);
             let tagged = tagged.map(|v| (v.id.to_string(), format!("{} {}", v.vid, v.name)));
-            ("vlan", title("New tagged VLAN"), command::TAGGED, Field::choice("vlan", "VLAN", tagged, chosen))
+            let own = Field::choice("vlan", "VLAN", tagged, chosen);
+            ("vlan", title("New tagged VLAN"), (command::TAGGED, command::TAGGED_SET), own)
         }
         _ => {
             let stp = matches!(v.map(|v| &v.kind), Some(VirtualKind::Bridge { settings }) if settings.stp);
-            ("bridge", title("New bridge"), command::BRIDGE, Field::check("stp", "Spanning tree", stp))
+            let own = Field::check("stp", "Spanning tree", stp);
+            ("bridge", title("New bridge"), (command::BRIDGE, command::BRIDGE_SET), own)
         }
     };
     let fields = vec![
@@ -284,7 +286,11 @@ fn made(
     ];
     let number = v.map_or_else(|| "new".to_owned(), |v| v.id.to_string());
     let submit = if v.is_some() { "Save" } else { "Make" };
-    Form::new(id, action(m, number, id), csrf, fields).command(pattern, known(m, &[])).titled(title, submit)
+    let form = Form::new(id, action(m, number, id), csrf, fields).titled(title, submit);
+    match v {
+        Some(v) => form.command(change, known(m, &[("interface", v.name.clone())])),
+        None => form.command(make, known(m, &[])),
+    }
 }
 
 /// The numbers of IPv4 subnets, which `auto` wants; of many only some.
