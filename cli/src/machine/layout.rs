@@ -52,7 +52,7 @@ mod tests {
         };
         let flat = named(Some("flat"), None, None).over(old.clone());
         assert_eq!(flat, StorageLayout { kind: LayoutKind::Flat, ..old.clone() });
-        let any = named(None, Some(""), Some(0)).over(old.clone());
+        let any = named(None, Some(""), Some(0)).over(old);
         assert_eq!(any, StorageLayout { kind: LayoutKind::Lvm, disk_serial: None, root_mib: None });
         assert!(!named(None, None, None).is_named() && named(None, Some(""), None).is_named());
     }
