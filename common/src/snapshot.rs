@@ -111,6 +111,9 @@ pub struct Subnet6View {
     pub domain: Option<String>,
     /// How long an address is valid, seconds.
     pub valid_seconds: u32,
+    /// Numbers of the architectures (option 61) that may boot here; all when absent.
+    #[serde(default)]
+    pub boot_architectures: Option<Vec<u16>>,
     /// Dynamic ranges: first and last address.
     #[serde(default)]
     pub ranges: Vec<(Ipv6Addr, Ipv6Addr)>,

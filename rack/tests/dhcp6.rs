@@ -101,6 +101,7 @@ fn snapshot() -> Snapshot {
         dns_servers: vec!["fd00:92::1".parse().unwrap()],
         domain: Some("lab.example".into()),
         valid_seconds: 600,
+        boot_architectures: None,
         ranges: vec![("fd00:92::1:0:0:0".parse().unwrap(), "fd00:92::1:ffff:ffff:ffff".parse().unwrap())],
         fixed: vec![Fixed6View {
             mac: "52:54:00:92:00:09".parse().unwrap(),

@@ -58,6 +58,8 @@ pub struct Details {
     pub mode: Mode,
     /// Architectures (option 93) that are told what to boot; all when absent. A client that names none is a BIOS.
     pub boot_archs: Option<Vec<Arch>>,
+    /// The same for iPXE, which names its program's architecture, not the way that its firmware fetched it.
+    pub ipxe_archs: Option<Vec<Arch>>,
     /// Further options by code, for clients that ask for them.
     pub options: Vec<(u8, Vec<u8>)>,
     /// Routes besides the default one, option 121 (RFC 3442).

@@ -28,6 +28,10 @@ pub struct Subnet {
     pub domain: Option<String>,
     /// How long an address is valid, seconds.
     pub valid: u32,
+    /// Architectures (option 61) that are told what to boot; all when absent.
+    pub boot_archs: Option<Vec<u16>>,
+    /// The same for iPXE, which names its program's architecture, not the way that its firmware fetched it.
+    pub ipxe_archs: Option<Vec<u16>>,
 }
 
 /// Subnets on one link.
@@ -163,6 +167,11 @@ impl Subnet {
         None
     }
 
+    fn lets_boot(&self, client: &Client) -> bool {
+        let all = if client.boot == BootKind::Ipxe { &self.ipxe_archs } else { &self.boot_archs };
+        all.as_ref().is_none_or(|all| client.architecture.is_some_and(|own| all.contains(&own)))
+    }
+
     /// Which of a client's candidates an address is.
     pub(crate) fn candidate(&self, client: &Client, iaid: u32, address: Ipv6Addr) -> Option<u8> {
         (0..CANDIDATES).find(|n| self.computed(&client.duid, iaid, *n) == Some(address))
@@ -176,7 +185,11 @@ impl Config {
     }
 
     /// What a client boots (RFC 5970 §3.1); nothing where it may not or cannot.
-    pub(crate) fn boot_url(&self, client: &Client, mac: Option<MacAddr>, own: Ipv6Addr) -> Option<String> {
+    pub(crate) fn boot_url(&self, client: &Client, mac: Option<MacAddr>, link: &Link) -> Option<String> {
+        let own = link.own?;
+        if !link.subnets.first().is_none_or(|subnet| subnet.lets_boot(client)) {
+            return None;
+        }
         let host = mac.and_then(|mac| self.hosts.get(&mac));
         if host.is_none() && !self.boot.strangers {
             return None;

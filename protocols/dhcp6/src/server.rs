@@ -250,8 +250,7 @@ impl Question<'_> {
         add(code::DOMAIN_SEARCH, subnet.and_then(|s| domain(s.domain.as_deref()?)));
         add(code::NTP_SERVER, subnet.map(|s| time_servers(&s.ntp_servers)));
         add(code::INFORMATION_REFRESH, subnet.map(|s| s.valid.max(600).to_be_bytes().to_vec()));
-        let own = self.link.own?;
-        let url = self.config.boot_url(self.client, self.mac, own)?;
+        let url = self.config.boot_url(self.client, self.mac, self.link)?;
         said.add(code::BOOT_FILE_URL, url.as_bytes());
         if self.client.boot == BootKind::Http {
             // UEFI takes an HTTP URL from servers only that say that they mean it (UEFI §24.7.2).

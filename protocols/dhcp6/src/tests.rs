@@ -18,6 +18,8 @@ fn config() -> Config {
         ntp_servers: Vec::new(),
         domain: Some("lab.example".into()),
         valid: 600,
+        boot_archs: None,
+        ipxe_archs: None,
     };
     let link = Link { id: 3, subnets: vec![subnet], own: Some("fd00:77::1".parse().unwrap()) };
     let loaders = HashMap::from([(7, ("snponly.efi".to_owned(), Some("shimx64.efi".to_owned())))]);

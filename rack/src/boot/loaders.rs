@@ -41,3 +41,11 @@ pub const LOADERS: [Loader; 7] = [
     // U-Boot on arm64 starts it as UEFI would.
     by_tftp(22, ARM, None),
 ];
+
+/// Where firmware of these architectures boots: those that the iPXE it starts may name as its own, which are all that
+/// have the same loader.
+pub fn as_ipxe_says(architectures: &[u16]) -> Vec<u16> {
+    let file = |architecture: &u16| LOADERS.iter().find(|l| l.architecture == *architecture).map(|l| l.file);
+    let files: Vec<&str> = architectures.iter().filter_map(file).collect();
+    LOADERS.iter().filter(|l| files.contains(&l.file)).map(|l| l.architecture).collect()
+}

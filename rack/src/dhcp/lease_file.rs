@@ -164,12 +164,16 @@ impl LeaseFile {
         written.map_err(|source| LeaseFileError::Io { path: self.path.clone(), source })
     }
 
-    /// With one change of threads, as each costs more than the writing.
+    /// What need not be on the disk is a copy into the kernel's memory, as a line of the log is, and changing threads for
+    /// that would cost more than the writing.
     async fn write(&mut self, text: Vec<u8>, sync: bool) -> io::Result<()> {
+        if !sync {
+            return (&*self.file).write_all(&text);
+        }
         let file = self.file.clone();
         let write = move || {
             (&*file).write_all(&text)?;
-            if sync { file.sync_data() } else { Ok(()) }
+            file.sync_data()
         };
         tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
     }

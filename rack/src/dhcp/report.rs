@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 /// The same step of the same machine is told again after this many seconds,
 const STEP_AGAIN: i64 = 3;
-/// the same lease after these: firmware, loader and kernel ask one after the other, and that a lease ends seconds later is
-/// no news,
-const LEASE_AGAIN: i64 = 10;
+/// the same lease after a tenth of what it lasts, within these bounds: firmware, loader and kernel ask one after the other,
+/// and that a lease ends a little later is no news,
+const LEASE_AGAIN: std::ops::RangeInclusive<i64> = 10..=60;
 /// the same trouble after these.
 const TROUBLE_AGAIN: i64 = 60;
 /// Two UUIDs behind one MAC within this time are two machines, not a board that was replaced.
@@ -156,8 +156,11 @@ impl Reporter {
             self.leases.remove(&lease.address);
             return true;
         }
+        let lasts =
+            i64::try_from(lease.expires).map_or(i64::MAX, |end| end.saturating_sub(at.unix_timestamp()));
+        let again = (lasts / 10).clamp(*LEASE_AGAIN.start(), *LEASE_AGAIN.end());
         let told = self.leases.get(&lease.address).is_some_and(|(to, name, told)| {
-            *to == mac && name.as_ref() == hostname && (at - *told).whole_seconds().abs() < LEASE_AGAIN
+            *to == mac && name.as_ref() == hostname && (at - *told).whole_seconds().abs() < again
         });
         if !told {
             self.leases.insert(lease.address, (mac, hostname.cloned(), at));

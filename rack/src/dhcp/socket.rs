@@ -21,6 +21,8 @@ const CLIENT_PORT: u16 = 68;
 
 /// Datagrams read with one call of the kernel at most.
 const AT_ONCE: usize = 32;
+/// Bytes of the kernel that may wait to be read: a room full of machines asks at once, and each message counts as 2 KiB.
+const WAITING: usize = 8 << 20;
 /// The longest message that is read; Ethernet has no longer ones.
 const LONGEST: usize = 2048;
 
@@ -60,6 +62,7 @@ impl Socket {
         udp.set_nonblocking(true)?;
         udp.bind_device(Some(interface.name.as_bytes()))?;
         setsockopt(&udp, sockopt::Ipv4PacketInfo, &true)?;
+        enlarge(&udp);
         udp.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, SERVER_PORT)).into())?;
         let packet = match interface.link {
             Some(_) => {
@@ -109,6 +112,15 @@ impl Socket {
         builder.write(&mut frame, payload).map_err(io::Error::other)?;
         sendto(packet.as_raw_fd(), &frame, link, MsgFlags::empty())?;
         Ok(())
+    }
+}
+
+/// Without CAP_NET_ADMIN the system's limit (`net.core.rmem_max`) holds.
+fn enlarge(udp: &socket2::Socket) {
+    if setsockopt(udp, sockopt::RcvBufForce, &WAITING).is_err()
+        && let Err(error) = udp.set_recv_buffer_size(WAITING)
+    {
+        tracing::debug!(%error, "DHCP: the receive buffer stays as it is");
     }
 }
 

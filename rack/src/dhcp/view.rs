@@ -6,7 +6,7 @@ use rackwright_common::snapshot::{HostView, OptionView, ServeMode, Snapshot, Sub
 use rackwright_dhcp::{Boot, BootFile, Config, Details, Host, HostBoot, Limits, MacAddr, Mode, Subnet};
 
 use super::interface::Interface;
-use crate::boot::loaders::{LOADERS, Loader};
+use crate::boot::loaders::{LOADERS, Loader, as_ipxe_says};
 
 /// Numbers of segments that are not on an interface of this box begin here.
 const RELAYED: u64 = 1 << 32;
@@ -62,6 +62,7 @@ fn subnet(view: &SubnetView, segment: u64, dns_servers: Vec<Ipv4Addr>) -> Subnet
                 ServeMode::Shadow | ServeMode::Unknown => Mode::Shadow,
             },
             boot_archs: view.boot_architectures.clone(),
+            ipxe_archs: view.boot_architectures.as_deref().map(as_ipxe_says),
             options: options(&view.options),
             routes: view.routes.iter().map(|r| (r.destination, r.gateway)).collect(),
         },

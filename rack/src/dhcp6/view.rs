@@ -1,7 +1,7 @@
 //! The core's configuration, made from the snapshot and the box's own addresses.
 
 use crate::addresses;
-use crate::boot::loaders::{LOADERS, Loader};
+use crate::boot::loaders::{LOADERS, Loader, as_ipxe_says};
 use rackwright_common::snapshot::{Snapshot, Subnet6View};
 use rackwright_dhcp6::{Boot, Config, Host, Link, Subnet};
 use std::net::Ipv6Addr;
@@ -76,6 +76,8 @@ fn subnet(view: &Subnet6View) -> Subnet {
         ntp_servers: Vec::new(),
         domain: view.domain.clone(),
         valid: view.valid_seconds.max(60),
+        boot_archs: view.boot_architectures.clone(),
+        ipxe_archs: view.boot_architectures.as_deref().map(as_ipxe_says),
     }
 }
 

@@ -90,7 +90,7 @@ pub async fn subnets(conn: &mut PgConnection) -> Result<Vec<Subnet>, DbError> {
 /// IPv6 subnets where addresses are given, as racks need them. Fixed addresses are reservations.
 pub async fn subnets6(conn: &mut PgConnection) -> Result<Vec<Subnet6View>, DbError> {
     let rows = sqlx::query!(
-        r#"SELECT s.id, v.id AS vlan, text(s.cidr) AS "cidr!", s.domain, s.lease_seconds,
+        r#"SELECT s.id, v.id AS vlan, text(s.cidr) AS "cidr!", s.domain, s.lease_seconds, s.boot_architectures,
                   ARRAY(SELECT host(d) FROM unnest(s.dns_servers) d) AS "dns!",
                   ARRAY(SELECT host(r.first) || ' ' || host(r.last) FROM ip_range r WHERE r.subnet_id = s.id AND r.kind = 'dynamic'
                         ORDER BY r.first) AS "ranges!",
@@ -117,6 +117,10 @@ pub async fn subnets6(conn: &mut PgConnection) -> Result<Vec<Subnet6View>, DbErr
                 dns_servers: r.dns.iter().filter_map(|d| d.parse().ok()).collect(),
                 domain: r.domain,
                 valid_seconds: u32::try_from(r.lease_seconds).unwrap_or(600),
+                boot_architectures: r.boot_architectures.map(|names| {
+                    let kinds = names.iter().filter_map(|name| name.parse::<BootArchitecture>().ok());
+                    kinds.flat_map(|kind| kind.numbers()).copied().collect()
+                }),
                 ranges: pairs(&r.ranges).into_iter().filter_map(range).collect(),
                 fixed: pairs(&r.fixed).into_iter().filter_map(fixed).collect(),
             })

@@ -102,7 +102,7 @@ pub enum Rom {
     Ipxe,
     /// No option ROM: OVMF's own PXE and HTTP boot (virtio-net only). SeaBIOS cannot boot from the network so.
     None,
-    /// The same without IPv4. That of Debian 12 then boots by PXE; its HTTP boot over IPv6 ends before it asks for a file.
+    /// The same without IPv4. Its HTTP boot works once its PXE has failed: before, it asks for an address too early.
     Ipv6,
 }
 

@@ -1,7 +1,7 @@
 //! A machine whose only network is IPv6: OVMF's own PXE over it, shim and signed GRUB while nobody knows the machine, iPXE
-//! when it is known, and the ephemeral environment, up to the agent's inventory at the region.
-//!
-//! Left out: OVMF's HTTP boot over IPv6. That of Debian 12 gives up before it asks DHCPv6 for a file.
+//! when it is known, and the ephemeral environment, up to the agent's inventory at the region. Then OVMF's HTTP boot, after a
+//! PXE that is told of no file: firmware before edk2 of 2025 asks DHCPv6 before its own address is checked, and gives up at
+//! once unless another attempt came before.
 //! Images come from `.lab/cache`, where `cargo xtask demo` builds them; `cargo xtask test --only e2e` runs that first.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
@@ -63,4 +63,15 @@ fn a_machine_without_ipv4_is_enlisted_and_commissioned_again() {
     site.ask(&["machine", "commission", &id]).unwrap();
     site.until_status(&id, "ready").unwrap();
     booted_by(&site, &["snponly.efi", "detail=\"ephemeral environment\"", " bytes, "]);
+
+    // Where only HTTP may boot, its PXE is given an address and no file, and it goes on by HTTP.
+    let subnets = site.list(&["subnet", "list"]).unwrap();
+    let six = subnets.iter().find(|s| s["cidr"] == "fd77::/64").expect("it is there");
+    site.ask(&["subnet", "set", &six["id"].to_string(), "--boot-architectures", "http-x64"]).unwrap();
+    let before = site.log().len();
+    site.ask(&["machine", "commission", &id]).unwrap();
+    site.until_status(&id, "ready").unwrap();
+    let log = site.log().split_off(before);
+    let steps: Vec<&str> = log.lines().filter(|l| l.contains("boot peer=fd77::1:")).collect();
+    assert!(steps.iter().any(|s| s.contains("snponly.efi") && s.contains("by HTTP")), "{steps:#?}");
 }

@@ -186,7 +186,7 @@ impl Site<'_> {
         let status = enrolling.wait()?;
         ensure!(status.success(), "rackwright rack enroll: {status}");
         let mut command = self.command();
-        command.args(["rack", "--config"]).arg(&config);
+        command.args(["rack", "--config"]).arg(&config).env("RUST_LOG", "warn");
         self.lab.spawn("rack", &command)
     }
 

@@ -66,11 +66,13 @@ impl Exchange<'_> {
 
     /// Whether the subnet lets this architecture boot.
     fn may_boot_here(&self) -> bool {
+        let more = &self.subnet.more;
+        let all = if self.client.boot == BootKind::Ipxe { &more.ipxe_archs } else { &more.boot_archs };
         let allowed = |allowed: &Vec<u16>| match self.client.archs.as_slice() {
             [] => allowed.contains(&0),
             archs => archs.iter().any(|arch| allowed.contains(arch)),
         };
-        self.subnet.more.boot_archs.as_ref().is_none_or(allowed)
+        all.as_ref().is_none_or(allowed)
     }
 
     fn server_id_text(&self) -> String {

@@ -39,11 +39,15 @@ fn static_routes_come_with_the_default_route_as_rfc_3442_has_them() {
 
 #[test]
 fn an_architecture_that_may_not_boot_here_gets_an_address_and_no_file() {
-    let more = Details { boot_archs: Some(vec![0]), ..Details::default() };
-    let mut server = with(more, vec![]);
-    let reply = sent(server.ask(&ovmf_pxe()));
-    assert_eq!(reply.packet.options.text(code::BOOT_FILE), None);
-    assert!(sent(server.ask(&ipxe_bios())).packet.options.text(code::BOOT_FILE).is_some());
+    let file_of = |firmware: &[u16], ipxe: &[u16], asked: &Packet| {
+        let (boot_archs, ipxe_archs) = (Some(firmware.to_vec()), Some(ipxe.to_vec()));
+        let mut server = with(Details { boot_archs, ipxe_archs, ..Details::default() }, vec![]);
+        sent(server.ask(asked)).packet.options.text(code::BOOT_FILE)
+    };
+    assert_eq!(file_of(&[0], &[0, 7], &ovmf_pxe()), None);
+    assert!(file_of(&[7], &[], &ovmf_pxe()).is_some());
+    assert!(file_of(&[16], &[0], &ipxe_bios()).is_some());
+    assert_eq!(file_of(&[0], &[7], &ipxe_bios()), None);
 }
 
 #[test]

@@ -88,14 +88,14 @@ fn a_stranger_is_refused_once_and_its_lease_is_told_again_after_a_while_and_afte
     assert_eq!(leases[0], expected);
     let told = |facts: &[Fact]| facts.iter().filter(|f| matches!(f, Fact::Lease { .. })).count();
     assert_eq!(
-        told(&site.facts(MessageType::Request, 1, 1, 5)),
+        told(&site.facts(MessageType::Request, 1, 1, 60)),
         0,
-        "that it ends four seconds later is no news"
+        "that it ends a minute of its ten later is no news"
     );
-    assert_eq!(told(&site.facts(MessageType::Request, 1, 1, 11)), 1);
-    let ended = site.facts(MessageType::Release, 1, 1, 12);
+    assert_eq!(told(&site.facts(MessageType::Request, 1, 1, 61)), 1);
+    let ended = site.facts(MessageType::Release, 1, 1, 62);
     assert!(ended.iter().any(|f| matches!(f, Fact::LeaseEnded { declined: false, .. })), "{ended:?}");
-    assert_eq!(told(&site.facts(MessageType::Request, 1, 1, 13)), 1);
+    assert_eq!(told(&site.facts(MessageType::Request, 1, 1, 63)), 1);
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn snapshot(hosts: Vec<HostView>) -> Snapshot {
         dns_servers: vec![],
         domain: None,
         valid_seconds: 600,
+        boot_architectures: None,
         ranges: vec![("fd00:92::1:0".parse().unwrap(), "fd00:92::1:ffff".parse().unwrap())],
         fixed: vec![],
     };
@@ -80,4 +81,14 @@ fn a_stranger_starts_signed_by_tftp_and_unsigned_by_http_when_enlisting_is_on() 
     let snapshot = Snapshot { enlist: Some(enlist), ..snapshot(vec![]) };
     assert_eq!(url(7, &snapshot).unwrap(), "tftp://[fd00:92::1]/shimx64.efi");
     assert_eq!(url(16, &snapshot).unwrap(), "http://[fd00:92::1]:5248/boot/snponly.efi");
+}
+
+#[test]
+fn where_only_http_boots_its_ipxe_goes_on_and_pxe_is_told_of_nothing() {
+    let mut here = known(None);
+    here.subnets6[0].boot_architectures = Some(vec![16]);
+    assert_eq!(url(7, &here), None);
+    assert!(url(16, &here).is_some());
+    let (config, _) = config(&here, "no-such-interface", 5248);
+    assert_eq!(config.links[0].subnets[0].ipxe_archs, Some(vec![7, 9, 16]));
 }
