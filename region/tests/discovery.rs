@@ -5,7 +5,8 @@
 
 mod support;
 
-use rackwright_common::link::JournalEntry;
+use rackwright_common::Mac;
+use rackwright_common::link::{Fact, JournalEntry};
 use rackwright_region::model::{Role, Timestamp};
 use rackwright_region::network::wiring;
 use rackwright_region::racks::journal::{self, Source};
@@ -176,4 +177,39 @@ async fn a_cable_in_the_wrong_vlan_is_an_alarm_until_it_is_right() {
         faults["items"][0]["message"],
         "eth1 of rack-1 is on switch-3 port 14, VLAN 30 untagged; the model says VLAN 10"
     );
+}
+
+#[tokio::test]
+async fn leases_that_are_told_at_once_count_in_their_order() {
+    let world = World::new().await;
+    let source = Source { id: world.rack, name: "rack-1".into(), addresses: Vec::new() };
+    let now = time::OffsetDateTime::now_utc();
+    let lease = |address: u8, mac: u8, minutes: i64| Fact::Lease {
+        mac: Mac([2, 0, 0, 0, 0, mac]),
+        address: [10, 77, 0, address].into(),
+        expires: now + time::Duration::minutes(minutes),
+        hostname: (mac == 2).then(|| "Two".to_owned()),
+    };
+    let ended = |address: u8, mac: u8| Fact::LeaseEnded {
+        mac: Mac([2, 0, 0, 0, 0, mac]),
+        address: [10, 77, 0, address].into(),
+        declined: false,
+    };
+    let facts = [lease(120, 1, 5), lease(121, 2, 5), lease(120, 3, 6), ended(121, 2), lease(122, 2, 5)];
+    let entries: Vec<JournalEntry> =
+        (1..).zip(facts).map(|(seq, fact)| JournalEntry { seq, at: now, fact }).collect();
+    let mut conn = world.site.pool.acquire().await.unwrap();
+    // The second time as after a lost acknowledgement: nothing is taken twice.
+    for _ in 0..2 {
+        assert_eq!(journal::store(&mut conn, &world.inband, &source, &entries).await.unwrap(), 5);
+        let leases = world.site.get("/leases").await.expect(200);
+        let mut told: Vec<(&str, &str)> = leases["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|l| (l["address"].as_str().unwrap(), l["mac"].as_str().unwrap()))
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [("10.77.0.120", "02:00:00:00:00:03"), ("10.77.0.122", "02:00:00:00:00:02")]);
+    }
 }

@@ -228,14 +228,13 @@ async fn leased(site: &Site, address: [u8; 4], mac: u8, hostname: &str, minutes:
     let mut conn = site.pool.acquire().await.unwrap();
     let rack = sqlx::query_scalar("SELECT id FROM rack").fetch_one(&mut *conn).await.unwrap();
     let lease = Lease {
-        rack,
         seq,
         mac: Mac([2, 0, 0, 0, 0, mac]),
         address: address.into(),
         expires: time::OffsetDateTime::now_utc() + time::Duration::minutes(minutes),
         hostname: Some(hostname),
     };
-    lease::put(&mut conn, &lease).await.unwrap();
+    lease::put(&mut conn, rack, &[lease]).await.unwrap();
 }
 
 #[tokio::test]

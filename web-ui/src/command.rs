@@ -45,6 +45,13 @@ pub const ROUTE_CREATE: &str =
 pub const RANGE_CREATE: &str = "rackwright ip-range create --subnet {subnet} {first} {last}[ --reserved{kind=reserved}][ --comment {comment}]";
 /// Makes a reservation.
 pub const RESERVATION_CREATE: &str = "rackwright reservation create {mac} {address}[ --hostname {hostname}]";
+/// Enters a device.
+pub const DEVICE_CREATE: &str =
+    "rackwright device create {hostname}[+ --address {device_addresses}][ --description {description}]";
+/// Changes a device.
+pub const DEVICE_SET: &str = "rackwright device set {id}[~ --hostname {hostname}][+ --address {device_addresses}][~ --no-addresses{device_addresses=}][~ --description {description}][~ --description ''{description=}]";
+/// Removes a device.
+pub const DEVICE_DELETE: &str = "rackwright device delete {id}";
 /// Makes a domain.
 pub const DOMAIN_CREATE: &str = "rackwright domain create {name}[ --ttl {ttl}][ --default{?is_default}]";
 /// Changes a domain.
@@ -238,6 +245,9 @@ pub const ALL: &[&str] = &[
     ZONE_SET,
     ZONE_DELETE,
     TAG_DELETE,
+    DEVICE_CREATE,
+    DEVICE_SET,
+    DEVICE_DELETE,
     SWITCH_CREATE,
     SWITCH_SET,
     SWITCH_DELETE,
@@ -401,6 +411,7 @@ pub fn examples() -> Vec<String> {
                 "reverse_dns" => "off",
                 "boot_architectures" => "bios,uefi-x64",
                 "dhcp_options" => "time-servers=10.1.0.1,10.1.0.2\n224:text=a b",
+                "device_addresses" => "52:54:00:00:00:01=10.1.0.1\n52:54:00:00:00:02=10.1.0.2",
                 "bond_mode" => "802.3ad",
                 "addresses" => "auto:1 dhcp 10.1.0.7",
                 "vid" => "20",

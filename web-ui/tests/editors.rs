@@ -15,7 +15,7 @@ use support::{PASSWORD, Site};
 use tokio::runtime::Handle;
 
 /// Every page that an administrator has.
-const PAGES: [&str; 39] = [
+const PAGES: [&str; 41] = [
     "/notifications",
     "/settings/login",
     "/",
@@ -45,6 +45,8 @@ const PAGES: [&str; 39] = [
     "/names/domains/1",
     "/names/records/new",
     "/names/secondaries/new",
+    "/devices",
+    "/devices/new",
     "/groups",
     "/groups/pool/new",
     "/groups/pool/research",
@@ -213,6 +215,41 @@ async fn a_pool_is_made_described_and_removed_and_a_tag_taken_from_all() {
         submit(browser, "delete");
         browser.open(&at("/machines?q=tag:odd"));
         assert_eq!(browser.value("document.querySelectorAll('#machines tbody tr').length"), 0);
+        browser.expect_clean(&site.url);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_entered_with_its_addresses_loses_them_and_is_removed() {
+    with_browser(|site, browser| {
+        browser.log_in(&site.url, "admin", PASSWORD);
+        browser.open(&format!("{}/devices/new", site.url));
+        let addresses = |browser: &mut Browser, lines: &str| {
+            fill(browser, "edit", &[("hostname", "printer-9"), ("device_addresses", lines)]);
+            submit(browser, "edit");
+        };
+        for (lines, why) in
+            [("52:54:00:aa:bb:01", "MAC=ADDRESS"), ("52:54:00:aa:bb:01=10.77.0.150", "dynamic")]
+        {
+            addresses(browser, lines);
+            let problem = browser.text("#edit-device_addresses-problem");
+            assert!(problem.contains(why), "{problem}");
+            browser.complaints.clear();
+        }
+        addresses(browser, "52:54:00:aa:bb:01=10.77.0.30\n52:54:00:aa:bb:02=10.77.0.31");
+        assert!(browser.text("main").contains("10.77.0.31"), "{}", browser.text("main"));
+        let its_page =
+            "[...document.querySelectorAll('th a')].find(a => a.textContent === 'printer-9').click()";
+        browser.leave_by(its_page);
+        fill(browser, "edit", &[("device_addresses", "")]);
+        let line = browser.text("#edit [data-command]");
+        assert!(line.starts_with("rackwright device set ") && line.ends_with(" --no-addresses"), "{line}");
+        submit(browser, "edit");
+        assert!(!browser.text("main").contains("10.77.0.3"), "{}", browser.text("main"));
+        browser.leave_by(its_page);
+        submit(browser, "delete");
+        assert!(!browser.text("main").contains("printer-9"), "{}", browser.text("main"));
         browser.expect_clean(&site.url);
     })
     .await;

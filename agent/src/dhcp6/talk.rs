@@ -216,6 +216,8 @@ mod tests {
             ntp_servers: vec![],
             domain: None,
             valid: 600,
+            boot_archs: None,
+            ipxe_archs: None,
         };
         Config { links: vec![Link { id: 3, subnets: vec![subnet], own: None }], ..Config::default() }
     }

@@ -32,6 +32,9 @@ pub enum DeviceCommand {
         /// All its addresses, as MAC=ADDRESS; may be given several times.
         #[arg(long = "address", value_parser = address)]
         addresses: Vec<DeviceAddress>,
+        /// None any more.
+        #[arg(long, conflicts_with = "addresses")]
+        no_addresses: bool,
         /// For people.
         #[arg(long)]
         description: Option<String>,
@@ -57,13 +60,13 @@ impl DeviceCommand {
             Self::Create { hostname, addresses, description } => {
                 vec![client.post("/devices", &NewDevice { hostname, description, addresses }).await?]
             }
-            Self::Set { id, hostname, addresses, description } => {
+            Self::Set { id, hostname, addresses, no_addresses, description } => {
                 let path = format!("/devices/{id}");
                 let old: Device = client.get(&path).await?;
                 let new = NewDevice {
                     hostname: hostname.unwrap_or(old.hostname),
                     description: description.unwrap_or(old.description),
-                    addresses: if addresses.is_empty() { old.addresses } else { addresses },
+                    addresses: if addresses.is_empty() && !no_addresses { old.addresses } else { addresses },
                 };
                 vec![client.put(&path, &new).await?]
             }

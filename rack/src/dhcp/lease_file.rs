@@ -52,7 +52,7 @@ pub(super) struct Found {
 
 /// Lines of the past that are kept in any case: writing the file anew holds all answers up, reading these at a start takes
 /// a fraction of a second.
-const LONG: usize = 50_000;
+const LONG: usize = 100_000;
 
 /// Where lines are appended.
 #[derive(Debug)]

@@ -113,7 +113,7 @@ fn cure(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Datagrams waiting for the worker; more are dropped, and clients ask again.
+/// Datagrams waiting for the worker; more wait in the kernel, as many as fit, and clients ask again.
 const QUEUE: usize = 1024;
 
 /// How often an interface that went away is looked for.
@@ -186,12 +186,8 @@ async fn listen_on(number: usize, socket: Arc<socket::Socket>, queue: mpsc::Send
             }
         };
         for datagram in datagrams {
-            match queue.try_send(worker::Arrived { interface: number, datagram }) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    tracing::warn!("DHCP: too much at once, one request dropped")
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => return,
+            if queue.send(worker::Arrived { interface: number, datagram }).await.is_err() {
+                return;
             }
         }
     }

@@ -240,6 +240,9 @@ fn describe(client: &Client) -> String {
 }
 
 fn trouble(outcome: &Outcome, packet: &Packet, interface: &str) -> Option<(&'static str, String)> {
+    if !matches!(outcome.action, Action::Silent(_)) {
+        return None;
+    }
     let place = if packet.giaddr.is_unspecified() {
         interface.to_owned()
     } else {
@@ -288,6 +291,9 @@ fn trouble(outcome: &Outcome, packet: &Packet, interface: &str) -> Option<(&'sta
 }
 
 fn log(packet: &Packet, outcome: &Outcome, interface: &str) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
     let (answer, address) = match &outcome.action {
         Action::Offer(reply) => ("offer".to_owned(), reply.packet.yiaddr),
         Action::Ack(reply) => ("ack".to_owned(), reply.packet.yiaddr),

@@ -22,7 +22,7 @@ const CLIENT_PORT: u16 = 68;
 /// Datagrams read with one call of the kernel at most.
 const AT_ONCE: usize = 32;
 /// Bytes of the kernel that may wait to be read: a room full of machines asks at once, and each message counts as 2 KiB.
-const WAITING: usize = 8 << 20;
+const WAITING: usize = 16 << 20;
 /// The longest message that is read; Ethernet has no longer ones.
 const LONGEST: usize = 2048;
 

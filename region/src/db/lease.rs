@@ -9,9 +9,7 @@ use time::OffsetDateTime;
 /// A lease as reported.
 #[derive(Debug)]
 pub struct Lease<'a> {
-    /// Reported by.
-    pub rack: i64,
-    /// In its journal entry.
+    /// In the journal of the rack that reports it.
     pub seq: i64,
     /// To whom.
     pub mac: Mac,
@@ -23,22 +21,32 @@ pub struct Lease<'a> {
     pub hostname: Option<&'a str>,
 }
 
-/// Stores a lease.
-pub async fn put(conn: &mut PgConnection, lease: &Lease<'_>) -> Result<(), DbError> {
+/// Stores leases of one rack, in the order in which it told of them; of several of one address the last counts.
+pub async fn put(conn: &mut PgConnection, rack: i64, leases: &[Lease<'_>]) -> Result<(), DbError> {
+    let addresses: Vec<String> = leases.iter().map(|l| l.address.to_string()).collect();
+    let macs: Vec<String> = leases.iter().map(|l| l.mac.to_string()).collect();
+    let names: Vec<Option<String>> = leases.iter().map(|l| l.hostname.map(|h| h.replace('\0', ""))).collect();
+    let seqs: Vec<i64> = leases.iter().map(|l| l.seq).collect();
+    let expires: Vec<OffsetDateTime> = leases.iter().map(|l| l.expires).collect();
     sqlx::query!(
         "INSERT INTO lease (address, mac, hostname, rack_id, seq, expires_at, named_at)
-         VALUES ($1::text::inet, $2, $3, $4, $5, $6, now())
+         SELECT DISTINCT ON (new.address) new.address::inet, new.mac, new.hostname, $1, new.seq, new.expires_at, now()
+         FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
+              AS new (address, mac, hostname, seq, expires_at)
+         ORDER BY new.address, new.seq DESC
          ON CONFLICT (address) DO UPDATE
-         SET mac = $2, hostname = $3, rack_id = $4, seq = $5, expires_at = $6,
-             named_at = CASE WHEN lease.mac = $2 AND lower(lease.hostname) = lower($3) AND lease.expires_at > now()
+         SET mac = excluded.mac, hostname = excluded.hostname, rack_id = excluded.rack_id, seq = excluded.seq,
+             expires_at = excluded.expires_at,
+             named_at = CASE WHEN lease.mac = excluded.mac AND lower(lease.hostname) = lower(excluded.hostname)
+                                  AND lease.expires_at > now()
                              THEN lease.named_at ELSE now() END
-         WHERE lease.rack_id <> $4 OR lease.seq < $5",
-        lease.address.to_string(),
-        lease.mac.to_string(),
-        lease.hostname.map(|h| h.replace('\0', "")),
-        lease.rack,
-        lease.seq,
-        lease.expires,
+         WHERE lease.rack_id <> excluded.rack_id OR lease.seq < excluded.seq",
+        rack,
+        &addresses,
+        &macs,
+        &names as &[Option<String>],
+        &seqs,
+        &expires
     )
     .execute(conn)
     .await?;

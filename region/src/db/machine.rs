@@ -201,6 +201,21 @@ pub async fn seen_alive(conn: &mut PgConnection, id: &MachineId) -> Result<(), D
     Ok(())
 }
 
+/// The machines with these MACs were heard: they are on. Always in one order, so that two that tell of the same machines
+/// wait for each other only once.
+pub async fn heard(conn: &mut PgConnection, macs: &[String]) -> Result<(), DbError> {
+    sqlx::query!(
+        "UPDATE machine SET last_seen_at = now(), power_state = 'on', power_seen_at = now()
+         FROM (SELECT id FROM machine WHERE id IN (SELECT machine_id FROM interface WHERE mac = ANY($1))
+               ORDER BY id FOR NO KEY UPDATE) heard
+         WHERE machine.id = heard.id",
+        macs
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The hardware as it was read last.
 pub async fn inventory(conn: &mut PgConnection, id: &MachineId) -> Result<Option<Inventory>, DbError> {
     let stored = sqlx::query_scalar!("SELECT inventory FROM machine WHERE id = $1", id.as_str())

@@ -46,9 +46,18 @@ pub async fn store(
     let mut tx = conn.begin().await?;
     let stored = u64::try_from(rack::lock_journal(&mut tx, source.id).await?).unwrap_or(0);
     let mut last = stored;
-    for entry in entries.iter().filter(|e| e.seq > stored) {
-        take(&mut tx, source, entry).await?;
-        last = last.max(entry.seq);
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let leases = rest.iter().take_while(|e| matches!(e.fact, Fact::Lease { .. })).count();
+        let (now, later) = rest.split_at(leases.max(1));
+        rest = later;
+        let new: Vec<&JournalEntry> = now.iter().filter(|e| e.seq > stored).collect();
+        match new.as_slice() {
+            [] => {}
+            [entry] if leases == 0 => take(&mut tx, source, entry).await?,
+            entries => take_leases(&mut tx, source, entries).await?,
+        }
+        last = new.iter().map(|e| e.seq).fold(last, u64::max);
     }
     rack::set_journal(&mut tx, source.id, i64::try_from(last).unwrap_or(i64::MAX)).await?;
     tx.commit().await?;
@@ -65,24 +74,28 @@ fn is_pool_empty(fact: &Fact) -> bool {
     matches!(fact, Fact::Warning { code, .. } if code.starts_with("dhcp.pool"))
 }
 
+/// Leases that follow each other, in one go: a room of machines that starts tells of thousands.
+async fn take_leases(
+    conn: &mut PgConnection,
+    source: &Source,
+    entries: &[&JournalEntry],
+) -> Result<(), DbError> {
+    let mut leases = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if let Fact::Lease { mac, address, expires, hostname } = &entry.fact {
+            let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
+            let hostname = hostname.as_deref();
+            leases.push(Lease { seq, mac: *mac, address: *address, expires: *expires, hostname });
+        }
+    }
+    lease::put(conn, source.id, &leases).await?;
+    let macs: Vec<String> = leases.iter().map(|l| l.mac.to_string()).collect();
+    machine::heard(conn, &macs).await
+}
+
 async fn take(conn: &mut PgConnection, source: &Source, entry: &JournalEntry) -> Result<(), DbError> {
     match &entry.fact {
-        Fact::Lease { mac, address, expires, hostname } => {
-            let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
-            let new = Lease {
-                rack: source.id,
-                seq,
-                mac: *mac,
-                address: *address,
-                expires: *expires,
-                hostname: hostname.as_deref(),
-            };
-            lease::put(conn, &new).await?;
-            if let Some(id) = machine::find_by_macs(conn, &[*mac]).await? {
-                machine::seen_alive(conn, &id).await?;
-            }
-            Ok(())
-        }
+        Fact::Lease { .. } => take_leases(conn, source, &[entry]).await,
         Fact::Lease6 { address, duid, mac, expires } => {
             let new = Lease6 { rack: source.id, address: *address, duid, mac: *mac, expires: *expires };
             lease::put6(conn, &new).await?;

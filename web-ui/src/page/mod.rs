@@ -5,6 +5,7 @@ pub mod audit;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod device;
 pub mod discovery;
 pub mod event;
 pub mod group;
@@ -122,6 +123,9 @@ fn pages() -> Router<App> {
         .route("/groups/{noun}/{name}", get(group::show).post(group::save))
         .route("/groups/{noun}/{name}/delete", post(group::delete))
         .route("/start", get(start::show))
+        .route("/devices", get(device::list))
+        .route("/devices/{id}", get(device::show).post(device::save))
+        .route("/devices/{id}/delete", post(device::delete))
         .route("/discoveries", get(discovery::list))
         .route("/discoveries/{id}/{verb}", post(discovery::act))
         .route("/switches", get(switch::list))

@@ -11,6 +11,7 @@ pub mod comparison;
 pub mod console;
 pub mod controller;
 pub mod dashboard;
+pub mod device;
 pub mod discovery;
 pub mod editor;
 pub mod event;
@@ -268,6 +269,7 @@ mod tests {
         vec![
             ("machine list", machine_list::MachineList::sample().to_string()),
             ("overview", dashboard::Dashboard::sample().to_string()),
+            ("devices", device::DevicesPage::sample().to_string()),
             ("discoveries", discovery::DiscoveriesPage::sample().to_string()),
             ("switches", switch::SwitchesPage::sample().to_string()),
             ("switch", switch::SwitchPage::sample().to_string()),

@@ -98,6 +98,8 @@ pub const ROUTES: &[(&str, Behind)] = &[
         Pages(&["/groups/pool/new", "/groups/pool/research", "/groups/zone/row-a", "/groups/tag/ceph"]),
     ),
     ("/start", Pages(&["/start"])),
+    ("/devices", Pages(&["/devices"])),
+    ("/devices/{id}", Pages(&["/devices/new", "/devices/{device}"])),
     ("/discoveries", Pages(&["/discoveries"])),
     ("/switches", Pages(&["/switches"])),
     ("/switches/{id}", Pages(&["/switches/{switch}"])),
@@ -123,6 +125,7 @@ const FILLED_IN: &[(&str, &str)] = &[
     ("{fabric}", "SELECT id FROM fabric WHERE name = 'lab'"),
     ("{vlan}", "SELECT id FROM vlan WHERE name = 'machines'"),
     ("{subnet}", "SELECT id FROM subnet WHERE name = 'machines'"),
+    ("{device}", "SELECT min(id) FROM device"),
     ("{switch}", "SELECT min(id) FROM switch"),
 ];
 
