@@ -9,13 +9,14 @@ mod targets;
 
 use anyhow::{Context, Result, bail};
 use mutate::Random;
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
@@ -26,8 +27,10 @@ const KEPT: usize = 4000;
 /// Where findings go, in the workspace.
 const FINDINGS: &str = "target/fuzz";
 
-/// Where the last panic was, and what it said.
-static PANIC: Mutex<String> = Mutex::new(String::new());
+thread_local! {
+    /// Where this thread's last panic was, and what it said.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 struct Options {
     seconds: u64,
@@ -54,30 +57,46 @@ fn options() -> Result<Options> {
 
 fn main() -> Result<ExitCode> {
     let options = options()?;
-    std::panic::set_hook(Box::new(|info| {
-        *PANIC.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = info.to_string();
-    }));
+    std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
     let wanted = |target: &&Target| options.only.as_deref().is_none_or(|only| only == target.name);
     let targets: Vec<&Target> = TARGETS.iter().filter(wanted).collect();
     if targets.is_empty() {
         let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
         bail!("--only names one of {}", names.join(", "));
     }
-    let mut failed = false;
-    for target in targets {
-        let finding = match &options.input {
-            Some(file) => {
-                run(target, &std::fs::read(file).with_context(|| file.display().to_string())?).err()
+    let input = options.input.as_ref();
+    let input =
+        input.map(|file| std::fs::read(file).with_context(|| file.display().to_string())).transpose()?;
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || -> Result<()> {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let finding = match &input {
+                Some(input) => run(target, input).err(),
+                None => fuzz(target, &options),
+            };
+            if let Some(finding) = finding {
+                failed.store(true, Ordering::Relaxed);
+                let file = keep(target, &finding.input)?;
+                println!(
+                    "{:12} FAILED: {}\n             input {}",
+                    target.name,
+                    finding.what,
+                    file.display()
+                );
             }
-            None => fuzz(target, &options),
-        };
-        if let Some(finding) = finding {
-            failed = true;
-            println!("{:12} FAILED: {}", target.name, finding.what);
-            println!("             input {}", keep(target, &finding.input)?.display());
         }
-    }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(())
+    };
+    // One decoder for each processor at a time.
+    let threads = std::thread::available_parallelism()?.get();
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(done) => done,
+            Err(_) => bail!("a thread of the fuzzer itself panicked"),
+        })
+    })?;
+    Ok(if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// An input, and what was wrong with what came of it.
@@ -92,8 +111,7 @@ fn run(target: &Target, input: &[u8]) -> Result<u64, Finding> {
     let begun = Instant::now();
     let fed = catch_unwind(AssertUnwindSafe(|| (target.feed)(input)));
     let finding = |what| Finding { input: input.to_vec(), what };
-    let text =
-        fed.map_err(|_| finding(PANIC.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()))?;
+    let text = fed.map_err(|_| finding(PANIC.take()))?;
     if begun.elapsed() > SLOW {
         return Err(finding(format!("took {:?}", begun.elapsed())));
     }

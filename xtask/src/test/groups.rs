@@ -110,7 +110,7 @@ pub const GROUPS: &[Group] = &[
         needs: setup::TEST,
         prepare: &[Prepare::Lab],
         steps: &[
-            Step::Xtask { name: "fuzz", arguments: &["fuzz", "--seconds", "4"], when: "protocols/fuzz" },
+            Step::Xtask { name: "fuzz", arguments: &["fuzz", "--seconds", "30"], when: "protocols/fuzz" },
             Step::Integration {
                 folders: &[
                     "common",
