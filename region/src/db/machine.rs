@@ -201,8 +201,8 @@ pub async fn seen_alive(conn: &mut PgConnection, id: &MachineId) -> Result<(), D
     Ok(())
 }
 
-/// The machines with these MACs were heard: they are on. Always in one order, so that two that tell of the same machines
-/// wait for each other only once.
+/// The machines with these MACs were heard: they are on. Rows are locked in one order, so that two regions that are told of
+/// the same machines do not wait for each other.
 pub async fn heard(conn: &mut PgConnection, macs: &[String]) -> Result<(), DbError> {
     sqlx::query!(
         "UPDATE machine SET last_seen_at = now(), power_state = 'on', power_seen_at = now()

@@ -17,20 +17,23 @@ pub(super) async fn step(conn: &mut PgConnection, look: &Look<'_>) -> Result<Dec
         }
         Some(_) | None => {}
     }
-    let last = said("cloud_init_message").unwrap_or("nothing yet");
-    if look.seconds_in_step() < look.timing.system_seconds as f64 / 2.0 {
+    let heard = said("cloud_init_message");
+    let last = heard.unwrap_or("nothing yet");
+    // A machine that hangs in its restart gets one push after half of the time. A system that was heard runs, and may take all of
+    // it: without power in its first start it would lose what is not on the disk yet.
+    let limit = look.timing.system_seconds as f64 / if heard.is_some() { 1.0 } else { 2.0 };
+    if look.seconds_in_step() < limit {
         return Ok(Decision::stay(format!(
             "waiting for cloud-init of the installed system; last heard: {last}"
         )));
     }
-    // Half of the time is over: a machine that hangs in its restart gets one push.
     let gave_up = || {
         Decision::fail(format!(
             "the installed system did not report; last heard from cloud-init: {last}; look at the machine's console: \
              does it boot its disk, and does it reach the rack over the network?"
         ))
     };
-    if look.op.attempt >= 1 || look.machine.bmc_driver.is_none() {
+    if heard.is_some() || look.op.attempt >= 1 || look.machine.bmc_driver.is_none() {
         return Ok(gave_up());
     }
     Ok(match ask(conn, look, "cycle", BmcAction::Cycle).await? {
