@@ -333,6 +333,37 @@ async fn a_report_that_a_rack_kept_while_every_region_was_away_completes_the_dep
 }
 
 #[tokio::test]
+async fn a_system_that_was_heard_has_all_the_time_and_is_not_switched_off_in_its_first_start() {
+    let (mut world, id) = World::ready().await;
+    world.system_reports = false;
+    world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
+    while world.running(&id).await.is_none_or(|(step, _)| step != "await-system") {
+        world.hurry().await;
+        world.work_region().await;
+        world.work_bmc().await;
+        world.work_agent().await;
+    }
+    let heard = r#"UPDATE operation SET state = state || '{"cloud_init_message": "init-network start"}' WHERE status = 'running'"#;
+    sqlx::query(heard).execute(&world.site.pool).await.unwrap();
+    let pool = world.site.pool.clone();
+    let pass = async |seconds: f64| {
+        let later = "UPDATE operation SET step_since = step_since - make_interval(secs => $1) WHERE status = 'running'";
+        sqlx::query(later).bind(seconds).execute(&pool).await.unwrap();
+    };
+    let all = rackwright_region::lifecycle::Timing::default().system_seconds as f64;
+    let commands = world.commands.len();
+    pass(all - 60.0).await;
+    world.hurry().await;
+    world.work_region().await;
+    world.work_bmc().await;
+    assert_eq!(world.commands.len(), commands, "it is left alone: {:?}", world.commands);
+    pass(60.0).await;
+    world.until(&id, "failed-deployment").await;
+    let (_, why) = world.status(&id).await;
+    assert!(why.contains("did not report; last heard from cloud-init: init-network start"), "{why}");
+}
+
+#[tokio::test]
 async fn equal_content_makes_no_new_generation() {
     let (world, id) = World::ready().await;
     let first = world.snapshot().await;
