@@ -207,12 +207,7 @@ async fn a_deployment_whose_system_never_reports_fails_with_the_end_of_its_conso
     world.system_reports = false;
     record(&world.site, &[chunk(&id, 1, 0, "of an earlier boot\r\n")]).await;
     world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
-    while world.running(&id).await.is_none_or(|(step, _)| step != "await-system") {
-        world.hurry().await;
-        world.work_region().await;
-        world.work_bmc().await;
-        world.work_agent().await;
-    }
+    world.until_step(&id, "await-system").await;
     let boot: String =
         (0..200).map(|n| format!("[{n:>4}] \u{1b}[32mstarting\u{1b}[0m unit {n}\r\n")).collect();
     record(

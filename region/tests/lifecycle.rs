@@ -306,12 +306,7 @@ async fn a_report_that_a_rack_kept_while_every_region_was_away_completes_the_dep
     let (mut world, id) = World::ready().await;
     world.system_reports = false;
     world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
-    while world.running(&id).await.is_none_or(|(step, _)| step != "await-system") {
-        world.hurry().await;
-        world.work_region().await;
-        world.work_bmc().await;
-        world.work_agent().await;
-    }
+    world.until_step(&id, "await-system").await;
     let (machine, operation, secret) = world.installed.clone().unwrap();
     let authorization = format!(
         "OAuth oauth_signature_method=\"PLAINTEXT\", oauth_consumer_key=\"{machine}\", oauth_token=\"{operation}\", oauth_signature=\"%26{secret}\""
@@ -337,12 +332,7 @@ async fn a_system_that_was_heard_has_all_the_time_and_is_not_switched_off_in_its
     let (mut world, id) = World::ready().await;
     world.system_reports = false;
     world.act(&id, "deploy", json!({ "image": "debian-12" })).await;
-    while world.running(&id).await.is_none_or(|(step, _)| step != "await-system") {
-        world.hurry().await;
-        world.work_region().await;
-        world.work_bmc().await;
-        world.work_agent().await;
-    }
+    world.until_step(&id, "await-system").await;
     let heard = r#"UPDATE operation SET state = state || '{"cloud_init_message": "init-network start"}' WHERE status = 'running'"#;
     sqlx::query(heard).execute(&world.site.pool).await.unwrap();
     let pool = world.site.pool.clone();

@@ -330,6 +330,18 @@ impl World {
         }
     }
 
+    /// Everybody acts in turn until the machine's operation is at this step.
+    pub async fn until_step(&mut self, id: &MachineId, wanted: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.running(id).await.is_none_or(|(step, _)| step != wanted) {
+            assert!(Instant::now() < deadline, "waited for {wanted}; it is at {:?}", self.running(id).await);
+            self.hurry().await;
+            self.work_region().await;
+            self.work_bmc().await;
+            self.work_agent().await;
+        }
+    }
+
     /// Waiting is over: everything that runs is due now.
     pub async fn hurry(&self) {
         sqlx::query("UPDATE operation SET next_attempt_at = now() WHERE status = 'running'")
