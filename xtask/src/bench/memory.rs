@@ -186,6 +186,7 @@ impl Site<'_> {
         let status = enrolling.wait()?;
         ensure!(status.success(), "rackwright rack enroll: {status}");
         let mut command = self.command();
+        // As its peers in `bench net`, it writes no line for each message.
         command.args(["rack", "--config"]).arg(&config).env("RUST_LOG", "warn");
         self.lab.spawn("rack", &command)
     }
